@@ -1,0 +1,197 @@
+package retry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+)
+
+// ErrCircuitOpen is the error of an operation that was given up while the
+// circuit breaker was open.
+var ErrCircuitOpen = errors.New("circuit breaker is open")
+
+// Transient marks the error of an attempt as one that may pass, so that the
+// operation is tried again. Any other error ends the operation at once.
+type Transient struct {
+	Err error
+	// After, if above 0, is the delay that the other side asked for. It
+	// replaces the policy's delay, up to the policy's longest.
+	After time.Duration
+}
+
+// Error returns the marked error's text.
+func (t *Transient) Error() string { return t.Err.Error() }
+
+// Unwrap returns the marked error.
+func (t *Transient) Unwrap() error { return t.Err }
+
+// Operation names what is tried, for logs and errors. Nothing in it may hold a
+// secret.
+type Operation struct {
+	Name string // such as "REST GET /parameters"
+	// Subject is what it is done to: a key (url, path or topic) and its value.
+	Subject, Value string
+}
+
+// Retrier runs the operations of one component. It may be used from any number
+// of goroutines; one operation that waits holds up no other.
+type Retrier struct {
+	policy  Policy
+	log     *service.Logger
+	status  *status.Component
+	breaker *gobreaker.CircuitBreaker[int64]
+}
+
+// New returns a retrier that logs to log and counts in component.
+func New(p Policy, log *service.Logger, component *status.Component) *Retrier {
+	r := &Retrier{policy: p, log: log, status: component}
+	if !p.Breaker.Enabled {
+		return r
+	}
+	r.breaker = gobreaker.NewCircuitBreaker[int64](gobreaker.Settings{
+		Name:    component.Type(),
+		Timeout: p.Breaker.RecoveryTimeout,
+		ReadyToTrip: func(counts gobreaker.Counts) bool {
+			return int64(counts.ConsecutiveFailures) >= int64(p.Breaker.FailureThreshold)
+		},
+		// A refusal that will not pass comes from a server that works.
+		IsSuccessful: func(err error) bool { return err == nil || !isTransient(err) },
+		IsExcluded:   func(err error) bool { return errors.Is(err, errInterrupted) },
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			component.Circuit(int64(to))
+			log.With("from", from.String(), "to", to.String()).Warn("Circuit breaker changed state")
+		},
+	})
+	component.Circuit(int64(gobreaker.StateClosed))
+	return r
+}
+
+// errInterrupted marks an attempt that ended because its caller gave up, which
+// says nothing about the other side.
+var errInterrupted = errors.New("interrupted")
+
+func isTransient(err error) bool {
+	_, ok := errors.AsType[*Transient](err)
+	return ok
+}
+
+// Do runs attempt until it succeeds, returns an error that is not Transient, or
+// the policy's retries are used up; the last error is then returned, wrapped.
+// Each attempt gets a context that ends after the policy's timeout, which
+// counts as a Transient error, and returns how many bytes it carried. When ctx
+// ends, Do returns its error at once, and counts nothing as failed.
+func (r *Retrier) Do(ctx context.Context, op Operation, attempt func(context.Context) (bytes int64, err error)) error {
+	end := r.status.Begin()
+	defer end()
+
+	delays := r.policy.Delays()
+	for retries := 0; ; retries++ {
+		if retries > 0 {
+			r.status.Retried()
+		}
+		err := r.attempt(ctx, attempt)
+		if err == nil {
+			if retries > 0 {
+				r.logger(op).With("attempt", retries+1, "max_retries", r.policy.MaxRetries).
+					Info("Operation succeeded after a retry")
+			}
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+
+		delay := backoff.Stop
+		transient, ok := errors.AsType[*Transient](err)
+		if ok {
+			if delay = delays.NextBackOff(); delay != backoff.Stop && transient.After > 0 {
+				delay = min(transient.After, r.policy.MaxDelay)
+			}
+		}
+		log := r.logger(op).With("attempt", retries+1, "max_retries", r.policy.MaxRetries, "error", err.Error())
+		if delay == backoff.Stop {
+			return r.giveUp(log, op, retries, err)
+		}
+
+		log = log.With("delay", delay.String())
+		if errors.Is(err, ErrCircuitOpen) {
+			log.Debug("Operation waits for the circuit breaker")
+		} else {
+			log.Warn("Operation failed, will be tried again")
+		}
+		if err := sleep(ctx, delay); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Retrier) logger(op Operation) *service.Logger {
+	return r.log.With("operation", op.Name, op.Subject, op.Value)
+}
+
+func (r *Retrier) giveUp(log *service.Logger, op Operation, retries int, err error) error {
+	r.status.GaveUp(err)
+	switch retries {
+	case 0:
+		log.Error("Operation failed and is not tried again")
+		return fmt.Errorf("%v failed: %w", op.Name, err)
+	case 1:
+		log.Error("Operation failed after 1 retry")
+		return fmt.Errorf("%v failed after 1 retry: %w", op.Name, err)
+	default:
+		log.Error(fmt.Sprintf("Operation failed after %v retries", retries))
+		return fmt.Errorf("%v failed after %v retries: %w", op.Name, retries, err)
+	}
+}
+
+func (r *Retrier) attempt(ctx context.Context, attempt func(context.Context) (int64, error)) error {
+	if r.breaker == nil {
+		_, err := r.timed(ctx, attempt)
+		return err
+	}
+	_, err := r.breaker.Execute(func() (int64, error) { return r.timed(ctx, attempt) })
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		return &Transient{Err: ErrCircuitOpen}
+	}
+	return err
+}
+
+// timed runs one attempt within the policy's timeout and counts it.
+func (r *Retrier) timed(ctx context.Context, attempt func(context.Context) (int64, error)) (int64, error) {
+	attemptCtx, cancel := ctx, context.CancelFunc(func() {})
+	if r.policy.Timeout > 0 {
+		attemptCtx, cancel = context.WithTimeout(ctx, r.policy.Timeout)
+	}
+	defer cancel()
+
+	bytes, err := attempt(attemptCtx)
+	switch {
+	case err == nil:
+		r.status.Succeeded(bytes)
+		return bytes, nil
+	case ctx.Err() != nil:
+		return 0, errInterrupted
+	case attemptCtx.Err() != nil:
+		err = &Transient{Err: fmt.Errorf("timed out after %v: %w", r.policy.Timeout, err)}
+	}
+	r.status.Erred(err)
+	return 0, err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,223 @@
+// Package status counts what each connector and publisher does, reports it
+// through Benthos's metrics API, and keeps a board of the live components from
+// which the service answers /stats.
+package status
+
+import (
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+)
+
+// Role says on which side of the stream a component stands.
+type Role string
+
+const (
+	// Connector is a component that fetches, an input.
+	Connector Role = "connector"
+	// Publisher is a component that publishes, an output.
+	Publisher Role = "publisher"
+)
+
+// State is what a component is doing.
+type State string
+
+// The states of a component, in the order of its life.
+const (
+	Idle         State = "idle"
+	Connecting   State = "connecting"
+	Connected    State = "connected"
+	Fetching     State = "fetching"
+	Publishing   State = "publishing"
+	Error        State = "error"
+	Disconnected State = "disconnected"
+)
+
+// InfoMetric is the gauge by which a component tells the metrics exporter its
+// place in the stream: Benthos adds the labels path, label and stream, which a
+// component cannot see, to the instance number, which the board knows.
+const InfoMetric = "mfn_component_info"
+
+// InstanceLabel is the label of InfoMetric that holds the instance number.
+const InstanceLabel = "instance"
+
+// Component counts the operations of one connector or publisher. All methods
+// may be called from any goroutine.
+//
+// A request is one attempt; an operation is all attempts for one purpose. A
+// failed attempt that is followed by another counts as a retry, not as a
+// failure; an operation that is given up counts as one failure.
+type Component struct {
+	instance uint64
+	typ      string
+	role     Role
+
+	requests, successes, failures, retries, bytes atomic.Int64
+
+	mu            sync.Mutex
+	state         State
+	label         string
+	path          string
+	stream        string
+	busy          int
+	lastSuccess   time.Time
+	lastError     string
+	lastErrorTime time.Time
+
+	info                       *service.MetricGauge
+	requestsTotal              *service.MetricCounter
+	retriesTotal               *service.MetricCounter
+	failedOperationsTotal      *service.MetricCounter
+	bytesTotal                 *service.MetricCounter
+	lastSuccessTime, lastErrTs *service.MetricGauge
+	circuitState               *service.MetricGauge
+}
+
+// New registers a component of the given type and role with the board, under
+// the label and metrics of its resources. The caller closes it.
+func New(res *service.Resources, typ string, role Role) *Component {
+	m := res.Metrics()
+	c := &Component{
+		typ:   typ,
+		role:  role,
+		state: Idle,
+		label: res.Label(),
+
+		info:                  m.NewGauge(InfoMetric, "type", "role", InstanceLabel),
+		requestsTotal:         m.NewCounter("mfn_requests_total", "type", "outcome"),
+		retriesTotal:          m.NewCounter("mfn_retries_total", "type"),
+		failedOperationsTotal: m.NewCounter("mfn_failed_operations_total", "type"),
+		bytesTotal:            m.NewCounter("mfn_bytes_total", "type"),
+		lastSuccessTime:       m.NewGauge("mfn_last_success_timestamp_seconds", "type"),
+		lastErrTs:             m.NewGauge("mfn_last_error_timestamp_seconds", "type"),
+		circuitState:          m.NewGauge("mfn_circuit_state", "type"),
+	}
+	live.add(c)
+
+	// A counter that starts at zero can be told from one that does not exist.
+	c.requestsTotal.Incr(0, typ, "success")
+	c.requestsTotal.Incr(0, typ, "error")
+	c.retriesTotal.Incr(0, typ)
+	c.failedOperationsTotal.Incr(0, typ)
+	c.bytesTotal.Incr(0, typ)
+	c.info.Set(1, typ, string(role), strconv.FormatUint(c.instance, 10))
+	return c
+}
+
+// Type is the component's type name, such as mfn_rest.
+func (c *Component) Type() string { return c.typ }
+
+// Set records what the component does now. Begin and the function it returns
+// take care of fetching and publishing.
+func (c *Component) Set(s State) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state != Disconnected {
+		c.state = s
+	}
+}
+
+// Begin marks the component as fetching or publishing until every function
+// that Begin returned has been called; it is connected afterwards, unless the
+// operation ended in an error.
+func (c *Component) Begin() (end func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy++
+	if c.state != Disconnected {
+		c.state = c.active()
+	}
+	return sync.OnceFunc(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.busy--; c.busy == 0 && c.state == c.active() {
+			c.state = Connected
+		}
+	})
+}
+
+func (c *Component) active() State {
+	if c.role == Publisher {
+		return Publishing
+	}
+	return Fetching
+}
+
+// Succeeded counts one attempt that went well and the bytes it carried.
+func (c *Component) Succeeded(bytes int64) {
+	now := time.Now()
+	c.requests.Add(1)
+	c.successes.Add(1)
+	c.bytes.Add(bytes)
+	c.requestsTotal.Incr(1, c.typ, "success")
+	c.bytesTotal.Incr(bytes, c.typ)
+	c.lastSuccessTime.SetFloat64(seconds(now), c.typ)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastSuccess = now
+	switch {
+	case c.state == Disconnected:
+	case c.busy > 0:
+		c.state = c.active()
+	default:
+		c.state = Connected
+	}
+}
+
+// Erred counts one attempt that failed, with its error, which must hold no
+// secret.
+func (c *Component) Erred(err error) {
+	c.requests.Add(1)
+	c.requestsTotal.Incr(1, c.typ, "error")
+	c.noteError(err)
+}
+
+// Retried counts one retry, when its attempt begins.
+func (c *Component) Retried() {
+	c.retries.Add(1)
+	c.retriesTotal.Incr(1, c.typ)
+}
+
+// GaveUp counts one operation that was given up, with its error, which must
+// hold no secret.
+func (c *Component) GaveUp(err error) {
+	c.failures.Add(1)
+	c.failedOperationsTotal.Incr(1, c.typ)
+	c.noteError(err)
+	c.Set(Error)
+}
+
+func (c *Component) noteError(err error) {
+	now := time.Now()
+	c.lastErrTs.SetFloat64(seconds(now), c.typ)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastError, c.lastErrorTime = err.Error(), now
+}
+
+// Circuit reports the state of the component's circuit breaker: 0 closed, 1
+// half open, 2 open.
+func (c *Component) Circuit(state int64) {
+	c.circuitState.Set(state, c.typ)
+}
+
+// Close marks the component as disconnected. It stays on the board, among the
+// last that ended, so that /stats can tell how a finished job went.
+func (c *Component) Close() {
+	c.mu.Lock()
+	closed := c.state == Disconnected
+	c.state = Disconnected
+	c.mu.Unlock()
+	if !closed {
+		c.info.Set(0, c.typ, string(c.role), strconv.FormatUint(c.instance, 10))
+		live.retire(c)
+	}
+}
+
+func seconds(t time.Time) float64 {
+	return float64(t.UnixMilli()) / 1000
+}
