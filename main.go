@@ -1,0 +1,60 @@
+// mfn-connect runs streams that take simulation parameters from where they are,
+// simulate, and publish the results: Benthos's command line with the components
+// of this module.
+package main
+
+import (
+	"context"
+	"runtime/debug"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	_ "github.com/redpanda-data/benthos/v4/public/components/io"
+	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
+	_ "github.com/redpanda-data/benthos/v4/public/components/pure/extended"
+
+	_ "github.com/mfn-connect/mfn-connect/plugins"
+)
+
+const name = "mfn-connect"
+
+func main() {
+	version, built := buildInfo()
+	service.RunCLI(context.Background(),
+		service.CLIOptSetBinaryName(name),
+		service.CLIOptSetProductName(name),
+		service.CLIOptSetVersion(version, built),
+		service.CLIOptSetDocumentationURL("https://github.com/mfn-connect/mfn-connect/tree/main/docs"),
+		service.CLIOptSetDefaultConfigPaths("./mfn-connect.yaml", "/mfn-connect.yaml", "/etc/mfn-connect/config.yaml"),
+		service.CLIOptSetMainSchemaFrom(func() *service.ConfigSchema { return schema(version, built) }),
+	)
+}
+
+// schema is Benthos's configuration with the defaults that differ here: the
+// service listens on this machine only, and metrics are for Prometheus.
+func schema(version, built string) *service.ConfigSchema {
+	s := service.GlobalEnvironment().FullConfigSchema(version, built)
+	s.SetFieldDefault("127.0.0.1:4195", "http", "address")
+	s.SetFieldDefault(map[string]any{"prometheus": map[string]any{}}, "metrics")
+	s.SetFieldDefault(map[string]any{"@service": name}, "logger", "static_fields")
+	return s
+}
+
+// buildInfo returns the module's version and the time of its commit, as far as
+// the build recorded them.
+func buildInfo() (version, built string) {
+	version, built = "unknown", "unknown"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return version, built
+	}
+	if info.Main.Version != "" {
+		version = info.Main.Version
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.time" {
+			built = setting.Value
+		}
+	}
+	return version, built
+}

@@ -1,0 +1,436 @@
+// Package metrics holds the metrics exporter of mfn-connect.
+package metrics
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/client_golang/prometheus/push"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+)
+
+const (
+	fieldUseHistogramTiming = "use_histogram_timing"
+	fieldHistogramBuckets   = "histogram_buckets"
+	fieldQuantiles          = "summary_quantiles_objectives"
+	fieldQuantile           = "quantile"
+	fieldQuantileError      = "error"
+	fieldAddProcessMetrics  = "add_process_metrics"
+	fieldAddGoMetrics       = "add_go_metrics"
+	fieldPushURL            = "push_url"
+	fieldPushInterval       = "push_interval"
+	fieldPushJobName        = "push_job_name"
+	fieldPushBasicAuth      = "push_basic_auth"
+	fieldUsername           = "username"
+	fieldPassword           = "password"
+	fieldFileOutputPath     = "file_output_path"
+)
+
+func prometheusSpec() *service.ConfigSpec {
+	return service.NewConfigSpec().
+		Stable().
+		Summary("Serves all metrics as Prometheus text at `/metrics`, and how each connector and publisher fares as JSON at `/stats`.").
+		Description(`
+The fields are those of Redpanda Connect's `+"`prometheus`"+`, so that a stream moves between the two.
+
+Timings are summaries in nanoseconds, or histograms in seconds with `+"`use_histogram_timing`"+`. A timing whose name ends in `+"`_seconds`"+`, such as `+"`mfn_simulation_duration_seconds`"+`, is in seconds either way.
+
+`+"`/stats`"+` lists every input and output of this suite with its label, its path in the stream, its status (idle, connecting, connected, fetching or publishing, error, disconnected), its counts of requests, retries, failures and bytes, and its last error.`).
+		Fields(
+			service.NewBoolField(fieldUseHistogramTiming).
+				Description("Whether timings are histograms in seconds instead of summaries in nanoseconds.").
+				Default(false).Advanced(),
+			service.NewFloatListField(fieldHistogramBuckets).
+				Description("The upper bounds of the histograms' buckets, in seconds, ascending. Empty: 0.005 to 10.").
+				Default([]any{}).Advanced(),
+			service.NewObjectListField(fieldQuantiles,
+				service.NewFloatField(fieldQuantile).
+					Description("A quantile to track, above 0 and below 1.").Default(0.0),
+				service.NewFloatField(fieldQuantileError).
+					Description("How far its rank may be off.").Default(0.0),
+			).Description("The quantiles of the summaries.").
+				Default([]any{
+					map[string]any{fieldQuantile: 0.5, fieldQuantileError: 0.05},
+					map[string]any{fieldQuantile: 0.9, fieldQuantileError: 0.01},
+					map[string]any{fieldQuantile: 0.99, fieldQuantileError: 0.001},
+				}).Advanced(),
+			service.NewBoolField(fieldAddProcessMetrics).
+				Description("Whether to add the process's CPU time, memory and descriptors.").
+				Default(false).Advanced(),
+			service.NewBoolField(fieldAddGoMetrics).
+				Description("Whether to add the Go runtime's figures, such as goroutines and collections.").
+				Default(false).Advanced(),
+			service.NewURLField(fieldPushURL).
+				Description("A push gateway to which the metrics are pushed when the service ends, and each `push_interval`.").
+				Optional().Advanced(),
+			service.NewDurationField(fieldPushInterval).
+				Description("How often to push. Without it the metrics are pushed once, at the end.").
+				Optional().Advanced(),
+			service.NewStringField(fieldPushJobName).
+				Description("The job name under which the metrics are pushed.").
+				Default("benthos_push").Advanced(),
+			service.NewObjectField(fieldPushBasicAuth,
+				service.NewStringField(fieldUsername).Description("The user name.").Default(""),
+				service.NewStringField(fieldPassword).Description("The password.").Default("").Secret(),
+			).Description("Basic authentication at the push gateway.").Advanced(),
+			service.NewStringField(fieldFileOutputPath).
+				Description("A file to which all metrics are written when the service ends.").
+				Default("").Advanced(),
+		)
+}
+
+func init() {
+	service.MustRegisterMetricsExporter("prometheus", prometheusSpec(),
+		func(conf *service.ParsedConfig, log *service.Logger) (service.MetricsExporter, error) {
+			return newExporter(conf, log)
+		})
+}
+
+// exporter keeps one family of metrics for each name, with the label names of
+// its first use.
+type exporter struct {
+	log      *service.Logger
+	registry *prometheus.Registry
+
+	histograms bool
+	buckets    []float64
+	quantiles  map[float64]float64
+	filePath   string
+
+	mu       sync.Mutex
+	families map[string]*family
+
+	pusher   *push.Pusher
+	stopPush context.CancelFunc
+	pushing  sync.WaitGroup
+}
+
+type kind string
+
+const (
+	counterKind kind = "counter"
+	gaugeKind   kind = "gauge"
+	timerKind   kind = "timer"
+)
+
+// family is all series of one name. Of its vectors the one of its kind is set.
+type family struct {
+	kind     kind
+	labels   []string
+	counter  *prometheus.CounterVec
+	gauge    *prometheus.GaugeVec
+	observer prometheus.ObserverVec
+}
+
+func newExporter(conf *service.ParsedConfig, log *service.Logger) (*exporter, error) {
+	e := &exporter{log: log, registry: prometheus.NewRegistry(), families: map[string]*family{}}
+
+	var err error
+	if e.histograms, err = conf.FieldBool(fieldUseHistogramTiming); err != nil {
+		return nil, err
+	}
+	if e.buckets, err = conf.FieldFloatList(fieldHistogramBuckets); err != nil {
+		return nil, err
+	}
+	if len(e.buckets) == 0 {
+		e.buckets = prometheus.DefBuckets
+	}
+	for i := 1; i < len(e.buckets); i++ {
+		if e.buckets[i] <= e.buckets[i-1] {
+			return nil, fmt.Errorf("%v: %v after %v: the bounds must ascend", fieldHistogramBuckets, e.buckets[i], e.buckets[i-1])
+		}
+	}
+	if e.quantiles, err = parseQuantiles(conf); err != nil {
+		return nil, err
+	}
+	if e.filePath, err = conf.FieldString(fieldFileOutputPath); err != nil {
+		return nil, err
+	}
+
+	if add, err := conf.FieldBool(fieldAddProcessMetrics); err != nil {
+		return nil, err
+	} else if add {
+		e.registry.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	}
+	if add, err := conf.FieldBool(fieldAddGoMetrics); err != nil {
+		return nil, err
+	} else if add {
+		e.registry.MustRegister(collectors.NewGoCollector())
+	}
+	return e, e.startPushing(conf)
+}
+
+func parseQuantiles(conf *service.ParsedConfig) (map[float64]float64, error) {
+	list, err := conf.FieldObjectList(fieldQuantiles)
+	if err != nil {
+		return nil, err
+	}
+	quantiles := make(map[float64]float64, len(list))
+	for _, item := range list {
+		q, err := item.FieldFloat(fieldQuantile)
+		if err != nil {
+			return nil, err
+		}
+		if !(q > 0 && q < 1) {
+			return nil, fmt.Errorf("%v.%v: %v is not above 0 and below 1", fieldQuantiles, fieldQuantile, q)
+		}
+		if quantiles[q], err = item.FieldFloat(fieldQuantileError); err != nil {
+			return nil, err
+		}
+	}
+	return quantiles, nil
+}
+
+func (e *exporter) startPushing(conf *service.ParsedConfig) error {
+	if !conf.Contains(fieldPushURL) {
+		return nil
+	}
+	url, err := conf.FieldString(fieldPushURL)
+	if err != nil || url == "" {
+		return err
+	}
+	job, err := conf.FieldString(fieldPushJobName)
+	if err != nil {
+		return err
+	}
+	e.pusher = push.New(url, job).Gatherer(e.registry)
+
+	user, err := conf.FieldString(fieldPushBasicAuth, fieldUsername)
+	if err != nil {
+		return err
+	}
+	password, err := conf.FieldString(fieldPushBasicAuth, fieldPassword)
+	if err != nil {
+		return err
+	}
+	if user != "" || password != "" {
+		e.pusher = e.pusher.BasicAuth(user, password)
+	}
+
+	if !conf.Contains(fieldPushInterval) {
+		return nil
+	}
+	interval, err := conf.FieldDuration(fieldPushInterval)
+	if err != nil {
+		return err
+	}
+	if interval <= 0 {
+		return fmt.Errorf("%v: %v is not above 0s", fieldPushInterval, interval)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	e.stopPush = stop
+	e.pushing.Go(func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if err := e.pusher.PushContext(ctx); err != nil && ctx.Err() == nil {
+					e.log.With("error", err.Error()).Error("Pushing metrics failed")
+				}
+			}
+		}
+	})
+	return nil
+}
+
+// NewCounterCtor returns a constructor of the named counter's series.
+func (e *exporter) NewCounterCtor(name string, labels ...string) service.MetricsExporterCounterCtor {
+	f := e.family(name, counterKind, labels)
+	if f == nil {
+		return func(...string) service.MetricsExporterCounter { return unexported{} }
+	}
+	return func(values ...string) service.MetricsExporterCounter {
+		return counter{f.counter.WithLabelValues(values...)}
+	}
+}
+
+// NewGaugeCtor returns a constructor of the named gauge's series.
+func (e *exporter) NewGaugeCtor(name string, labels ...string) service.MetricsExporterGaugeCtor {
+	f := e.family(name, gaugeKind, labels)
+	if f == nil {
+		return func(...string) service.MetricsExporterGauge { return unexported{} }
+	}
+	return func(values ...string) service.MetricsExporterGauge {
+		if name == status.InfoMetric {
+			locate(labels, values)
+		}
+		return gauge{f.gauge.WithLabelValues(values...)}
+	}
+}
+
+// NewTimerCtor returns a constructor of the named timing's series.
+func (e *exporter) NewTimerCtor(name string, labels ...string) service.MetricsExporterTimerCtor {
+	f := e.family(name, timerKind, labels)
+	if f == nil {
+		return func(...string) service.MetricsExporterTimer { return unexported{} }
+	}
+	unit := 1.0
+	if e.histograms || strings.HasSuffix(name, "_seconds") {
+		unit = float64(time.Second)
+	}
+	return func(values ...string) service.MetricsExporterTimer {
+		return timer{f.observer.WithLabelValues(values...), unit}
+	}
+}
+
+// locate passes on to the board what Benthos says of a component's place.
+func locate(labels, values []string) {
+	at := make(map[string]string, len(labels))
+	for i, label := range labels {
+		at[label] = values[i]
+	}
+	status.Locate(at[status.InstanceLabel], at["path"], at["label"], at["stream"])
+}
+
+// family returns the family of the name, made on its first use. It is nil, and
+// an error is logged, if the name is not one that Prometheus takes or is in use
+// for another kind or other labels.
+func (e *exporter) family(name string, k kind, labels []string) *family {
+	if !model.LegacyValidation.IsValidMetricName(name) {
+		e.log.With("metric", name).Error("Metric is not exported: Prometheus allows only letters, digits, underscores and colons in a name")
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if f, exists := e.families[name]; exists {
+		if f.kind != k || !slices.Equal(f.labels, labels) {
+			e.log.With("metric", name, "labels", labels, "kind", string(k), "first_labels", f.labels, "first_kind", string(f.kind)).
+				Error("Metric is not exported: its name is in use for another kind or other labels")
+			return nil
+		}
+		return f
+	}
+
+	f := &family{kind: k, labels: slices.Clone(labels)}
+	collector := e.newVector(f, name)
+	if err := e.registry.Register(collector); err != nil {
+		e.log.With("metric", name, "error", err.Error()).Error("Metric is not exported")
+		return nil
+	}
+	e.families[name] = f
+	return f
+}
+
+func (e *exporter) newVector(f *family, name string) prometheus.Collector {
+	help := helpOf(name)
+	switch {
+	case f.kind == counterKind:
+		f.counter = prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, f.labels)
+		return f.counter
+	case f.kind == gaugeKind:
+		f.gauge = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, f.labels)
+		return f.gauge
+	case e.histograms:
+		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: e.buckets}, f.labels)
+		f.observer = v
+		return v
+	default:
+		v := prometheus.NewSummaryVec(prometheus.SummaryOpts{Name: name, Help: help, Objectives: e.quantiles}, f.labels)
+		f.observer = v
+		return v
+	}
+}
+
+// HandlerFunc serves Prometheus text, and the components' status as JSON at a
+// path that ends in /stats. Benthos registers it at both paths.
+func (e *exporter) HandlerFunc() http.HandlerFunc {
+	text := promhttp.HandlerFor(e.registry, promhttp.HandlerOpts{ErrorLog: errorLog{e.log}})
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/stats") {
+			text.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(status.Snapshot()); err != nil {
+			e.log.With("error", err.Error()).Debug("Writing /stats failed")
+		}
+	}
+}
+
+// Close pushes and writes the metrics a last time, where that is asked for.
+func (e *exporter) Close(ctx context.Context) error {
+	if e.stopPush != nil {
+		e.stopPush()
+		e.pushing.Wait()
+	}
+	if e.pusher != nil {
+		if err := e.pusher.PushContext(ctx); err != nil {
+			return fmt.Errorf("pushing metrics: %w", err)
+		}
+	}
+	if e.filePath == "" {
+		return nil
+	}
+	return e.writeFile()
+}
+
+func (e *exporter) writeFile() (err error) {
+	families, err := e.registry.Gather()
+	if err != nil {
+		return fmt.Errorf("gathering metrics: %w", err)
+	}
+	f, err := os.Create(e.filePath)
+	if err != nil {
+		return fmt.Errorf("writing metrics: %w", err)
+	}
+	defer func() {
+		if closeErr := f.Close(); err == nil && closeErr != nil {
+			err = fmt.Errorf("writing metrics to %v: %w", e.filePath, closeErr)
+		}
+	}()
+	for _, family := range families {
+		if _, err := expfmt.MetricFamilyToText(f, family); err != nil {
+			return fmt.Errorf("writing metrics to %v: %w", e.filePath, err)
+		}
+	}
+	return nil
+}
+
+type counter struct{ prometheus.Counter }
+
+func (c counter) Incr(n int64)          { c.Add(float64(n)) }
+func (c counter) IncrFloat64(n float64) { c.Add(n) }
+
+type gauge struct{ g prometheus.Gauge }
+
+func (g gauge) Set(v int64)          { g.g.Set(float64(v)) }
+func (g gauge) SetFloat64(v float64) { g.g.Set(v) }
+
+type timer struct {
+	prometheus.Observer
+	unit float64 // nanoseconds
+}
+
+func (t timer) Timing(ns int64) { t.Observe(float64(ns) / t.unit) }
+
+// unexported takes the values of a metric that cannot be exported.
+type unexported struct{}
+
+func (unexported) Incr(int64)          {}
+func (unexported) IncrFloat64(float64) {}
+func (unexported) Set(int64)           {}
+func (unexported) SetFloat64(float64)  {}
+func (unexported) Timing(int64)        {}
+
+type errorLog struct{ log *service.Logger }
+
+func (l errorLog) Println(v ...any) {
+	l.log.With("error", strings.TrimSpace(fmt.Sprintln(v...))).Error("Serving metrics failed")
+}
