@@ -1,0 +1,72 @@
+# Needs Go and make; with a C compiler the tests run under the race detector.
+BINARY   := bin/mfn-connect
+RACE     := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
+FUZZTIME ?= 20s
+TOOLS    := bin/tools
+
+GOLANGCI_LINT_VERSION := v2.15.0
+GOVULNCHECK_VERSION   := v1.9.0
+
+.PHONY: run build test test-kafka test-faults lint vet-arm64 vulnerabilities bench fuzz docs clean help
+
+## run: simulate the quickstart's sweep; results go to results/
+run: build
+	./$(BINARY) -c config/quickstart.yaml
+
+## build: build the program into bin/
+build:
+	@mkdir -p bin
+	go build -buildvcs=auto -o $(BINARY) .
+
+## test: all tests that need no service, and the streams' own tests
+test: build
+	go vet ./...
+	go test $(RACE) -timeout 15m ./...
+	./$(BINARY) lint ./config/*.yaml
+	./$(BINARY) test ./config/...
+
+## test-kafka: the Kafka tests against a real broker (Java 17, Maven)
+test-kafka:
+	./tests/kafka/run.sh
+
+## test-faults: break things on purpose, about 15 minutes, and print the table
+test-faults: build
+	go run ./tests/faults
+
+## lint: golangci-lint, installed into bin/tools
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+	$< run ./...
+
+$(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION):
+	GOBIN=$(abspath $(TOOLS)) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(TOOLS)/golangci-lint $@
+
+## vet-arm64: compile and vet everything for arm64
+vet-arm64:
+	GOARCH=arm64 CGO_ENABLED=0 go vet ./...
+
+## bench: the engine against the C loop and NumPy, and the whole program
+bench:
+	go run ./tests/bench
+
+## fuzz: each fuzz target for FUZZTIME
+fuzz:
+	@grep -rl '^func Fuzz' --include='*_test.go' . | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
+			echo "== $$target in $$(dirname "$$file")"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+		done; \
+	done
+
+## docs: generate the component reference from the specs
+docs:
+	go run ./docs/generate > docs/components.md.new
+	mv docs/components.md.new docs/components.md
+
+## clean: remove what the other targets made
+clean:
+	rm -rf bin results
+
+## help: this list
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
