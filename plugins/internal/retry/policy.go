@@ -201,6 +201,7 @@ func (d *delays) NextBackOff() time.Duration {
 		factor = math.Exp2(float64(d.count))
 	case LinearBackoff:
 		factor = float64(d.count + 1)
+	case FixedDelay, NoRetry:
 	}
 	d.count++
 
