@@ -1,0 +1,54 @@
+package engine
+
+// A kernel computes one time step of a run of rows. It is one model's
+// arithmetic and nothing else: ghosts hold the boundary, and which rows come
+// when is the caller's affair. All kernels give the same bits.
+type kernel struct {
+	name string
+	step func(*rowRun)
+}
+
+// rowRun is the work of a kernel: rows first … last−1 of dst from src.
+type rowRun struct {
+	layout      layout
+	src, dst    *planes
+	first, last int
+	coef        *coefficients
+
+	// noise is added to V before it is clamped: n values for each row, or none.
+	noise []float64
+
+	// sums of the rows are added to sums[0], or with perRow those of row r to
+	// sums[r].
+	sums   []laneSums
+	perRow bool
+
+	activations, clamps int64 // cells above the threshold, cells clamped; added to
+}
+
+// coefficients are the model's constants in the form that kernels use.
+type coefficients struct {
+	alpha, dA, dI, rA, rI float64
+	threshold             float64 // activator level; +Inf, dA … rI 0: Turing is off
+	lift                  float64 // what V gains above the threshold, volts
+	vMin, vMax            float64 // volts
+	turing                bool
+}
+
+// Limits of the potential and the lift of an activation, in volts.
+const (
+	potentialMin   = -0.095
+	potentialMax   = 0.040
+	activationLift = 0.005
+)
+
+func newCoefficients(p *Params) *coefficients {
+	return &coefficients{
+		alpha: p.Alpha,
+		dA:    p.DActivator, dI: p.DInhibitor, rA: p.RActivator, rI: p.RInhibitor,
+		threshold: p.TuringThreshold,
+		lift:      activationLift,
+		vMin:      potentialMin, vMax: potentialMax,
+		turing: p.TuringEnabled,
+	}
+}

@@ -1,0 +1,107 @@
+package engine
+
+// portable is the plain kernel, which says what the others compute.
+var portable = kernel{name: "portable", step: stepPortable}
+
+func stepPortable(run *rowRun) {
+	for r := run.first; r < run.last; r++ {
+		sums := &run.sums[0]
+		if run.perRow {
+			sums = &run.sums[r]
+		}
+		if run.coef.turing {
+			stepTuringRow(run, r)
+		}
+		stepPotentialRow(run, r, sums)
+	}
+}
+
+// stencil is a row with what surrounds it: each cell's left and right neighbour
+// stand in mid, one before and one after it.
+type stencil struct {
+	up, down []float64 // n
+	mid      []float64 // n+2, from the left ghost to the right
+}
+
+func newStencil(l layout, cells []float64, r int) stencil {
+	at := l.at(r)
+	return stencil{
+		up:   l.row(cells, r-1),
+		down: l.row(cells, r+1),
+		mid:  cells[at-1 : at+l.n+1],
+	}
+}
+
+// stepTuringRow computes the row of activator and inhibitor, and leaves in the
+// row of V, which is yet to be computed, the lift of each cell.
+func stepTuringRow(run *rowRun, r int) {
+	k := run.coef
+	a := newStencil(run.layout, run.src.a, r)
+	i := newStencil(run.layout, run.src.i, r)
+	n := run.layout.n
+	aUp, aDown, aMid := a.up[:n], a.down[:n], a.mid[:n+2]
+	iUp, iDown, iMid := i.up[:n], i.down[:n], i.mid[:n+2]
+	aOut := run.layout.row(run.dst.a, r)[:n]
+	iOut := run.layout.row(run.dst.i, r)[:n]
+	lift := run.layout.row(run.dst.v, r)[:n]
+
+	activations := int64(0)
+	for c := range n {
+		a, i := aMid[c+1], iMid[c+1]
+		lapA := (((aUp[c] + aDown[c]) + aMid[c]) + aMid[c+2]) - float64(4*a)
+		lapI := (((iUp[c] + iDown[c]) + iMid[c]) + iMid[c+2]) - float64(4*i)
+		da := float64(k.dA * lapA)
+		da += float64(k.rA * (float64(a*(1-a)) - i))
+		di := float64(k.dI * lapI)
+		di += float64(k.rI * (a - i))
+		a += da
+		i += di
+
+		lift[c] = 0
+		if a > k.threshold {
+			lift[c] = k.lift
+			activations++
+		}
+		aOut[c] = min(max(a, 0), 1)
+		iOut[c] = min(max(i, 0), 1)
+	}
+	run.activations += activations
+}
+
+// stepPotentialRow computes the row of V, on top of its lift where Turing is
+// enabled, and its sums.
+func stepPotentialRow(run *rowRun, r int, sums *laneSums) {
+	k := run.coef
+	n := run.layout.n
+	v := newStencil(run.layout, run.src.v, r)
+	up, down, mid := v.up[:n], v.down[:n], v.mid[:n+2]
+	out := run.layout.row(run.dst.v, r)[:n]
+	var noise []float64
+	if run.noise != nil {
+		noise = run.noise[(r-run.first)*n:][:n]
+	}
+
+	clamps := int64(0)
+	for c := range n {
+		u := mid[c+1]
+		lap := (((up[c] + down[c]) + mid[c]) + mid[c+2]) - float64(4*u)
+		u += float64(k.alpha * lap)
+		if k.turing {
+			u += out[c]
+		}
+		if noise != nil {
+			u += noise[c]
+		}
+		switch {
+		case u < k.vMin:
+			u = k.vMin
+			clamps++
+		case u > k.vMax:
+			u = k.vMax
+			clamps++
+		}
+		out[c] = u
+	}
+	run.clamps += clamps
+	sums.addRow(out, mid[1:n+1])
+}

@@ -1,0 +1,69 @@
+package engine
+
+// laneSums gathers over rows of one step what the features of the history need,
+// with d = |V(t) − V(t−1)|, in volts. Cell c of a row goes to lane c mod 8; a
+// row's lanes are summed by themselves and then added to the rows' before. That
+// order is the same for every kernel, tiling and number of threads, and so are
+// the bits.
+type laneSums struct {
+	absDiff, sqDiff, energy, maxDiff [lanes]float64
+}
+
+// add adds another run of rows, which come after those in s.
+func (s *laneSums) add(rows *laneSums) {
+	for k := range lanes {
+		s.absDiff[k] += rows.absDiff[k]
+		s.sqDiff[k] += rows.sqDiff[k]
+		s.energy[k] += rows.energy[k]
+		s.maxDiff[k] = max(s.maxDiff[k], rows.maxDiff[k])
+	}
+}
+
+// addDiffs adds the differences of one row that is now and was before.
+func (s *laneSums) addDiffs(now, before []float64) {
+	var row laneSums
+	before = before[:len(now)]
+	for c, v := range now {
+		d := v - before[c]
+		if d < 0 {
+			d = -d
+		}
+		k := c % lanes
+		row.absDiff[k] += d
+		row.sqDiff[k] += float64(d * d)
+		row.maxDiff[k] = max(row.maxDiff[k], d)
+	}
+	s.add(&row)
+}
+
+// stepSums are the sums over all cells of one step, in volts and volts squared.
+type stepSums struct {
+	absDiff float64 // Σ d
+	sqDiff  float64 // Σ d²
+	maxDiff float64 // max d
+	energy  float64 // Σ V²
+}
+
+func (s *laneSums) fold() stepSums {
+	m := s.maxDiff[0]
+	for _, x := range s.maxDiff[1:] {
+		m = max(m, x)
+	}
+	return stepSums{absDiff: foldLanes(&s.absDiff), sqDiff: foldLanes(&s.sqDiff), maxDiff: m, energy: foldLanes(&s.energy)}
+}
+
+func foldLanes(x *[lanes]float64) float64 {
+	return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]))
+}
+
+// addRow adds one row that is now and was before.
+func (s *laneSums) addRow(now, before []float64) {
+	var energy [lanes]float64
+	for c, v := range now {
+		energy[c%lanes] += float64(v * v)
+	}
+	for k := range lanes {
+		s.energy[k] += energy[k]
+	}
+	s.addDiffs(now, before)
+}
