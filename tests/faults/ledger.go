@@ -1,0 +1,139 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"sync"
+	"time"
+)
+
+// ledger accounts for every message of a scenario by its simulation id.
+type ledger struct {
+	mu       sync.Mutex
+	sent     map[string]bool
+	answers  map[string][]answer
+	last     time.Time // of the newest answer
+	problems []string
+}
+
+type answer struct {
+	digest [sha256.Size]byte
+	at     time.Time
+}
+
+func newLedger() *ledger {
+	return &ledger{sent: map[string]bool{}, answers: map[string][]answer{}}
+}
+
+// send notes that the message of this id is where the program should find it.
+func (l *ledger) send(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sent[id] = true
+}
+
+// answer notes a result. One that is no whole result is a problem: nobody may
+// ever see half of one.
+func (l *ledger) answer(body []byte) {
+	var result struct {
+		Event        string             `json:"event"`
+		SimulationID string             `json:"simulation_id"`
+		Features     map[string]float64 `json:"features"`
+	}
+	err := json.Unmarshal(body, &result)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil || result.Event != "simulation_complete" || len(result.Features) != 18 {
+		l.problem("an answer is no whole result: %.200q", body)
+		return
+	}
+	if !l.sent[result.SimulationID] {
+		l.problem("an answer to a message that was never sent: %v", result.SimulationID)
+	}
+	l.last = time.Now()
+	l.answers[result.SimulationID] = append(l.answers[result.SimulationID], answer{sha256.Sum256(body), l.last})
+}
+
+// problem is called with the lock held.
+func (l *ledger) problem(format string, args ...any) {
+	l.problems = append(l.problems, fmt.Sprintf(format, args...))
+}
+
+// complain notes a broken promise.
+func (l *ledger) complain(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.problem(format, args...)
+}
+
+func (l *ledger) answered(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.answers[id]) > 0
+}
+
+// count returns how many different messages have been answered.
+func (l *ledger) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.answers)
+}
+
+func (l *ledger) complete() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id := range l.sent {
+		if len(l.answers[id]) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// firstAfter returns when the first answer after t came.
+func (l *ledger) firstAfter(t time.Time) (time.Time, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var first time.Time
+	for _, answers := range l.answers {
+		for _, a := range answers {
+			if a.at.After(t) && (first.IsZero() || a.at.Before(first)) {
+				first = a.at
+			}
+		}
+	}
+	return first, !first.IsZero()
+}
+
+// tally is a ledger's balance.
+type tally struct {
+	in, answered, lost, duplicated int
+	problems                       []string
+}
+
+// balance counts, and finds duplicates that differ, which no consumer could
+// drop safely.
+func (l *ledger) balance() tally {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := tally{in: len(l.sent), problems: append([]string(nil), l.problems...)}
+	for id := range l.sent {
+		answers := l.answers[id]
+		if len(answers) == 0 {
+			t.lost++
+			t.problems = append(t.problems, "lost: "+id)
+			continue
+		}
+		t.answered++
+		t.duplicated += len(answers) - 1
+		for _, a := range answers[1:] {
+			if a.digest != answers[0].digest {
+				t.problems = append(t.problems, "answers differ: "+id)
+			}
+		}
+	}
+	sort.Strings(t.problems)
+	return t
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// program is one run of mfn-connect.
+type program struct {
+	cmd  *exec.Cmd
+	log  *logBuffer
+	done chan struct{}
+	err  error
+}
+
+// logBuffer keeps the end of what a program prints.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+const keptLog = 1 << 20
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.buf.Len() > keptLog {
+		b.buf.Next(b.buf.Len() / 2)
+	}
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// start runs the program with the stream, in dir. limits are shell commands
+// that set resource limits first, such as "ulimit -n 64".
+func (s *suite) start(ctx context.Context, dir, stream string, limits ...string) (*program, error) {
+	path := filepath.Join(dir, "stream.yaml")
+	if err := os.WriteFile(path, []byte(stream), 0o600); err != nil {
+		return nil, err
+	}
+	p := &program{log: &logBuffer{}, done: make(chan struct{})}
+	if len(limits) == 0 {
+		p.cmd = exec.CommandContext(ctx, s.binary, "-c", path)
+	} else {
+		script := ""
+		for _, l := range limits {
+			script += l + " && "
+		}
+		p.cmd = exec.CommandContext(ctx, "sh", "-c", script+`exec "$0" -c "$1"`, s.binary, path)
+	}
+	p.cmd.Dir = dir
+	p.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+filepath.Join(dir, "state"))
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the program: %w", err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// kill ends the program without a chance to clean up.
+func (p *program) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended by itself
+	<-p.done
+}
+
+func (p *program) signal(sig syscall.Signal) error {
+	return p.cmd.Process.Signal(sig)
+}
+
+// stop asks the program to end, and waits until it has.
+func (p *program) stop(within time.Duration) error {
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		<-p.done
+		return nil
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(within):
+		p.kill()
+		return fmt.Errorf("the program had not ended %v after SIGTERM", within)
+	}
+}
+
+func (p *program) running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// resident returns the program's resident memory in bytes, and how many
+// descriptors it has open.
+func (p *program) resident() (bytes int64, descriptors int) {
+	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, 0
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(statm), &size, &pages); err != nil {
+		return 0, 0
+	}
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, 0
+	}
+	return pages * int64(os.Getpagesize()), len(fds)
+}
+
+// await waits until the condition holds.
+func await(ctx context.Context, within time.Duration, what string, condition func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for !condition() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("after %v still waiting for %v", within, what)
+		case <-ticker.C:
+		}
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// suite runs scenarios and keeps their rows.
+type suite struct {
+	binary  string // the program
+	scratch string // a directory for what the scenarios write
+	short   bool   // fewer runs
+	broker  func(context.Context) (*cluster, error)
+	rows    []row
+}
+
+// scenario is one kind of fault, brought about again and again.
+type scenario struct {
+	name  string
+	kafka bool // needs a real broker
+	short bool // part of the short form
+	run   func(ctx context.Context, s *suite, dir string, r *row) error
+}
+
+// row is one line of the table.
+type row struct {
+	fault      string
+	runs       int
+	tally      tally
+	recoveries []time.Duration // from the fault's end to the next answer
+	err        error
+}
+
+func (s *suite) run(ctx context.Context, sc scenario) row {
+	r := row{fault: sc.name}
+	dir, err := os.MkdirTemp(s.scratch, "run-")
+	if err != nil {
+		r.err = err
+		return r
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a scratch directory
+	r.err = sc.run(ctx, s, dir, &r)
+	s.rows = append(s.rows, r)
+	return r
+}
+
+// failed says whether the row breaks the promise.
+func (r *row) failed() bool {
+	return r.err != nil || r.tally.lost > 0 || len(r.tally.problems) > 0
+}
+
+func (r *row) recovery() string {
+	if len(r.recoveries) == 0 {
+		return "–"
+	}
+	slices.Sort(r.recoveries)
+	return fmt.Sprintf("%.2fs (max %.2fs)", r.recoveries[len(r.recoveries)/2].Seconds(), r.recoveries[len(r.recoveries)-1].Seconds())
+}
+
+// table renders the rows in Markdown.
+func table(rows []row) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
+	fmt.Fprintln(w, "| fault\t| runs\t| messages in\t| answered\t| lost\t| duplicated\t| recovery, median\t|")
+	fmt.Fprintln(w, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
+	for i := range rows {
+		r := &rows[i]
+		fmt.Fprintf(w, "| %v\t| %v\t| %v\t| %v\t| %v\t| %v\t| %v\t|\n",
+			r.fault, r.runs, r.tally.in, r.tally.answered, r.tally.lost, r.tally.duplicated, r.recovery())
+	}
+	_ = w.Flush() // into memory
+	return b.String()
+}
+
+// subdir makes a directory below dir.
+func subdir(dir, name string) (string, error) {
+	path := filepath.Join(dir, name)
+	return path, os.MkdirAll(path, 0o750)
+}
