@@ -36,17 +36,35 @@ func HistoryFeatures(fields [][][]float64, c FeatureConfig) (Features, error) {
 		return Features{}, &FieldError{Place: "history", Reason: "holds no field"}
 	}
 	n := len(fields[0])
-	var h history
-	var before []float64
+	frames := make([][]float64, len(fields))
 	for t, field := range fields {
-		now, err := flattenField(fmt.Sprintf("history[%v]", t), field, n)
-		if err != nil {
+		var err error
+		if frames[t], err = flattenField(fmt.Sprintf("history[%v]", t), field, n); err != nil {
 			return Features{}, err
 		}
-		if t == 0 {
-			h.reset(n, c)
-			before = now
+	}
+	return FrameFeatures(frames, n, c)
+}
+
+// FrameFeatures returns the features of a history whose fields are already flat:
+// n × n finite volts each, row by row, oldest first. With one field alone, those
+// of the history are 0.
+func FrameFeatures(frames [][]float64, n int, c FeatureConfig) (Features, error) {
+	if err := c.Validate(); err != nil {
+		return Features{}, err
+	}
+	for t, frame := range frames {
+		if len(frame) != n*n {
+			return Features{}, &FieldError{fmt.Sprintf("history[%v]", t), fmt.Sprintf("has %v cells, must have %v", len(frame), n*n)}
 		}
+	}
+	if len(frames) == 0 || n == 0 {
+		return Features{}, &FieldError{Place: "history", Reason: "holds no cell"}
+	}
+	var h history
+	h.reset(n, c)
+	before := frames[0]
+	for _, now := range frames {
 		var sums laneSums
 		for r := range n {
 			sums.addRow(now[r*n:(r+1)*n], before[r*n:(r+1)*n])

@@ -1,0 +1,329 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/bloblang"
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/engine"
+)
+
+func simulateSpec() *service.ConfigSpec {
+	return service.NewConfigSpec().
+		Stable().
+		Categories("Simulation").
+		Summary("Runs a MyceliumFractalNet simulation for each message and replaces the message with its features.").
+		Description(`
+A message is a JSON object with any of the model's parameters (see `+"`defaults`"+`, and `+"`initial_field`"+`: an array of rows of volts that replaces the drawn field) and an `+"`id`"+` or `+"`simulation_id`"+`. Other keys are ignored. The result is
+
+`+"```json"+`
+{"event":"simulation_complete","simulation_id":"sim-12345","params":{"grid_size":64,"steps":64,"seed":42},
+ "fractal_dimension":1.584,"features":{"D_box":1.584,"D_r2":0.99},
+ "growth_events":14,"turing_activations":0,"clamping_events":2,
+ "field_min_mV":-71.0,"field_max_mV":-67.2,"field_mean_mV":-70.0,"field_std_mV":0.4,
+ "activator_mean":0.05,"inhibitor_mean":0.05}
+`+"```"+`
+
+with all 18 features and, in `+"`params`"+`, every parameter, defaults and a drawn seed included: taken as a message, they give the same simulation again. The same parameters give the same bytes, on every machine.
+
+**Ids.** Without an id, `+"`simulation_id`"+` is derived from the parameters that were asked for, so that a message that is delivered again gets the same one. Two messages with the same parameters get the same id, too, even if each draws its own seed: give such replicates an id or a seed.
+
+**Bad messages** are marked as failed and pass on with their content unchanged; the error names the parameter, its value and what is allowed. They can be handled with [`+"`catch`, `switch`, `reject_errored`"+`](https://docs.redpanda.com/connect/configuration/error_handling/) and the like.
+
+**Concurrency.** Messages of a batch run side by side, as do the pipeline's threads. `+"`threads`"+` is for few large grids.
+
+**Metadata.** `+"`mfn_elapsed_seconds`"+` holds how long the simulation took.
+
+**Metrics.** `+"`mfn_simulations_total`"+` by outcome, `+"`mfn_simulation_duration_seconds`, `mfn_cell_steps_total`, `mfn_growth_events_total`, `mfn_turing_activations_total`, `mfn_clamping_events_total` and `mfn_fractal_dimension`"+`.`).
+		Field(service.NewBloblangField(fieldParams).
+			Description("A mapping from the message to the object of parameters. By default it is the message.").
+			Optional().
+			Example("root = this.simulation").
+			Example("root = this.simulation\nroot.id = this.request_id")).
+		Field(defaultsField()).
+		Fields(featureFields()...).
+		Field(service.NewStringListField(fieldInclude).
+			Description("What else the result holds: `field` (volts), `activator`, `inhibitor` (concentrations), each as an array of rows.").
+			Default([]any{}).
+			Example([]string{"field"}).
+			LintRule(`root = this.filter(x -> !["field", "activator", "inhibitor"].contains(x)).map_each(x -> "include: %v is not one of field, activator, inhibitor".format(x))`)).
+		Field(service.NewObjectField(fieldLimits,
+			service.NewIntField(fieldMaxGridSize).
+				Description("The largest `grid_size`.").
+				Default(engine.MaxGridSize).LintRule(rangeRule(fieldMaxGridSize, engine.MinGridSize, engine.MaxGridSize, false)),
+			service.NewIntField(fieldMaxSteps).
+				Description("The most `steps`.").
+				Default(engine.MaxSteps).LintRule(rangeRule(fieldMaxSteps, 1, engine.MaxSteps, false)),
+			service.NewDurationField(fieldTimeout).
+				Description("The longest that a simulation may take; `0s` for no limit.").
+				Default("0s"),
+		).Description("What a message may ask for. One that asks for more fails before anything is allocated.").Advanced()).
+		Field(service.NewIntField(fieldThreads).
+			Description("How many cores one simulation may use. It changes no result.").
+			Default(1).Advanced().
+			LintRule(`root = if this < 1 { [ "threads: must be at least 1, got %v".format(this) ] }`)).
+		Example("Parameters from the message", "Simulates what each message asks for. A message that cannot be simulated is logged and dropped.", `
+pipeline:
+  processors:
+    - mfn_simulate: {}
+    - catch:
+        - log:
+            level: ERROR
+            message: 'bad parameters: ${! error() }'
+        - mapping: root = deleted()
+`).
+		Example("A sweep", "Sweeps the activator's reaction rate over patterns that grow, and prints one line for each.", `
+input:
+  generate:
+    count: 10
+    interval: ""
+    mapping: |
+      root.id = "run-%02d".format(counter())
+      root.r_activator = counter() * 0.01
+      root.seed = 42
+
+pipeline:
+  processors:
+    - mfn_simulate:
+        defaults:
+          steps: 300
+          turing_threshold: 0.5
+          r_inhibitor: 0.001
+    - mapping: root = "%s: D = %v".format(this.simulation_id, this.fractal_dimension)
+
+output:
+  stdout: {}
+`).
+		Example("Parameters inside a larger document", "Takes the parameters from a part of the message, and puts the features beside it.", `
+pipeline:
+  processors:
+    - branch:
+        processors:
+          - mfn_simulate:
+              params: |
+                root = this.experiment.parameters
+                root.id = this.experiment.name
+        result_map: root.experiment.features = this.features
+`)
+}
+
+func init() {
+	service.MustRegisterBatchProcessor("mfn_simulate", simulateSpec(),
+		func(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
+			return newSimulate(conf, res)
+		})
+}
+
+// simulate runs a simulation for each message of a batch.
+type simulate struct {
+	params   *bloblang.Executor // nil: the message
+	defaults engine.Params
+	options  engine.Options
+	writer   resultWriter
+	limits   limits
+	timeout  time.Duration
+
+	simulators sync.Pool // of *worker
+	metrics    simulationMetrics
+}
+
+// worker is what one simulation at a time uses.
+type worker struct {
+	simulator *engine.Simulator
+	buffer    []byte
+}
+
+func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulate, err error) {
+	s = &simulate{
+		simulators: sync.Pool{New: func() any { return &worker{simulator: engine.NewSimulator()} }},
+		metrics:    newSimulationMetrics(res.Metrics()),
+	}
+	if conf.Contains(fieldParams) {
+		if s.params, err = conf.FieldBloblang(fieldParams); err != nil {
+			return nil, err
+		}
+	}
+	if s.defaults, err = parseDefaults(conf); err != nil {
+		return nil, err
+	}
+	if s.options.Features, err = parseFeatureConfig(conf); err != nil {
+		return nil, err
+	}
+	if s.writer.array, err = parseFormat(conf); err != nil {
+		return nil, err
+	}
+	if s.writer.include, err = parseInclude(conf); err != nil {
+		return nil, err
+	}
+	if s.options.Threads, err = conf.FieldInt(fieldThreads); err != nil {
+		return nil, err
+	}
+	if s.options.Threads < 1 {
+		return nil, &engine.ParamError{Name: fieldThreads, Value: s.options.Threads, Allowed: "at least 1"}
+	}
+	return s, s.parseLimits(conf.Namespace(fieldLimits))
+}
+
+func (s *simulate) parseLimits(conf *service.ParsedConfig) (err error) {
+	if s.limits.gridSize, err = conf.FieldInt(fieldMaxGridSize); err != nil {
+		return err
+	}
+	if s.limits.gridSize < engine.MinGridSize || s.limits.gridSize > engine.MaxGridSize {
+		return &engine.ParamError{Name: fieldLimits + "." + fieldMaxGridSize, Value: s.limits.gridSize, Allowed: "4 … 1024"}
+	}
+	if s.limits.steps, err = conf.FieldInt(fieldMaxSteps); err != nil {
+		return err
+	}
+	if s.limits.steps < 1 || s.limits.steps > engine.MaxSteps {
+		return &engine.ParamError{Name: fieldLimits + "." + fieldMaxSteps, Value: s.limits.steps, Allowed: "1 … 10000"}
+	}
+	if s.timeout, err = conf.FieldDuration(fieldTimeout); err != nil {
+		return err
+	}
+	if s.timeout < 0 {
+		return &engine.ParamError{Name: fieldLimits + "." + fieldTimeout, Value: s.timeout, Allowed: "0s or more"}
+	}
+	return nil
+}
+
+// ProcessBatch simulates every message, several at a time. It fails as a whole
+// only when ctx ends.
+func (s *simulate) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	out := batch.Copy()
+	s.each(len(out), func(w *worker, k int) {
+		if err := s.process(ctx, w, out[k]); err != nil {
+			out[k].SetError(err)
+		}
+	})
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return []service.MessageBatch{out}, nil
+}
+
+// each calls do for 0 … n−1, on as many cores as one simulation leaves to
+// others.
+func (s *simulate) each(n int, do func(w *worker, k int)) {
+	var next atomic.Int64
+	work := func() {
+		w := s.simulators.Get().(*worker)
+		defer s.simulators.Put(w)
+		for k := int(next.Add(1)) - 1; k < n; k = int(next.Add(1)) - 1 {
+			do(w, k)
+		}
+	}
+	workers := min(n, max(1, runtime.GOMAXPROCS(0)/s.options.Threads))
+	var others sync.WaitGroup
+	for range workers - 1 {
+		others.Go(work)
+	}
+	work()
+	others.Wait()
+}
+
+// process simulates one message and replaces its content.
+func (s *simulate) process(ctx context.Context, w *worker, msg *service.Message) error {
+	started := time.Now()
+	result, id, err := s.simulate(ctx, w, msg)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.metrics.failed()
+		}
+		return err
+	}
+	w.buffer = s.writer.append(w.buffer[:0], id, result)
+	elapsed := time.Since(started)
+	msg.SetBytes(append([]byte(nil), w.buffer...))
+	msg.MetaSetMut("mfn_elapsed_seconds", elapsed.Seconds())
+	s.metrics.succeeded(result, elapsed)
+	return nil
+}
+
+func (s *simulate) simulate(ctx context.Context, w *worker, msg *service.Message) (*engine.Result, string, error) {
+	object, err := mapped(msg, s.params, fieldParams)
+	if err != nil {
+		return nil, "", err
+	}
+	request, err := parseRequest(object, s.defaults, s.limits)
+	if err != nil {
+		return nil, "", err
+	}
+	if request.id == "" {
+		request.id = derivedID(&request.params)
+	}
+	if s.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("the simulation took longer than %v.%v, which is %v", fieldLimits, fieldTimeout, s.timeout))
+		defer cancel()
+	}
+	result, err := w.simulator.Run(ctx, request.params, s.options)
+	if err != nil && errors.Is(err, context.DeadlineExceeded) {
+		err = context.Cause(ctx)
+	}
+	return result, request.id, err
+}
+
+// Close has nothing to let go of.
+func (s *simulate) Close(context.Context) error { return nil }
+
+// mapped returns the JSON of the message, or of what the mapping makes of it.
+func mapped(msg *service.Message, mapping *bloblang.Executor, name string) ([]byte, error) {
+	if mapping == nil {
+		return msg.AsBytes()
+	}
+	from, err := msg.BloblangQuery(mapping)
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", name, err)
+	}
+	if from == nil {
+		return nil, fmt.Errorf("%v: the mapping deletes the message", name)
+	}
+	raw, err := from.AsBytes()
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", name, err)
+	}
+	return raw, nil
+}
+
+// simulationMetrics report through Benthos's metrics.
+type simulationMetrics struct {
+	simulations                    *service.MetricCounter
+	duration                       *service.MetricTimer
+	cellSteps                      *service.MetricCounter
+	growth, activations, clampings *service.MetricCounter
+	dimension                      *service.MetricGauge
+}
+
+func newSimulationMetrics(m *service.Metrics) simulationMetrics {
+	s := simulationMetrics{
+		simulations: m.NewCounter("mfn_simulations_total", "outcome"),
+		duration:    m.NewTimer("mfn_simulation_duration_seconds"),
+		cellSteps:   m.NewCounter("mfn_cell_steps_total"),
+		growth:      m.NewCounter("mfn_growth_events_total"),
+		activations: m.NewCounter("mfn_turing_activations_total"),
+		clampings:   m.NewCounter("mfn_clamping_events_total"),
+		dimension:   m.NewGauge("mfn_fractal_dimension"),
+	}
+	s.simulations.Incr(0, "success")
+	s.simulations.Incr(0, "error")
+	return s
+}
+
+func (m *simulationMetrics) failed() { m.simulations.Incr(1, "error") }
+
+func (m *simulationMetrics) succeeded(r *engine.Result, elapsed time.Duration) {
+	m.simulations.Incr(1, "success")
+	m.duration.Timing(elapsed.Nanoseconds())
+	m.cellSteps.Incr(int64(r.Params.GridSize) * int64(r.Params.GridSize) * int64(r.Params.Steps))
+	m.growth.Incr(r.GrowthEvents)
+	m.activations.Incr(r.TuringActivations)
+	m.clampings.Incr(r.ClampingEvents)
+	m.dimension.SetFloat64(r.Features.FractalDimension())
+}
