@@ -1,163 +1,169 @@
 package engine
 
 import (
-	"math"
 	"math/bits"
+	"slices"
 )
 
-// BoxSizes returns the sizes of the boxes by which an n × n grid is covered, in
-// cells, ascending: NumPy's geomspace from MinBoxSize to the largest size,
-// truncated to whole numbers, duplicates dropped.
+// BoxSizes returns the box sizes for a grid of n × n, ascending: NumPy's
+// geomspace from the smallest to the largest size, truncated to whole numbers,
+// without duplicates. Truncation bites: powers of ten of rounded logarithms can
+// lie just below a whole number, and 2 4 8 16 32 becomes 2 4 7 16 32.
 func BoxSizes(n int, c FeatureConfig) []int {
-	largest := c.MaxBoxSize
-	if largest == 0 {
-		largest = n / 2
-		if doubled := math.Ldexp(float64(c.MinBoxSize), c.NumScales-1); doubled < float64(largest) {
-			largest = int(doubled)
+	first, last, count := c.MinBoxSize, c.MaxBoxSize, c.NumScales
+	if last == 0 {
+		last = n / 2
+		if first <= last {
+			last = min(last, first<<(count-1))
 		}
 	}
-	var sizes []int
-	a, b := log10(float64(c.MinBoxSize)), log10(float64(largest))
-	step := (b - a) / float64(c.NumScales-1)
-	for k := range c.NumScales {
-		size := int(pow10(a + float64(float64(k)*step)))
+	last = max(last, first)
+
+	sizes := make([]int, 0, count)
+	a, b := log10(float64(first)), log10(float64(last))
+	step := (b - a) / float64(count-1)
+	for k := range count {
+		size := first
 		switch k {
 		case 0:
-			size = c.MinBoxSize
-		case c.NumScales - 1:
-			size = largest
+		case count - 1:
+			size = last
+		default:
+			size = int(exp10(a + float64(float64(k)*step)))
 		}
-		if len(sizes) == 0 || size != sizes[len(sizes)-1] {
-			sizes = append(sizes, size)
-		}
+		sizes = append(sizes, size)
 	}
-	return sizes
+	slices.Sort(sizes) // rounding may lift one above the last
+	return slices.Compact(sizes)
 }
 
-// boxCounter counts the boxes that hold a marked cell.
+// boxCounter estimates the box-counting dimension. It keeps the box sizes of
+// the last grid.
 type boxCounter struct {
-	band []uint64
+	n      int
+	config FeatureConfig
+	scales []boxScale
 }
 
-// count returns how many of the size × size boxes that tile the top-left
-// ⌊n/size⌋·size square hold a marked cell.
-func (x *boxCounter) count(b *bitRows, size int) int {
-	across := b.n / size
-	if cap(x.band) < b.words {
-		x.band = make([]uint64, b.words)
+// boxScale is one box size.
+type boxScale struct {
+	size    int
+	lnInv   float64  // ln(1/size)
+	corners []uint64 // a row with the first column of each box set
+}
+
+func (b *boxCounter) prepare(n int, c FeatureConfig) {
+	if b.n == n && b.config == c {
+		return
 	}
-	band := x.band[:b.words]
-	total := 0
-	for box := range across {
-		copy(band, b.row(box*size))
-		for r := box*size + 1; r < (box+1)*size; r++ {
-			for w, word := range b.row(r) {
+	b.n, b.config = n, c
+	b.scales = b.scales[:0]
+	for _, size := range BoxSizes(n, c) {
+		boxes := n / size
+		if boxes == 0 {
+			continue
+		}
+		corners := make([]uint64, (n+63)/64)
+		for k := range boxes {
+			at := k * size
+			corners[at/64] |= 1 << (at % 64)
+		}
+		b.scales = append(b.scales, boxScale{size: size, lnInv: -ln(float64(size)), corners: corners})
+	}
+}
+
+// dimension returns the slope and the R² of the least-squares line through
+// (ln(1/size), ln(occupied boxes)). Both are 0 if fewer than two sizes have an
+// occupied box, and R² is 0 if all have the same number.
+func (b *boxCounter) dimension(cells *bitRows, c FeatureConfig) (slope, r2 float64) {
+	if cells.count == 0 {
+		return 0, 0
+	}
+	b.prepare(cells.n, c)
+	const most = 20 // scales
+	var (
+		x, y   [most]float64
+		points int
+	)
+	for i := range b.scales {
+		scale := &b.scales[i]
+		if boxes := scale.occupied(cells); boxes > 0 {
+			x[points], y[points] = scale.lnInv, ln(float64(boxes))
+			points++
+		}
+	}
+	if points < 2 {
+		return 0, 0
+	}
+	return fitLine(x[:points], y[:points])
+}
+
+// fitLine returns the slope and the R², clamped to [0, 1], of the least-squares
+// line. Sums are of differences from the first point, so that equal values vary
+// by exactly 0.
+func fitLine(x, y []float64) (slope, r2 float64) {
+	var sx, sy float64
+	for i := range x {
+		sx += x[i] - x[0]
+		sy += y[i] - y[0]
+	}
+	mx, my := sx/float64(len(x)), sy/float64(len(x))
+	var sxx, sxy, syy float64
+	for i := range x {
+		dx, dy := x[i]-x[0]-mx, y[i]-y[0]-my
+		sxx += float64(dx * dx)
+		sxy += float64(dx * dy)
+		syy += float64(dy * dy)
+	}
+	slope = sxy / sxx
+	if syy == 0 {
+		return slope, 0
+	}
+	residual := 0.0
+	for i := range x {
+		e := y[i] - y[0] - my - float64(slope*(x[i]-x[0]-mx))
+		residual += float64(e * e)
+	}
+	return slope, min(max(1-residual/syy, 0), 1)
+}
+
+// occupied counts the boxes that have a set cell. The boxes tile the top-left
+// square of ⌊n/size⌋·size cells.
+func (s *boxScale) occupied(cells *bitRows) int {
+	var buffer [MaxGridSize / 64]uint64
+	band := buffer[:cells.words]
+	occupied := 0
+	for top := 0; top+s.size <= cells.n; top += s.size {
+		copy(band, cells.row(top))
+		for r := top + 1; r < top+s.size; r++ {
+			for w, word := range cells.row(r) {
 				band[w] |= word
 			}
 		}
-		total += occupied(band, size, across)
-	}
-	return total
-}
-
-// occupied returns how many of the first across groups of size bits have one
-// set.
-func occupied(band []uint64, size, across int) int {
-	total := 0
-	if size <= wordBits && wordBits%size == 0 {
-		mask := groupMask(size)
+		// Each bit becomes the union of the size bits that begin with it.
+		for width := 1; width < s.size; {
+			shift := min(width, s.size-width)
+			orShifted(band, shift)
+			width += shift
+		}
 		for w, word := range band {
-			left := across - w*(wordBits/size)
-			if left <= 0 {
-				break
-			}
-			for shift := 1; shift < size; shift *= 2 {
-				word |= word >> shift
-			}
-			word &= mask
-			if used := left * size; used < wordBits {
-				word &= 1<<used - 1
-			}
-			total += bits.OnesCount64(word)
-		}
-		return total
-	}
-	for box := range across {
-		if anySet(band, box*size, (box+1)*size) {
-			total++
+			occupied += bits.OnesCount64(word & s.corners[w])
 		}
 	}
-	return total
+	return occupied
 }
 
-// groupMask has the lowest bit of each group of size bits set.
-func groupMask(size int) uint64 {
-	mask := uint64(0)
-	for at := 0; at < wordBits; at += size {
-		mask |= 1 << at
-	}
-	return mask
-}
-
-// anySet says whether a bit from first to last−1 is set.
-func anySet(words []uint64, first, last int) bool {
-	w, end := first/wordBits, (last-1)/wordBits
-	head := ^uint64(0) << (first % wordBits)
-	tail := ^uint64(0) >> (wordBits - 1 - (last-1)%wordBits)
-	if w == end {
-		return words[w]&head&tail != 0
-	}
-	if words[w]&head != 0 || words[end]&tail != 0 {
-		return true
-	}
-	for w++; w < end; w++ {
-		if words[w] != 0 {
-			return true
+// orShifted sets each bit also where the one shift columns later is set.
+func orShifted(row []uint64, shift int) {
+	words, rest := shift/64, shift%64
+	for w := range row {
+		var from, next uint64
+		if w+words < len(row) {
+			from = row[w+words]
 		}
-	}
-	return false
-}
-
-// boxDimension fits ln(count) to ln(1/size) by least squares over the sizes
-// whose count is above 0, and returns the slope and the fit's R², clamped to
-// [0, 1]. Both are 0 with fewer than two such sizes; R² is 0 if the counts do
-// not vary.
-func boxDimension(sizes, counts []int) (slope, r2 float64) {
-	var n, meanX, meanY float64
-	for k, count := range counts {
-		if count > 0 {
-			n++
-			meanX -= math.Log(float64(sizes[k]))
-			meanY += math.Log(float64(count))
+		if w+words+1 < len(row) {
+			next = row[w+words+1]
 		}
+		row[w] |= from>>rest | next<<(64-rest) // a shift by 64 gives 0
 	}
-	if n < 2 {
-		return 0, 0
-	}
-	meanX /= n
-	meanY /= n
-	var xx, xy, yy float64
-	for k, count := range counts {
-		if count > 0 {
-			x := -math.Log(float64(sizes[k])) - meanX
-			y := math.Log(float64(count)) - meanY
-			xx += float64(x * x)
-			xy += float64(x * y)
-			yy += float64(y * y)
-		}
-	}
-	slope = xy / xx
-	if yy == 0 {
-		return slope, 0
-	}
-	var residual float64
-	for k, count := range counts {
-		if count > 0 {
-			x := -math.Log(float64(sizes[k])) - meanX
-			y := math.Log(float64(count)) - meanY
-			e := y - float64(slope*x)
-			residual += float64(e * e)
-		}
-	}
-	return slope, min(max(1-residual/yy, 0), 1)
 }

@@ -1,108 +1,141 @@
 package engine
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
-// cellRun is a stretch of marked cells in one row, from first to last−1.
+// clusterCounter counts connected components. It works on runs, the maximal
+// rows of set cells: those of a row are joined with those of the row above by
+// union-find.
+type clusterCounter struct {
+	above, row []cellRun
+	parent     []int32 // of each run; roots are their own
+	size       []int32 // cells of the tree below each root
+}
+
+// cellRun is a run of the columns from … to−1.
 type cellRun struct {
-	first, last int
-	cluster     int // in clusterer.parent
+	from, to int32
+	label    int32
 }
 
-// clusterer finds the connected components of marked cells: runs of cells row
-// by row, joined by a union-find over the runs.
-type clusterer struct {
-	runs   []cellRun // of the row above and, behind them, of this row
-	parent []int     // of each cluster label; a root is its own parent
-	size   []int     // cells, of roots
+// clusterSizes describes the components.
+type clusterSizes struct {
+	count, largest  int64
+	sum, sumSquares int64 // of the sizes
 }
 
-// find returns the sizes of the components, in no particular order. Cells are
-// connected through their edges, with diagonal also through their corners; the
-// grid does not wrap around. The slice is valid until the next find.
-func (x *clusterer) find(b *bitRows, diagonal bool) []int {
-	x.parent, x.size, x.runs = x.parent[:0], x.size[:0], x.runs[:0]
-	if b.count == 0 {
-		return nil
+// sizeStd is the population's standard deviation of the sizes in cells, 0 with
+// fewer than two. Whole numbers keep it exact up to the last step.
+func (s clusterSizes) sizeStd() float64 {
+	if s.count < 2 {
+		return 0
 	}
-	reach := 0
-	if diagonal {
+	variance := s.count*s.sumSquares - s.sum*s.sum // · count²
+	return math.Sqrt(float64(variance)) / float64(s.count)
+}
+
+// find returns the components of the set cells, joined along edges, and with a
+// connectivity of 8 also along corners. Nothing wraps around.
+func (k *clusterCounter) find(cells *bitRows, connectivity int) clusterSizes {
+	if cells.count == 0 {
+		return clusterSizes{}
+	}
+	reach := int32(0)
+	if connectivity == 8 {
 		reach = 1
 	}
-	above := 0 // runs of the row above, at the front of x.runs
-	for r := range b.n {
-		x.runs = appendRuns(x.runs, b.row(r))
-		k := 0
-		for i := above; i < len(x.runs); i++ {
-			run := &x.runs[i]
-			run.cluster = len(x.parent)
-			x.parent = append(x.parent, run.cluster)
-			x.size = append(x.size, run.last-run.first)
-			for k < above && x.runs[k].last+reach <= run.first {
-				k++
-			}
-			// The last run above that touches this one may touch the next
-			// one, too, so that k stays at it.
-			for j := k; j < above && x.runs[j].first < run.last+reach; j++ {
-				x.union(x.runs[j].cluster, run.cluster)
-			}
-		}
-		x.runs = append(x.runs[:0], x.runs[above:]...)
-		above = len(x.runs)
+	k.parent, k.size = k.parent[:0], k.size[:0]
+	k.above = k.above[:0]
+	for r := range cells.n {
+		k.findRuns(cells.row(r))
+		k.joinRows(reach)
+		k.above, k.row = k.row, k.above
 	}
-	n := 0
-	for label, parent := range x.parent {
-		if label == parent {
-			x.size[n] = x.size[label] // n ≤ label
-			n++
+
+	var sizes clusterSizes
+	for label, parent := range k.parent {
+		if int32(label) != parent {
+			continue
 		}
+		size := int64(k.size[label])
+		sizes.count++
+		sizes.largest = max(sizes.largest, size)
+		sizes.sum += size
+		sizes.sumSquares += size * size
 	}
-	return x.size[:n]
+	return sizes
 }
 
-// appendRuns appends the runs of set bits of a row.
-func appendRuns(runs []cellRun, row []uint64) []cellRun {
-	open := false // the last run goes on into the next word
+// findRuns sets k.row to a row's runs, each with a label of its own.
+func (k *clusterCounter) findRuns(row []uint64) {
+	k.row = k.row[:0]
+	open := false // the last run reaches the end of its word
 	for w, word := range row {
-		at := 0
-		for at < wordBits {
+		base := int32(w * 64)
+		for at := int32(0); at < 64; {
 			rest := word >> at
-			if open {
-				ones := bits.TrailingZeros64(^rest)
-				ones = min(ones, wordBits-at)
-				runs[len(runs)-1].last += ones
-				at += ones
-				if open = at == wordBits; open {
-					break
-				}
-				rest = word >> at
-			}
 			if rest == 0 {
+				open = false
 				break
 			}
-			at += bits.TrailingZeros64(rest)
-			runs = append(runs, cellRun{first: w*wordBits + at, last: w*wordBits + at})
+			gap := int32(bits.TrailingZeros64(rest))
+			if gap > 0 {
+				open = false
+				at += gap
+			}
+			length := int32(bits.TrailingZeros64(^(word >> at)))
+			length = min(length, 64-at)
+			if open {
+				last := &k.row[len(k.row)-1]
+				last.to += length
+				k.size[last.label] += length
+			} else {
+				label := int32(len(k.parent))
+				k.parent = append(k.parent, label)
+				k.size = append(k.size, length)
+				k.row = append(k.row, cellRun{base + at, base + at + length, label})
+			}
+			at += length
 			open = true
 		}
 	}
-	return runs
 }
 
-func (x *clusterer) root(label int) int {
-	for x.parent[label] != label {
-		x.parent[label] = x.parent[x.parent[label]]
-		label = x.parent[label]
+// joinRows joins each run with those above that touch it. A run touches another
+// that begins before its end, or with a reach of 1 at its end.
+func (k *clusterCounter) joinRows(reach int32) {
+	above := k.above
+	for _, run := range k.row {
+		for len(above) > 0 && above[0].to+reach <= run.from {
+			above = above[1:]
+		}
+		for _, other := range above {
+			if other.from >= run.to+reach {
+				break
+			}
+			k.join(run.label, other.label)
+		}
 	}
-	return label
 }
 
-func (x *clusterer) union(a, b int) {
-	a, b = x.root(a), x.root(b)
+func (k *clusterCounter) join(a, b int32) {
+	a, b = k.root(a), k.root(b)
 	if a == b {
 		return
 	}
-	if x.size[a] < x.size[b] {
+	if k.size[a] < k.size[b] {
 		a, b = b, a
 	}
-	x.parent[b] = a
-	x.size[a] += x.size[b]
+	k.parent[b] = a
+	k.size[a] += k.size[b]
+}
+
+func (k *clusterCounter) root(a int32) int32 {
+	for k.parent[a] != a {
+		k.parent[a] = k.parent[k.parent[a]] // halves the path
+		a = k.parent[a]
+	}
+	return a
 }

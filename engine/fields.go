@@ -11,46 +11,57 @@ type FieldError struct {
 // Error names the place and the reason.
 func (e *FieldError) Error() string { return e.Place + ": " + e.Reason }
 
-// FieldFeatures returns the features of a given field: rows of equal length, as
-// many as each is long, of finite volts. Those of the history are 0. It returns
-// a *FieldError that says which cell or row is wrong, or a *ParamError.
+// FieldFeatures extracts the features of a given field: N × N finite volts, N
+// from 1 to 1024. Those of the history are 0, as after a single step. It returns
+// a *FieldError that says which row or cell is wrong, or a *ParamError.
 func FieldFeatures(field [][]float64, c FeatureConfig) (Features, error) {
 	if err := c.Validate(); err != nil {
 		return Features{}, err
 	}
-	cells, err := flattenField("field", field, len(field))
+	cells, err := flattenField("field", field)
 	if err != nil {
 		return Features{}, err
 	}
 	var x extractor
-	return x.features(cells, len(field), c, nil), nil
+	return finiteFeatures("field", x.features(cells, len(field), c, nil))
 }
 
-// HistoryFeatures returns the features of a given history: at least one field,
-// all of one size, oldest first. Its errors are those of FieldFeatures.
+// HistoryFeatures extracts the features of a given history: 1 to 10 000 fields
+// of one size, oldest first. For the history of a simulation they are those of
+// the simulation itself. Its errors are those of FieldFeatures.
 func HistoryFeatures(fields [][][]float64, c FeatureConfig) (Features, error) {
 	if err := c.Validate(); err != nil {
 		return Features{}, err
 	}
-	if len(fields) == 0 {
-		return Features{}, &FieldError{Place: "history", Reason: "holds no field"}
-	}
-	n := len(fields[0])
 	frames := make([][]float64, len(fields))
 	for t, field := range fields {
+		place := fmt.Sprintf("history[%v]", t)
+		if first := len(fields[0]); len(field) != first {
+			return Features{}, &FieldError{place, fmt.Sprintf("has %v rows, the first field has %v", len(field), first)}
+		}
 		var err error
-		if frames[t], err = flattenField(fmt.Sprintf("history[%v]", t), field, n); err != nil {
+		if frames[t], err = flattenField(place, field); err != nil {
 			return Features{}, err
 		}
+	}
+	n := 0
+	if len(fields) > 0 {
+		n = len(fields[0])
 	}
 	return FrameFeatures(frames, n, c)
 }
 
-// FrameFeatures returns the features of a history whose fields are already flat:
-// n × n finite volts each, row by row, oldest first. With one field alone, those
-// of the history are 0.
+// FrameFeatures is HistoryFeatures for fields that are flat already: n × n
+// finite volts each, row by row. With one field alone, the features of the
+// history are 0.
 func FrameFeatures(frames [][]float64, n int, c FeatureConfig) (Features, error) {
 	if err := c.Validate(); err != nil {
+		return Features{}, err
+	}
+	if len(frames) < 1 || len(frames) > MaxSteps {
+		return Features{}, &FieldError{"history", fmt.Sprintf("has %v fields, must have 1 … %v", len(frames), MaxSteps)}
+	}
+	if err := checkRows("history", n); err != nil {
 		return Features{}, err
 	}
 	for t, frame := range frames {
@@ -58,40 +69,53 @@ func FrameFeatures(frames [][]float64, n int, c FeatureConfig) (Features, error)
 			return Features{}, &FieldError{fmt.Sprintf("history[%v]", t), fmt.Sprintf("has %v cells, must have %v", len(frame), n*n)}
 		}
 	}
-	if len(frames) == 0 || n == 0 {
-		return Features{}, &FieldError{Place: "history", Reason: "holds no cell"}
-	}
 	var h history
 	h.reset(n, c)
 	before := frames[0]
 	for _, now := range frames {
-		var sums laneSums
-		for r := range n {
-			sums.addRow(now[r*n:(r+1)*n], before[r*n:(r+1)*n])
-		}
-		h.add(sums.fold())
+		h.add(sumsOfStep(now, before, n))
 		before = now
 	}
 	var x extractor
-	return x.features(before, n, c, &h), nil
+	return finiteFeatures("history", x.features(before, n, c, &h))
 }
 
-// flattenField checks a field that must be n × n and returns its cells, row by
-// row.
-func flattenField(place string, field [][]float64, n int) ([]float64, error) {
-	switch {
-	case n < 1:
-		return nil, &FieldError{place, "holds no row"}
-	case len(field) != n:
-		return nil, &FieldError{place, fmt.Sprintf("has %v rows, the first field has %v", len(field), n)}
-	case n > MaxGridSize:
-		return nil, &FieldError{place, fmt.Sprintf("has %v rows, the most is %v", n, MaxGridSize)}
+// sumsOfStep returns the sums of a step, in the order in which kernels add.
+func sumsOfStep(now, before []float64, n int) stepSums {
+	var sums laneSums
+	for r := range n {
+		sums.addRow(now[r*n:][:n], before[r*n:][:n])
+	}
+	return sums.fold()
+}
+
+func checkRows(place string, n int) error {
+	if n < 1 || n > MaxGridSize {
+		return &FieldError{place, fmt.Sprintf("has %v rows, must have 1 … %v", n, MaxGridSize)}
+	}
+	return nil
+}
+
+// flattenField checks a field and returns its cells, row by row.
+func flattenField(place string, field [][]float64) ([]float64, error) {
+	n := len(field)
+	if err := checkRows(place, n); err != nil {
+		return nil, err
+	}
+	for r, row := range field {
+		switch {
+		case len(row) == n:
+		case len(row) != len(field[0]):
+			return nil, &FieldError{
+				fmt.Sprintf("%v[%v]", place, r),
+				fmt.Sprintf("the field is ragged: this row has %v cells, the first one %v", len(row), len(field[0])),
+			}
+		default:
+			return nil, &FieldError{place, fmt.Sprintf("is not square: it has %v rows, and row %v has %v cells", n, r, len(row))}
+		}
 	}
 	cells := make([]float64, 0, n*n)
 	for r, row := range field {
-		if len(row) != n {
-			return nil, &FieldError{fmt.Sprintf("%v[%v]", place, r), fmt.Sprintf("has %v cells, a square field of %v rows needs %v", len(row), n, n)}
-		}
 		for c, v := range row {
 			if !finite(v) {
 				return nil, &FieldError{fmt.Sprintf("%v[%v][%v]", place, r, c), fmt.Sprintf("%v is not finite", v)}
@@ -100,4 +124,15 @@ func flattenField(place string, field [][]float64, n int) ([]float64, error) {
 		cells = append(cells, row...)
 	}
 	return cells, nil
+}
+
+// finiteFeatures refuses features that have overflowed, which takes potentials
+// far beyond any that a simulation reaches.
+func finiteFeatures(place string, f Features) (Features, error) {
+	for k, v := range f {
+		if !finite(v) {
+			return Features{}, &FieldError{place, fmt.Sprintf("potentials from %v to %v mV are too large: %v overflows", f[VMin], f[VMax], FeatureNames()[k])}
+		}
+	}
+	return f, nil
 }

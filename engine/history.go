@@ -2,90 +2,80 @@ package engine
 
 import "math"
 
-// history gathers the features of the time series as running sums, so that its
-// memory does not grow with the number of steps.
+// history turns the sums of each step into the features of the history. It
+// keeps no field, and its size does not depend on the number of steps.
 type history struct {
 	cells     float64
-	threshold float64 // mV
+	threshold float64 // of stability, mV
 	window    int
 
-	steps    int
-	absDiff  float64 // Σ over steps of Σ|d|, volts
-	maxDiff  float64 // volts
-	quiet    int     // differences in a row that were below the threshold
-	stableAt int     // T_stable, once it is known; else 0
+	steps   int
+	absDiff float64 // Σ|d| over cells and steps, volts
+	maxDiff float64 // volts
 
-	// Moments of the energy over the step number, updated as Welford's.
-	meanT, meanE, momentT, momentTE float64
+	stable   int // steps in a row below the threshold
+	stableAt int // T_stable once it is known, else 0
+
+	// Energy is Σ V² of a step, here the difference from that of the first one:
+	// it is nearly constant, and only the difference matters.
+	firstEnergy, meanEnergy float64 // V²
+	coMoment                float64 // Σ (t − mean t)·(energy − mean energy)
 }
 
-// reset prepares for the steps of an n × n grid.
+// reset starts the history of a run of n × n cells.
 func (h *history) reset(n int, c FeatureConfig) {
 	*h = history{cells: float64(n * n), threshold: c.StabilityThresholdMV, window: c.StabilityWindow}
 }
 
-// add adds a step. The differences of the first one are left out: the drawn
-// field is no part of the history.
+// add adds the next step. The differences of the first one, which has no step
+// before it, are ignored.
 func (h *history) add(s stepSums) {
 	t := h.steps
 	h.steps++
-
-	energy := float64(s.energy * 1e6) // V² to mV²
-	dt := float64(t) - h.meanT
-	h.meanT += dt / float64(h.steps)
-	dE := energy - h.meanE
-	h.meanE += dE / float64(h.steps)
-	h.momentT += float64(dt * (float64(t) - h.meanT))
-	h.momentTE += float64(dt * (energy - h.meanE))
-
 	if t == 0 {
+		h.firstEnergy = s.energy
 		return
 	}
+	h.addEnergy(float64(t), s.energy-h.firstEnergy)
 	h.absDiff += s.absDiff
 	h.maxDiff = max(h.maxDiff, s.maxDiff)
+	h.addStability(t-1, s)
+}
 
+// addEnergy updates the co-moment of energy and time after Welford.
+func (h *history) addEnergy(t, energy float64) {
+	fromMean := energy - h.meanEnergy
+	h.meanEnergy += fromMean / (t + 1)
+	h.coMoment += float64((t - (t-1)/2) * (energy - h.meanEnergy))
+}
+
+// addStability looks at difference field t, from 0.
+func (h *history) addStability(t int, s stepSums) {
 	mean := s.absDiff / h.cells
 	variance := max(s.sqDiff/h.cells-float64(mean*mean), 0)
-	if deviation := math.Sqrt(variance) * 1000; deviation < h.threshold {
-		h.quiet++
-	} else {
-		h.quiet = 0
+	if float64(math.Sqrt(variance)*1000.0) >= h.threshold {
+		h.stable = 0
+		return
 	}
-	if h.quiet == h.window && h.stableAt == 0 {
-		// The difference before step t has the number t−1.
-		h.stableAt = (t - 1) - h.window + 2
+	h.stable++
+	if h.stable == h.window && h.stableAt == 0 {
+		h.stableAt = t - h.window + 2
 	}
 }
 
-// diffMean is the mean of |V(t)−V(t−1)| over cells and steps, mV.
-func (h *history) diffMean() float64 {
+// features sets the features of the history, which are 0 with fewer than two
+// steps.
+func (h *history) features(f *Features) {
 	if h.steps < 2 {
-		return 0
+		return
 	}
-	return h.absDiff / (h.cells * float64(h.steps-1)) * 1000
-}
-
-// diffMax is the largest |V(t)−V(t−1)|, mV.
-func (h *history) diffMax() float64 {
-	return h.maxDiff * 1000
-}
-
-// stable is T_stable.
-func (h *history) stable() float64 {
-	switch {
-	case h.steps < 2:
-		return 0
-	case h.steps <= h.window || h.stableAt == 0:
-		return float64(h.steps)
-	default:
-		return float64(h.stableAt)
+	steps := float64(h.steps)
+	f[DVMean] = h.absDiff / (float64((steps - 1) * h.cells)) * 1000.0
+	f[DVMax] = h.maxDiff * 1000.0
+	f[TStable] = steps
+	if h.stableAt > 0 {
+		f[TStable] = float64(h.stableAt)
 	}
-}
-
-// energyTrend is the least-squares slope of ΣV² over the step number, mV²/step.
-func (h *history) energyTrend() float64 {
-	if h.steps < 2 {
-		return 0
-	}
-	return h.momentTE / h.momentT
+	// Σ (t − mean t)² of 0 … T−1 is T·(T²−1)/12; mV² are 10⁶ V².
+	f[ETrend] = float64(h.coMoment*1e6) / (steps * (float64(steps*steps) - 1) / 12)
 }
