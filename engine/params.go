@@ -87,6 +87,9 @@ func (e *ParamError) Error() string {
 	return text
 }
 
+// shape is a value in words, which is shown without quotes.
+type shape string
+
 func show(value any) string {
 	switch v := value.(type) {
 	case float64:
@@ -161,7 +164,7 @@ func (p *Params) validateInitialField() error {
 	n := p.GridSize
 	if len(p.InitialField) != n*n {
 		return &ParamError{
-			Name: "initial_field", Value: fmt.Sprintf("a field of %v cells", len(p.InitialField)),
+			Name: "initial_field", Value: shape(fmt.Sprintf("a field of %v cells", len(p.InitialField))),
 			Allowed: fmt.Sprintf("%v × %v cells for a grid_size of %v", n, n, n),
 		}
 	}

@@ -212,7 +212,7 @@ func historyFrames(raw []byte) (frames [][]float64, n int, err error) {
 	}
 	count := elements(raw)
 	if count == 0 {
-		return nil, 0, &engine.ParamError{Name: fieldHistory, Value: "[]", Allowed: "at least one field"}
+		return nil, 0, &engine.ParamError{Name: fieldHistory, Value: rawValue("[]"), Allowed: "at least one field"}
 	}
 	s := scanner{raw, 1}
 	for t := range count {
@@ -224,7 +224,7 @@ func historyFrames(raw []byte) (frames [][]float64, n int, err error) {
 		}
 		if count*n*n > mostHistoryCells {
 			return nil, 0, &engine.ParamError{
-				Name: fieldHistory, Value: fmt.Sprintf("%v fields of %v × %v numbers", count, n, n),
+				Name: fieldHistory, Value: rawValue(fmt.Sprintf("%v fields of %v × %v numbers", count, n, n)),
 				Allowed: fmt.Sprintf("at most %v numbers", mostHistoryCells),
 			}
 		}

@@ -211,11 +211,11 @@ func field(name string, raw []byte, n, most int) ([]float64, int, error) {
 	square := fmt.Sprintf("%v × %v numbers", n, n)
 	switch {
 	case n > most:
-		return nil, 0, &engine.ParamError{Name: name, Value: fmt.Sprintf("an array of %v rows", rows), Allowed: fmt.Sprintf("at most %v rows", most)}
+		return nil, 0, &engine.ParamError{Name: name, Value: rawValue(fmt.Sprintf("an array of %v rows", rows)), Allowed: fmt.Sprintf("at most %v rows", most)}
 	case rows == 0:
-		return nil, 0, &engine.ParamError{Name: name, Value: "[]", Allowed: "an array of rows of numbers"}
+		return nil, 0, &engine.ParamError{Name: name, Value: rawValue("[]"), Allowed: "an array of rows of numbers"}
 	case rows != n:
-		return nil, 0, &engine.ParamError{Name: name, Value: fmt.Sprintf("an array of %v rows", rows), Allowed: square}
+		return nil, 0, &engine.ParamError{Name: name, Value: rawValue(fmt.Sprintf("an array of %v rows", rows)), Allowed: square}
 	}
 
 	cells := make([]float64, 0, n*n)
@@ -228,7 +228,7 @@ func field(name string, raw []byte, n, most int) ([]float64, int, error) {
 			return nil, 0, wrongKind(place(), row, "a row of numbers")
 		}
 		if count := elements(row); count != n {
-			return nil, 0, &engine.ParamError{Name: place(), Value: fmt.Sprintf("a row of %v numbers", count), Allowed: square}
+			return nil, 0, &engine.ParamError{Name: place(), Value: rawValue(fmt.Sprintf("a row of %v numbers", count)), Allowed: square}
 		}
 		inner := scanner{row, 1}
 		for c := range n {

@@ -53,7 +53,7 @@ with all 18 features and, in `+"`params`"+`, every parameter, defaults and a dra
 			Description("What else the result holds: `field` (volts), `activator`, `inhibitor` (concentrations), each as an array of rows.").
 			Default([]any{}).
 			Example([]string{"field"}).
-			LintRule(`root = this.filter(x -> !["field", "activator", "inhibitor"].contains(x)).map_each(x -> "include: %v is not one of field, activator, inhibitor".format(x))`)).
+			LintRule(`root = if this.type() == "string" && !["field", "activator", "inhibitor"].contains(this) { [ "include: %v is not one of field, activator, inhibitor".format(this) ] }`)).
 		Field(service.NewObjectField(fieldLimits,
 			service.NewIntField(fieldMaxGridSize).
 				Description("The largest `grid_size`.").
@@ -96,7 +96,8 @@ pipeline:
           steps: 300
           turing_threshold: 0.5
           r_inhibitor: 0.001
-    - mapping: root = "%s: D = %v".format(this.simulation_id, this.fractal_dimension)
+    - mapping: |
+        root = "%s: D = %v".format(this.simulation_id, this.fractal_dimension)
 
 output:
   stdout: {}

@@ -1,0 +1,392 @@
+package processor_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	_ "github.com/redpanda-data/benthos/v4/public/components/io"
+	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
+
+	"github.com/mfn-connect/mfn-connect/engine"
+	_ "github.com/mfn-connect/mfn-connect/plugins/processor"
+)
+
+// outcome is what a message has become.
+type outcome struct {
+	content, failure, elapsed string
+}
+
+// through sends the messages as one batch through a stream with the processor.
+func through(t testing.TB, processor string, messages ...string) []outcome {
+	t.Helper()
+	builder := service.NewStreamBuilder()
+	require.NoError(t, builder.SetLoggerYAML(`level: "OFF"`))
+	require.NoError(t, builder.AddProcessorYAML(processor))
+	send, err := builder.AddBatchProducerFunc()
+	require.NoError(t, err)
+	var mu sync.Mutex
+	var outcomes []outcome
+	require.NoError(t, builder.AddBatchConsumerFunc(func(_ context.Context, batch service.MessageBatch) error {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, msg := range batch {
+			content, err := msg.AsBytes()
+			if err != nil {
+				return err
+			}
+			o := outcome{content: string(content)}
+			if err := msg.GetError(); err != nil {
+				o.failure = err.Error()
+			}
+			o.elapsed, _ = msg.MetaGet("mfn_elapsed_seconds")
+			outcomes = append(outcomes, o)
+		}
+		return nil
+	}))
+	stream, err := builder.Build()
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- stream.Run(context.Background()) }()
+	var batch service.MessageBatch
+	for _, m := range messages {
+		batch = append(batch, service.NewMessage([]byte(m)))
+	}
+	require.NoError(t, send(t.Context(), batch))
+	require.NoError(t, stream.StopWithin(30e9))
+	require.NoError(t, <-done)
+	require.Len(t, outcomes, len(messages))
+	return outcomes
+}
+
+type result struct {
+	Event            string             `json:"event"`
+	SimulationID     string             `json:"simulation_id"`
+	Params           map[string]any     `json:"params"`
+	FractalDimension float64            `json:"fractal_dimension"`
+	Features         map[string]float64 `json:"features"`
+	GrowthEvents     int64              `json:"growth_events"`
+	Field            [][]float64        `json:"field"`
+	Activator        [][]float64        `json:"activator"`
+	Inhibitor        [][]float64        `json:"inhibitor"`
+	FieldMean        float64            `json:"field_mean_mV"`
+}
+
+func resultOf(t testing.TB, o outcome) result {
+	t.Helper()
+	require.Empty(t, o.failure)
+	var r result
+	decoder := json.NewDecoder(strings.NewReader(o.content))
+	decoder.UseNumber()
+	require.NoError(t, decoder.Decode(&r), o.content)
+	require.Equal(t, "simulation_complete", r.Event)
+	return r
+}
+
+func TestAMessageBecomesItsResult(t *testing.T) {
+	out := through(t, "mfn_simulate: {}", `{"id":"sim-12345","grid_size":32,"steps":20,"seed":42,"other":{"ignored":[1]}}`)[0]
+	r := resultOf(t, out)
+
+	p := engine.DefaultParams()
+	p.GridSize, p.Steps, p.Seed = 32, 20, new(uint64(42))
+	want, err := engine.Simulate(t.Context(), p, engine.Options{Features: engine.DefaultFeatureConfig()})
+	require.NoError(t, err)
+
+	assert.Equal(t, "sim-12345", r.SimulationID)
+	for k, name := range engine.FeatureNames() {
+		assert.Equal(t, want.Features[k], r.Features[name], name)
+	}
+	assert.Equal(t, want.Features.FractalDimension(), r.FractalDimension)
+	assert.Equal(t, want.GrowthEvents, r.GrowthEvents)
+	assert.Equal(t, want.FieldMean, r.FieldMean)
+	assert.Equal(t, map[string]any{
+		"grid_size": json.Number("32"), "steps": json.Number("20"), "alpha": json.Number("0.18"),
+		"spike_probability": json.Number("0.25"), "turing_enabled": true, "turing_threshold": json.Number("0.75"),
+		"quantum_jitter": false, "jitter_var": json.Number("0.0005"), "seed": json.Number("42"),
+		"d_activator": json.Number("0.1"), "d_inhibitor": json.Number("0.05"),
+		"r_activator": json.Number("0.01"), "r_inhibitor": json.Number("0.02"), "boundary": "periodic",
+	}, r.Params)
+	elapsed, err := strconv.ParseFloat(out.elapsed, 64)
+	require.NoError(t, err)
+	assert.Positive(t, elapsed)
+
+	keys := []string{
+		"event", "simulation_id", "params", "fractal_dimension", "features", "growth_events", "turing_activations",
+		"clamping_events", "field_min_mV", "field_max_mV", "field_mean_mV", "field_std_mV", "activator_mean", "inhibitor_mean",
+	}
+	at := 0
+	for _, key := range keys {
+		next := strings.Index(out.content[at:], strconv.Quote(key)+":")
+		require.GreaterOrEqual(t, next, 0, "%v is missing or out of order", key)
+		at += next
+	}
+}
+
+func TestTheSameParametersGiveTheSameBytes(t *testing.T) {
+	const message = `{"grid_size":24,"steps":30,"seed":18446744073709551615,"quantum_jitter":true,"jitter_var":2e-5}`
+	first := through(t, "mfn_simulate: {}", message)[0]
+	assert.Contains(t, first.content, `"seed":18446744073709551615`)
+	assert.Contains(t, first.content, `"jitter_var":0.00002`)
+	for _, processor := range []string{"mfn_simulate: {}", "mfn_simulate: { threads: 2 }"} {
+		for _, o := range through(t, processor, message, message, message, message, message) {
+			assert.Equal(t, first.content, o.content)
+		}
+	}
+	r := resultOf(t, first)
+	again, err := json.Marshal(r.Params)
+	require.NoError(t, err)
+	assert.Equal(t, first.content, through(t, "mfn_simulate: {}", string(again))[0].content,
+		"the parameters of a result, taken as a message, give the same bytes")
+}
+
+func TestIDs(t *testing.T) {
+	out := through(t, "mfn_simulate: { defaults: { grid_size: 8, steps: 2 } }",
+		`{"id":"a"}`, `{"simulation_id":"b\n\"é"}`, `{"id":"c","simulation_id":"d"}`, `{"id":9007199254740993}`,
+		`{"seed":1}`, `{"seed":1,"grid_size":8}`, `{"seed":2}`, `{}`, `{"x":1}`)
+	var ids []string
+	for _, o := range out {
+		ids = append(ids, resultOf(t, o).SimulationID)
+	}
+	assert.Equal(t, []string{"a", "b\n\"é", "c", "9007199254740993"}, ids[:4])
+	assert.Equal(t, ids[4], ids[5], "parameters that are the default's count as given")
+	assert.NotEqual(t, ids[4], ids[6])
+	assert.Equal(t, ids[7], ids[8], "a message without a seed gets the same id again")
+	assert.NotEqual(t, resultOf(t, out[7]).Params["seed"], resultOf(t, out[8]).Params["seed"])
+	assert.Regexp(t, `^sim-[0-9a-f]{16}$`, ids[4])
+}
+
+func TestSettings(t *testing.T) {
+	const message = `{"r":{"grid_size":9,"steps":3,"seed":5},"name":"n"}`
+	r := resultOf(t, through(t, `
+mfn_simulate:
+  params: |
+    root = this.r
+    root.id = this.name
+  defaults: { boundary: neumann, seed: 7, alpha: 0.1 }
+  include: [ field, inhibitor ]
+`, message)[0])
+	assert.Equal(t, "n", r.SimulationID)
+	assert.Equal(t, "neumann", r.Params["boundary"])
+	assert.Equal(t, json.Number("5"), r.Params["seed"])
+	assert.Equal(t, json.Number("0.1"), r.Params["alpha"])
+	require.Len(t, r.Field, 9)
+	require.Len(t, r.Inhibitor, 9)
+	assert.Nil(t, r.Activator)
+	sum := 0.0
+	for _, row := range r.Field {
+		require.Len(t, row, 9)
+		for _, v := range row {
+			sum += v * 1000
+		}
+	}
+	assert.InDelta(t, r.FieldMean, sum/81, 1e-9)
+
+	o := through(t, "mfn_simulate: { features_format: array, feature_config: { threshold_low_mv: -100 } }", `{"grid_size":8,"steps":2,"seed":1}`)[0]
+	var array struct{ Features []float64 }
+	require.NoError(t, json.Unmarshal([]byte(o.content), &array))
+	require.Len(t, array.Features, 18)
+	assert.Equal(t, 1.0, array.Features[engine.FActive])
+}
+
+func TestAnInitialFieldIsTakenAndReported(t *testing.T) {
+	const message = `{"grid_size":4,"steps":1,"seed":1,"spike_probability":0,"initial_field":[[-0.05,-0.05,-0.05,-0.05],[-0.05,-0.05,-0.05,-0.05],[-0.05,-0.05,-0.05,-0.05],[-0.05,-0.05,-0.05,-0.05]]}`
+	o := through(t, "mfn_simulate: {}", message)[0]
+	r := resultOf(t, o)
+	assert.InDelta(t, -50, r.FieldMean, 1e-9)
+	again, err := json.Marshal(r.Params)
+	require.NoError(t, err)
+	assert.Equal(t, o.content, through(t, "mfn_simulate: {}", string(again))[0].content)
+}
+
+// bad is a message that must be refused, and what the error must say.
+type bad struct {
+	message string
+	says    []string
+}
+
+func badMessages() []bad {
+	b := []bad{
+		{``, []string{"JSON object"}},
+		{`grid_size=64`, []string{"JSON object"}},
+		{`{"grid_size":64`, []string{"JSON object"}},
+		{`{"grid_size":64}{}`, []string{"JSON object"}},
+		{`[1,2]`, []string{"not a JSON object", "array"}},
+		{`"text"`, []string{"not a JSON object", "string"}},
+		{`null`, []string{"not a JSON object", "null"}},
+		{`12`, []string{"not a JSON object", "number"}},
+		{strings.Repeat("[", 100_000), []string{"JSON object"}},
+		{`{"x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `,"grid_size":2}`, []string{"grid_size: 2"}},
+		{`{"grid_size":8.5}`, []string{"grid_size: 8.5", "4 … 1024", "whole"}},
+		{`{"grid_size":1e400}`, []string{"grid_size: 1e400", "4 … 1024"}},
+		{`{"grid_size":1e9}`, []string{"grid_size: 1000000000", "4 … 1024"}},
+		{`{"grid_size":99999999999999999999999}`, []string{"grid_size: 99999999999999999999999", "4 … 1024"}},
+		{`{"steps":1e12}`, []string{"steps: 1000000000000", "1 … 10000"}},
+		{`{"grid_size":"64"}`, []string{`grid_size: "64"`, "string"}},
+		{`{"seed":-1}`, []string{"seed: -1", "0 … 18446744073709551615"}},
+		{`{"seed":18446744073709551616}`, []string{"seed: 18446744073709551616", "0 … 18446744073709551615"}},
+		{`{"seed":1.5}`, []string{"seed: 1.5", "whole"}},
+		{`{"alpha":0.25}`, []string{"alpha: 0.25", "0.05", "CFL"}},
+		{`{"alpha":1e999}`, []string{"alpha: 1e999", "finite"}},
+		{`{"boundary":"open"}`, []string{`boundary: "open"`, "periodic, neumann or dirichlet"}},
+		{`{"boundary":3}`, []string{"boundary: 3", "periodic, neumann or dirichlet"}},
+		{`{"turing_enabled":1}`, []string{"turing_enabled: 1", "true or false"}},
+		{`{"id":{"a":1}}`, []string{"id: ", "string or a number"}},
+		{`{"grid_size":4,"initial_field":[[1,2],[3,4]]}`, []string{"initial_field", "2 rows", "4 × 4"}},
+		{`{"grid_size":4,"initial_field":[[0,0,0,0],[0,0,0],[0,0,0,0],[0,0,0,0]]}`, []string{"initial_field[1]", "3 numbers"}},
+		{`{"grid_size":4,"initial_field":[[0,0,0,0],[0,0,0,0],[0,0,null,0],[0,0,0,0]]}`, []string{"initial_field[2][2]", "null"}},
+		{`{"grid_size":4,"initial_field":[[0,0,0,1e999],[0,0,0,0],[0,0,0,0],[0,0,0,0]]}`, []string{"initial_field[0][3]", "1e999", "finite"}},
+		{`{"grid_size":4,"initial_field":"x"}`, []string{"initial_field", "array"}},
+		{`{"grid_size":4,"initial_field":[1,2,3,4]}`, []string{"initial_field[0]", "row"}},
+		{`{"grid_size":4,"initial_field":[[1e308,1e308,0,0],[1e308,1e308,0,0],[0,0,0,0],[0,0,0,0]]}`, []string{"potential", "step 1"}},
+	}
+	for name, bounds := range map[string][2]float64{
+		"grid_size": {4, 1024}, "steps": {1, 10000}, "alpha": {0.05, 0.24999}, "spike_probability": {0, 1},
+		"turing_threshold": {0.5, 0.95}, "jitter_var": {0, 0.01}, "d_activator": {0.01, 0.24999},
+		"d_inhibitor": {0.01, 0.24999}, "r_activator": {0.001, 0.1}, "r_inhibitor": {0.001, 0.1},
+	} {
+		below, above := math.Nextafter(bounds[0], -1), bounds[1]+0.0001
+		if name == "grid_size" || name == "steps" {
+			below, above = bounds[0]-1, bounds[1]+1
+		}
+		for _, value := range []float64{below, above} {
+			text := strconv.FormatFloat(value, 'g', -1, 64)
+			b = append(b, bad{fmt.Sprintf(`{%q:%v}`, name, text), []string{name + ": " + text, strconv.FormatFloat(bounds[0], 'g', -1, 64)}})
+		}
+		for _, value := range []string{`null`, `"x"`, `true`, `[]`, `{}`} {
+			b = append(b, bad{fmt.Sprintf(`{%q:%v}`, name, value), []string{name + ": ", "number"}})
+		}
+	}
+	for _, name := range []string{"seed", "turing_enabled", "quantum_jitter", "boundary"} {
+		b = append(b, bad{fmt.Sprintf(`{%q:null}`, name), []string{name + ": null"}})
+	}
+	return b
+}
+
+func TestBadMessagesAreNamedAndTheNextOnesWork(t *testing.T) {
+	const good = `{"grid_size":8,"steps":2,"seed":1}`
+	var messages []string
+	refusals := badMessages()
+	for _, b := range refusals {
+		messages = append(messages, b.message, good)
+	}
+	out := through(t, "mfn_simulate: {}", messages...)
+	want := through(t, "mfn_simulate: {}", good)[0].content
+	for k, b := range refusals {
+		refused, next := out[2*k], out[2*k+1]
+		for _, part := range b.says {
+			assert.Contains(t, refused.failure, part, "%.100s", b.message)
+		}
+		assert.Less(t, len(refused.failure), 300)
+		assert.Equal(t, b.message, refused.content, "the content stays")
+		assert.Empty(t, next.failure)
+		assert.Equal(t, want, next.content)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	out := through(t, "mfn_simulate: { limits: { max_grid_size: 16, max_steps: 10, timeout: 1ns } }",
+		`{"grid_size":17,"steps":1}`, `{"grid_size":16,"steps":11}`, `{"grid_size":16,"steps":10}`)
+	assert.Contains(t, out[0].failure, "grid_size: 17 is not allowed, must be 4 … 16")
+	assert.Contains(t, out[1].failure, "steps: 11 is not allowed, must be 1 … 10")
+	assert.Contains(t, out[2].failure, "limits.timeout")
+}
+
+func TestNumbersInAnyNotation(t *testing.T) {
+	out := through(t, "mfn_simulate: {}", `{"grid_size":8.0,"steps":2e0,"seed":1E1}`, `{"grid_size":8,"steps":2,"seed":10}`)
+	assert.Equal(t, resultOf(t, out[1]), resultOf(t, out[0]))
+}
+
+func TestBadSettingsAreNamed(t *testing.T) {
+	for setting, says := range map[string]string{
+		`defaults: { grid_size: 2 }`:                 "defaults.grid_size: 2",
+		`defaults: { seed: -1 }`:                     "defaults.seed: -1",
+		`defaults: { alpha: 0.3 }`:                   "defaults.alpha: 0.3",
+		`feature_config: { connectivity: 6 }`:        "feature_config.connectivity: 6",
+		`feature_config: { num_scales: 1 }`:          "feature_config.num_scales: 1",
+		`feature_config: { max_box_size: 1 }`:        "feature_config.max_box_size: 1",
+		`feature_config: { threshold_low_mv: -101 }`: "feature_config.threshold_low_mv: -101",
+		`feature_config: { stability_window: 0 }`:    "feature_config.stability_window: 0",
+		`limits: { max_grid_size: 2000 }`:            "limits.max_grid_size: 2000",
+		`limits: { max_steps: 0 }`:                   "limits.max_steps: 0",
+		`threads: 0`:                                 "threads: 0",
+		`include: [ everything ]`:                    "include: \"everything\"",
+		`features_format: list`:                      "features_format",
+		`params: root = this.(`:                      "params",
+	} {
+		builder := service.NewStreamBuilder()
+		builder.DisableLinting()
+		require.NoError(t, builder.SetYAML("input: { generate: { count: 1, mapping: 'root = {}' } }\noutput: { drop: {} }\nlogger: { level: \"OFF\" }\n"))
+		err := builder.AddProcessorYAML("mfn_simulate: { " + setting + " }")
+		if err == nil {
+			var stream *service.Stream
+			if stream, err = builder.Build(); err == nil {
+				err = stream.Run(t.Context())
+			}
+		}
+		assert.ErrorContains(t, err, says, setting)
+
+		if !strings.HasPrefix(setting, "params") && !strings.Contains(setting, "max_box_size") && !strings.Contains(setting, "seed") {
+			builder = service.NewStreamBuilder()
+			assert.Error(t, builder.AddProcessorYAML("mfn_simulate: { "+setting+" }"), "lint finds nothing wrong with %v", setting)
+		}
+	}
+}
+
+func TestExamplesLintAndAllFieldsAreDocumented(t *testing.T) {
+	env := service.GlobalEnvironment()
+	for _, name := range []string{"mfn_simulate", "mfn_features"} {
+		view, ok := env.GetProcessorConfig(name)
+		require.True(t, ok)
+		data, err := view.TemplateData()
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, len(data.Examples), 2)
+		linter := env.FullConfigSchema("", "").NewStreamConfigLinter()
+		for _, example := range data.Examples {
+			lints, err := linter.LintYAML([]byte(example.Config))
+			require.NoError(t, err)
+			assert.Empty(t, lints, example.Title)
+		}
+		for _, field := range data.Fields {
+			assert.NotEmpty(t, field.Description, field.FullName)
+		}
+	}
+}
+
+func FuzzSimulate(f *testing.F) {
+	for _, b := range badMessages() {
+		f.Add(b.message)
+	}
+	f.Add(`{"id":"x","grid_size":4,"steps":1,"seed":3,"initial_field":[[0,0,0,0],[0,0,0,0],[0,0,0,0],[0,0,0,0]]}`)
+	f.Add(`{"\u0069d":"escaped","grid_size" : 5 , "steps":1}`)
+	f.Fuzz(func(t *testing.T, message string) {
+		o := through(t, "mfn_simulate: { defaults: { grid_size: 4, steps: 1 }, limits: { max_grid_size: 8, max_steps: 4 } }", message)[0]
+		if o.failure != "" {
+			assert.Equal(t, message, o.content)
+			return
+		}
+		resultOf(t, o)
+	})
+}
+
+func BenchmarkSimulate(b *testing.B) {
+	for _, n := range []int{32, 64} {
+		b.Run(fmt.Sprintf("%dx%dx%d", n, n, n), func(b *testing.B) {
+			messages := make([]string, b.N)
+			for k := range messages {
+				messages[k] = fmt.Sprintf(`{"grid_size":%d,"steps":%d,"seed":%d}`, n, n, k)
+			}
+			b.ResetTimer()
+			through(b, "mfn_simulate: {}", messages...)
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+		})
+	}
+}
