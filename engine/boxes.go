@@ -18,6 +18,9 @@ func BoxSizes(n int, c FeatureConfig) []int {
 		}
 	}
 	last = max(last, first)
+	if first > n {
+		return []int{first} // no box fits
+	}
 
 	sizes := make([]int, 0, count)
 	a, b := log10(float64(first)), log10(float64(last))
@@ -33,7 +36,7 @@ func BoxSizes(n int, c FeatureConfig) []int {
 		}
 		sizes = append(sizes, size)
 	}
-	slices.Sort(sizes) // rounding may lift one above the last
+	slices.Sort(sizes) // rounding may move one past the first or the last
 	return slices.Compact(sizes)
 }
 
@@ -59,17 +62,18 @@ func (b *boxCounter) prepare(n int, c FeatureConfig) {
 	b.n, b.config = n, c
 	b.scales = b.scales[:0]
 	for _, size := range BoxSizes(n, c) {
-		boxes := n / size
-		if boxes == 0 {
-			continue
+		if size <= n {
+			b.scales = append(b.scales, newBoxScale(n, size))
 		}
-		corners := make([]uint64, (n+63)/64)
-		for k := range boxes {
-			at := k * size
-			corners[at/64] |= 1 << (at % 64)
-		}
-		b.scales = append(b.scales, boxScale{size: size, lnInv: -ln(float64(size)), corners: corners})
 	}
+}
+
+func newBoxScale(n, size int) boxScale {
+	corners := make([]uint64, (n+63)/64)
+	for at := 0; at+size <= n; at += size {
+		corners[at/64] |= 1 << (at % 64)
+	}
+	return boxScale{size: size, lnInv: -ln(float64(size)), corners: corners}
 }
 
 // dimension returns the slope and the R² of the least-squares line through

@@ -33,20 +33,20 @@ func HistoryFeatures(fields [][][]float64, c FeatureConfig) (Features, error) {
 	if err := c.Validate(); err != nil {
 		return Features{}, err
 	}
+	if err := checkSteps(len(fields)); err != nil {
+		return Features{}, err
+	}
+	n := len(fields[0])
 	frames := make([][]float64, len(fields))
 	for t, field := range fields {
 		place := fmt.Sprintf("history[%v]", t)
-		if first := len(fields[0]); len(field) != first {
-			return Features{}, &FieldError{place, fmt.Sprintf("has %v rows, the first field has %v", len(field), first)}
+		if len(field) != n {
+			return Features{}, &FieldError{place, fmt.Sprintf("has %v rows, the first field has %v", len(field), n)}
 		}
 		var err error
 		if frames[t], err = flattenField(place, field); err != nil {
 			return Features{}, err
 		}
-	}
-	n := 0
-	if len(fields) > 0 {
-		n = len(fields[0])
 	}
 	return FrameFeatures(frames, n, c)
 }
@@ -58,8 +58,8 @@ func FrameFeatures(frames [][]float64, n int, c FeatureConfig) (Features, error)
 	if err := c.Validate(); err != nil {
 		return Features{}, err
 	}
-	if len(frames) < 1 || len(frames) > MaxSteps {
-		return Features{}, &FieldError{"history", fmt.Sprintf("has %v fields, must have 1 … %v", len(frames), MaxSteps)}
+	if err := checkSteps(len(frames)); err != nil {
+		return Features{}, err
 	}
 	if err := checkRows("history", n); err != nil {
 		return Features{}, err
@@ -87,6 +87,13 @@ func sumsOfStep(now, before []float64, n int) stepSums {
 		sums.addRow(now[r*n:][:n], before[r*n:][:n])
 	}
 	return sums.fold()
+}
+
+func checkSteps(steps int) error {
+	if steps < 1 || steps > MaxSteps {
+		return &FieldError{"history", fmt.Sprintf("has %v fields, must have 1 … %v", steps, MaxSteps)}
+	}
+	return nil
 }
 
 func checkRows(place string, n int) error {
