@@ -198,7 +198,8 @@ func (d *delays) NextBackOff() time.Duration {
 	factor := 1.0
 	switch p.Strategy {
 	case ExponentialBackoff:
-		factor = math.Exp2(float64(d.count))
+		// More doublings than fit a duration would end in an infinite factor.
+		factor = math.Exp2(float64(min(d.count, 62)))
 	case LinearBackoff:
 		factor = float64(d.count + 1)
 	case FixedDelay, NoRetry:

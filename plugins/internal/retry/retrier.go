@@ -38,6 +38,9 @@ type Operation struct {
 	Name string // such as "REST GET /parameters"
 	// Subject is what it is done to: a key (url, path or topic) and its value.
 	Subject, Value string
+	// Admit, if set, is waited for before each attempt, outside the attempt's
+	// timeout, as for a rate limit. It returns an error only when ctx ends.
+	Admit func(ctx context.Context) error
 }
 
 // Retrier runs the operations of one component. It may be used from any number
@@ -93,10 +96,12 @@ func (r *Retrier) Do(ctx context.Context, op Operation, attempt func(context.Con
 
 	delays := r.policy.Delays()
 	for retries := 0; ; retries++ {
-		if retries > 0 {
-			r.status.Retried()
+		if op.Admit != nil {
+			if err := op.Admit(ctx); err != nil {
+				return err
+			}
 		}
-		err := r.attempt(ctx, attempt)
+		err := r.attempt(ctx, retries > 0, attempt)
 		if err == nil {
 			if retries > 0 {
 				r.logger(op).With("attempt", retries+1, "max_retries", r.policy.MaxRetries).
@@ -126,7 +131,7 @@ func (r *Retrier) Do(ctx context.Context, op Operation, attempt func(context.Con
 		} else {
 			log.Warn("Operation failed, will be tried again")
 		}
-		if err := sleep(ctx, delay); err != nil {
+		if err := Sleep(ctx, delay); err != nil {
 			return err
 		}
 	}
@@ -151,12 +156,18 @@ func (r *Retrier) giveUp(log *service.Logger, op Operation, retries int, err err
 	}
 }
 
-func (r *Retrier) attempt(ctx context.Context, attempt func(context.Context) (int64, error)) error {
+func (r *Retrier) attempt(ctx context.Context, again bool, attempt func(context.Context) (int64, error)) error {
+	counted := func() (int64, error) {
+		if again {
+			r.status.Retried()
+		}
+		return r.timed(ctx, attempt)
+	}
 	if r.breaker == nil {
-		_, err := r.timed(ctx, attempt)
+		_, err := counted()
 		return err
 	}
-	_, err := r.breaker.Execute(func() (int64, error) { return r.timed(ctx, attempt) })
+	_, err := r.breaker.Execute(counted)
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		return &Transient{Err: ErrCircuitOpen}
 	}
@@ -185,7 +196,11 @@ func (r *Retrier) timed(ctx context.Context, attempt func(context.Context) (int6
 	return 0, err
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d, or until ctx ends, whose error it then returns.
+func Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

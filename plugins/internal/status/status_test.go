@@ -1,0 +1,137 @@
+package status
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func component(t *testing.T, role Role) *Component {
+	t.Helper()
+	c := New(service.MockResources(), "test_"+t.Name(), role)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// reportOf returns the newest report of the given type.
+func reportOf(t *testing.T, typ string) ComponentReport {
+	t.Helper()
+	found := ComponentReport{}
+	for _, c := range Snapshot().Components {
+		if c.Type == typ {
+			found = c
+		}
+	}
+	require.Equal(t, typ, found.Type, "the component is not on the board")
+	return found
+}
+
+func TestReportOfAConnector(t *testing.T) {
+	c := component(t, Connector)
+	m := reportOf(t, c.Type()).Metrics.(ConnectorMetrics)
+	assert.Equal(t, ConnectorMetrics{}, m, "nothing has happened yet")
+
+	c.Succeeded(100)
+	c.Erred(errors.New("first"))
+	c.Retried()
+	c.Erred(errors.New("second"))
+	c.GaveUp(errors.New("second"))
+
+	m = reportOf(t, c.Type()).Metrics.(ConnectorMetrics)
+	assert.EqualValues(t, 3, m.TotalRequests)
+	assert.EqualValues(t, 1, m.SuccessfulRequests)
+	assert.EqualValues(t, 1, m.FailedRequests)
+	assert.EqualValues(t, 1, m.TotalRetries)
+	assert.EqualValues(t, 100, m.TotalBytesFetched)
+	assert.Equal(t, "second", *m.LastError)
+	assert.InDelta(t, 1.0/3, m.SuccessRate, 1e-12)
+	assert.GreaterOrEqual(t, *m.LastErrorTimestamp, *m.LastFetchTimestamp)
+}
+
+func TestJSONHasTheNamesOfEachRole(t *testing.T) {
+	for role, want := range map[Role]string{
+		Connector: `{"total_requests":1,"successful_requests":1,"failed_requests":0,"total_retries":0,"total_bytes_fetched":7,"last_fetch_timestamp":%s,"last_error":null,"last_error_timestamp":null,"success_rate":1}`,
+		Publisher: `{"total_publishes":1,"successful_publishes":1,"failed_publishes":0,"total_retries":0,"total_bytes_published":7,"last_publish_timestamp":%s,"last_error":null,"last_error_timestamp":null,"success_rate":1}`,
+	} {
+		c := New(service.MockResources(), "test_json_"+string(role), role)
+		t.Cleanup(c.Close)
+		c.Succeeded(7)
+		got, err := json.Marshal(reportOf(t, c.Type()).Metrics)
+		require.NoError(t, err)
+
+		var fields map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal(got, &fields))
+		when := fields["last_fetch_timestamp"]
+		if role == Publisher {
+			when = fields["last_publish_timestamp"]
+		}
+		assert.Equal(t, fmt.Sprintf(want, when), string(got))
+	}
+}
+
+func TestStates(t *testing.T) {
+	for role, active := range map[Role]State{Connector: Fetching, Publisher: Publishing} {
+		c := New(service.MockResources(), "test_states_"+string(role), role)
+		state := func() State { return reportOf(t, c.Type()).Status }
+		assert.Equal(t, Idle, state())
+		c.Set(Connecting)
+		c.Set(Connected)
+		assert.Equal(t, Connected, state())
+
+		first, second := c.Begin(), c.Begin()
+		assert.Equal(t, active, state())
+		first()
+		first() // the second call changes nothing
+		assert.Equal(t, active, state(), "another operation is under way")
+		second()
+		assert.Equal(t, Connected, state())
+
+		end := c.Begin()
+		c.GaveUp(errors.New("broken"))
+		end()
+		assert.Equal(t, Error, state())
+		end = c.Begin()
+		assert.Equal(t, active, state())
+		c.Succeeded(1)
+		end()
+		assert.Equal(t, Connected, state())
+
+		c.Close()
+		c.Close()
+		assert.Equal(t, Disconnected, state())
+		c.Set(Connected)
+		c.Succeeded(1)
+		c.Begin()()
+		assert.Equal(t, Disconnected, state(), "a component that has ended stays so")
+	}
+}
+
+func TestLocate(t *testing.T) {
+	c := component(t, Connector)
+	Locate(strconv.FormatUint(c.instance, 10), "root.input", "params", "stream")
+	Locate("no number", "x", "x", "x")
+	Locate("0", "x", "x", "x")
+	r := reportOf(t, c.Type())
+	assert.Equal(t, "root.input", r.Path)
+	assert.Equal(t, "params", r.Label)
+	assert.Equal(t, "stream", r.Stream)
+}
+
+func TestBoardKeepsTheLastThatEnded(t *testing.T) {
+	for range keptClosed + 10 {
+		New(service.MockResources(), "test_ended", Connector).Close()
+	}
+	ended := 0
+	for _, c := range Snapshot().Components {
+		if c.Status == Disconnected {
+			ended++
+		}
+	}
+	assert.Equal(t, keptClosed, ended)
+}
