@@ -129,7 +129,7 @@ func TestClustersOfFigures(t *testing.T) {
 func TestClustersAtWordBorders(t *testing.T) {
 	const n = 192
 	for from := 60; from <= 68; from++ {
-		for to := from + 1; to <= 132; to += 1 + to%3 {
+		for to := from + 1; to <= 132; to += 1 + to%7 {
 			active := randomCells(rand.New(rand.NewPCG(1, 1)), n, 0)
 			for c := from; c < to; c++ {
 				active[0][c] = true

@@ -32,7 +32,7 @@ func fieldFeatures(t *testing.T, field [][]float64, c FeatureConfig) Features {
 
 func TestFeaturesOfRandomFields(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 300 {
+	for range 100 {
 		n := 1 + random.IntN(140)
 		c := randomConfig(random)
 		field := randomField(random, n, random.Float64())
