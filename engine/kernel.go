@@ -29,10 +29,20 @@ type rowRun struct {
 // coefficients are the model's constants in the form that kernels use.
 type coefficients struct {
 	alpha, dA, dI, rA, rI float64
-	threshold             float64 // activator level; +Inf, dA … rI 0: Turing is off
-	lift                  float64 // what V gains above the threshold, volts
+	threshold             float64 // activator level above which V is lifted
+	lift                  float64 // volts
 	vMin, vMax            float64 // volts
 	turing                bool
+	broadcast             broadcast
+}
+
+// broadcast holds what the vector kernels multiply and compare by, in every
+// lane. internal/kernelgen knows its layout.
+type broadcast struct {
+	alpha, four, dA, rA, dI, rI, one, threshold, lift, vMin, vMax [lanes]float64
+
+	abs  [lanes]uint64 // all bits but the sign
+	tail [lanes]uint64 // all ones in the lanes of a row's last columns, if they fill no vector
 }
 
 // Limits of the potential and the lift of an activation, in volts.
@@ -43,7 +53,7 @@ const (
 )
 
 func newCoefficients(p *Params) *coefficients {
-	return &coefficients{
+	k := &coefficients{
 		alpha: p.Alpha,
 		dA:    p.DActivator, dI: p.DInhibitor, rA: p.RActivator, rI: p.RInhibitor,
 		threshold: p.TuringThreshold,
@@ -51,4 +61,15 @@ func newCoefficients(p *Params) *coefficients {
 		vMin:      potentialMin, vMax: potentialMax,
 		turing: p.TuringEnabled,
 	}
+	b := &k.broadcast
+	for lane := range lanes {
+		b.alpha[lane], b.four[lane], b.one[lane] = k.alpha, 4, 1
+		b.dA[lane], b.rA[lane], b.dI[lane], b.rI[lane] = k.dA, k.rA, k.dI, k.rI
+		b.threshold[lane], b.lift[lane], b.vMin[lane], b.vMax[lane] = k.threshold, k.lift, k.vMin, k.vMax
+		b.abs[lane] = 1<<63 - 1
+		if lane < p.GridSize%lanes {
+			b.tail[lane] = 1<<64 - 1
+		}
+	}
+	return k
 }

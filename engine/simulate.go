@@ -38,7 +38,7 @@ type Result struct {
 // Simulator runs simulations one at a time and keeps its buffers in between.
 // Their size follows from the grid, not from the number of steps.
 type Simulator struct {
-	kernel *kernel
+	kernel kernel // the selected one, unless it is set
 
 	layout    layout
 	planes    [2]planes // before and after a step, in turn
@@ -49,9 +49,9 @@ type Simulator struct {
 	extractor extractor
 }
 
-// NewSimulator returns a simulator with the fastest kernel of this machine.
+// NewSimulator returns a simulator that uses the selected kernel.
 func NewSimulator() *Simulator {
-	return &Simulator{kernel: &portable}
+	return &Simulator{}
 }
 
 // Simulate runs one simulation with a simulator of its own.
@@ -71,6 +71,13 @@ func (s *Simulator) Run(ctx context.Context, p Params, o Options) (*Result, erro
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if s.kernel.step == nil {
+		k, err := selectedKernel()
+		if err != nil {
+			return nil, err
+		}
+		s.kernel = k
 	}
 	if p.Seed == nil {
 		seed, err := DrawSeed()
@@ -167,8 +174,10 @@ func (s *Simulator) steps(ctx context.Context, p *Params, random *stream) error 
 }
 
 func (s *Simulator) noiseBuffer(n int) []float64 {
-	if cap(s.noise) < n*n {
-		s.noise = make([]float64, n*n)
+	// Vector kernels read whole vectors, beyond the last row's end.
+	size := n*n + lanes
+	if cap(s.noise) < size {
+		s.noise = make([]float64, size)
 	}
 	return s.noise[:n*n]
 }

@@ -1,0 +1,179 @@
+// Command kernelgen writes the assembly of the engine's AVX-512 and AVX2
+// kernels, twins of kernel_portable.go. The order of every addition is that of
+// the portable kernel, and no multiply is fused with an add.
+//
+// Registers hold what the loops over columns use: byte offsets into all planes
+// (one row above, this row, one row below), the planes, and the sums of a row.
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"   //nolint:revive // avo's own idiom
+	. "github.com/mmcloughlin/avo/operand" //nolint:revive // avo's own idiom
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Offsets into kernelArgs, and its constants.
+const (
+	argVSrc = 8 * iota
+	argASrc
+	argISrc
+	argVDst
+	argADst
+	argIDst
+	argNoise
+	argOffset
+	argStride
+	argRows
+	argVectors
+	argTail
+	argTuring
+	argSums
+	argSumsStride
+	argActivations
+	argClamps
+	argNoiseRow
+	argConstants
+)
+
+// Offsets into broadcast, each of eight float64s.
+const (
+	constAlpha = 64 * iota
+	constFour
+	constDA
+	constRA
+	constDI
+	constRI
+	constOne
+	constThreshold
+	constLift
+	constMin
+	constMax
+	constAbs
+	constTail // all ones for the columns of a row's last vector, else zeros
+)
+
+// Comparison predicates.
+const (
+	greater  = 0x1e // ordered, quiet
+	notEqual = 0x04 // unordered, quiet
+)
+
+// Registers that both kernels use alike.
+var (
+	args    = reg.RDI
+	vSrc    = reg.R8
+	aSrc    = reg.R9
+	iSrc    = reg.R10
+	vDst    = reg.R11
+	aDst    = reg.R12
+	iDst    = reg.R13
+	above   = reg.RSI
+	here    = reg.RAX
+	below   = reg.RDX
+	count   = reg.RCX
+	noise   = reg.RBX
+	consts  = reg.R14
+	scratch = reg.R15
+)
+
+func arg(offset int) Mem { return Mem{Base: args, Disp: offset} }
+
+func constant(offset int) Mem { return Mem{Base: consts, Disp: offset} }
+
+// cell addresses a plane at a row's offset, some bytes to the side.
+func cell(plane, row reg.Register, disp int) Mem {
+	return Mem{Base: plane, Index: row, Scale: 1, Disp: disp}
+}
+
+// kernel emits what both kernels share: the loops over rows and columns.
+type kernel struct {
+	name, doc string
+	begin     func()
+	beginRow  func()
+	column    func(turing, tail bool)
+	endRow    func()
+	end       func()
+}
+
+func (k kernel) emit() {
+	TEXT(k.name, NOSPLIT, "func(args uintptr)")
+	Doc(k.doc)
+	Load(Param("args"), args)
+	MOVQ(arg(argVSrc), vSrc)
+	MOVQ(arg(argASrc), aSrc)
+	MOVQ(arg(argISrc), iSrc)
+	MOVQ(arg(argVDst), vDst)
+	MOVQ(arg(argADst), aDst)
+	MOVQ(arg(argIDst), iDst)
+	MOVQ(arg(argNoise), noise)
+	MOVQ(arg(argOffset), here)
+	MOVQ(arg(argConstants), consts)
+	k.begin()
+
+	Label("row")
+	k.beginRow()
+	MOVQ(here, above)
+	SUBQ(arg(argStride), above)
+	MOVQ(here, below)
+	ADDQ(arg(argStride), below)
+	CMPQ(arg(argTuring), U8(0))
+	JEQ(LabelRef("plain"))
+	k.columns("turing", true)
+	JMP(LabelRef("summed"))
+	Label("plain")
+	k.columns("plain", false)
+
+	Label("summed")
+	MOVQ(arg(argSums), scratch)
+	k.endRow()
+	MOVQ(arg(argSumsStride), count)
+	ADDQ(count, arg(argSums))
+
+	// Back over the columns, and on to the next row.
+	MOVQ(arg(argVectors), count)
+	SHLQ(U8(6), count)
+	SUBQ(count, here)
+	ADDQ(arg(argStride), here)
+	TESTQ(noise, noise)
+	JZ(LabelRef("silent"))
+	SUBQ(count, noise)
+	ADDQ(arg(argNoiseRow), noise)
+	Label("silent")
+	DECQ(arg(argRows))
+	JNZ(LabelRef("row"))
+
+	k.end()
+	VZEROUPPER()
+	RET()
+}
+
+// columns goes over the row's whole vectors of eight cells, and its tail.
+func (k kernel) columns(name string, turing bool) {
+	MOVQ(arg(argVectors), count)
+	TESTQ(count, count)
+	JZ(LabelRef(name + "_tail"))
+	Label(name + "_vector")
+	k.column(turing, false)
+	ADDQ(U8(64), above)
+	ADDQ(U8(64), here)
+	ADDQ(U8(64), below)
+	TESTQ(noise, noise)
+	JZ(LabelRef(name + "_silent"))
+	ADDQ(U8(64), noise)
+	Label(name + "_silent")
+	DECQ(count)
+	JNZ(LabelRef(name + "_vector"))
+	Label(name + "_tail")
+	CMPQ(arg(argTail), U8(0))
+	JEQ(LabelRef(name + "_done"))
+	k.column(turing, true)
+	Label(name + "_done")
+}
+
+func main() {
+	Package("github.com/mfn-connect/mfn-connect/engine")
+	ConstraintExpr("amd64")
+	avx512().emit()
+	avx2().emit()
+	Generate()
+}

@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
+
+//go:generate go run ./internal/kernelgen -out kernel_amd64.s
+
+// kernels returns those that this machine can run, the fastest first.
+func kernels() []kernel {
+	var k []kernel
+	avx2 := cpu.X86.HasAVX2 && cpu.X86.HasPOPCNT
+	if avx2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
+		k = append(k, kernel{name: "avx512", step: func(run *rowRun) { stepAssembly(run, stepAVX512) }})
+	}
+	if avx2 {
+		k = append(k, kernel{name: "avx2", step: func(run *rowRun) { stepAssembly(run, stepAVX2) }})
+	}
+	return append(k, portable)
+}
+
+// kernelArgs is a rowRun as the assembly takes it. internal/kernelgen knows its
+// layout.
+type kernelArgs struct {
+	vSrc, aSrc, iSrc, vDst, aDst, iDst *float64 // the planes
+
+	noise          *float64 // of the first row, or nil
+	offset, stride uintptr  // bytes from a plane's start to the first row, and from row to row
+	rows           uintptr
+	vectors        uintptr // of eight cells, in a row
+	tail           uintptr // a bit for each column that is left
+	turing         uint64  // 0 or 1
+	sums           *laneSums
+	sumsStride     uintptr // bytes from one row's sums to the next's
+
+	activations, clamps int64
+
+	noiseRow  uintptr // bytes of a row of noise
+	constants *broadcast
+}
+
+//go:noescape
+func stepAVX512(args *kernelArgs)
+
+//go:noescape
+func stepAVX2(args *kernelArgs)
+
+// stepAssembly runs the rows by an assembly kernel.
+func stepAssembly(run *rowRun, step func(*kernelArgs)) {
+	if run.first >= run.last {
+		return
+	}
+	const cell = 8
+	l := run.layout
+	args := kernelArgs{
+		vSrc: &run.src.v[0], aSrc: &run.src.a[0], iSrc: &run.src.i[0],
+		vDst: &run.dst.v[0], aDst: &run.dst.a[0], iDst: &run.dst.i[0],
+		offset: uintptr(l.at(run.first) * cell), stride: uintptr(l.stride * cell),
+		rows:    uintptr(run.last - run.first),
+		vectors: uintptr(l.n / lanes), tail: 1<<(l.n%lanes) - 1,
+		sums:      &run.sums[0],
+		noiseRow:  uintptr(l.n * cell),
+		constants: &run.coef.broadcast,
+	}
+	if run.noise != nil {
+		args.noise = &run.noise[0]
+	}
+	if run.coef.turing {
+		args.turing = 1
+	}
+	if run.perRow {
+		args.sums, args.sumsStride = &run.sums[run.first], unsafe.Sizeof(laneSums{})
+	}
+	step(&args)
+	run.activations += args.activations
+	run.clamps += args.clamps
+	runtime.KeepAlive(run)
+}
