@@ -1,0 +1,301 @@
+// Package httpclient is the HTTP client of mfn_rest and mfn_webhook: it builds
+// and signs requests, tells errors that may pass from those that will not, reads
+// responses within bounds, and keeps secrets out of every error.
+package httpclient
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+)
+
+// FieldHeaders is the name of the field that holds the headers.
+const FieldHeaders = "headers"
+
+const (
+	fieldAuth        = "auth"
+	fieldBearerToken = "bearer_token"
+	fieldTLS         = "tls"
+	fieldRetryOn     = "retry_on_status"
+)
+
+const (
+	userAgent = "mfn-connect"
+	// idleTimeout is how long a pooled connection may wait for its next request.
+	idleTimeout = 90 * time.Second
+	// maxHeaderBytes bounds the headers of a response.
+	maxHeaderBytes = 1 << 20
+	// maxRedirects is how often one request may be redirected.
+	maxRedirects = 10
+)
+
+// Fields returns the configuration fields headers, auth, tls and
+// retry_on_status.
+func Fields() []*service.ConfigField {
+	return []*service.ConfigField{
+		service.NewInterpolatedStringMapField(FieldHeaders).
+			Description("Headers of each request. Their values appear in no log, error or `echo`.").
+			Default(map[string]any{}).
+			Example(map[string]any{"X-Api-Key": "${API_KEY}"}).
+			Secret(),
+		service.NewObjectField(fieldAuth,
+			append([]*service.ConfigField{
+				service.NewStringField(fieldBearerToken).
+					Description("A token that is sent as `Authorization: Bearer …`.").
+					Default("").
+					Example("${API_TOKEN}").
+					Secret(),
+			}, service.NewHTTPRequestAuthSignerFields()...)...,
+		).
+			Description("How requests authenticate. At most one way may be in use."),
+		service.NewTLSToggledField(fieldTLS),
+		service.NewIntListField(fieldRetryOn).
+			Description("The response statuses after which a request is tried again.").
+			Default([]any{
+				http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
+				http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+			}).
+			Advanced().
+			LintRule(StatusLint),
+	}
+}
+
+// StatusLint is the lint rule of a list of HTTP statuses.
+const StatusLint = `root = this.filter(s -> s < 100 || s > 599).map_each(s -> "a status must be from 100 to 599, got %v".format(s))`
+
+// Client sends requests. It may be used from any number of goroutines.
+type Client struct {
+	http    *http.Client
+	fs      fs.FS
+	bearer  string
+	sign    func(fs.FS, *http.Request) error
+	headers map[string]*service.InterpolatedString
+	retryOn []int
+	ok      func(status int) bool
+}
+
+// Options are what the components set, not their users.
+type Options struct {
+	MaxConnections int // to one host; 0 for any number
+	// OK says whether a status is a success.
+	OK func(status int) bool
+}
+
+// Success says whether a status is one of 200 to 299.
+func Success(status int) bool { return status >= 200 && status <= 299 }
+
+// New returns a client from a configuration that holds Fields. The caller
+// closes it.
+func New(conf *service.ParsedConfig, res *service.Resources, opts Options) (*Client, error) {
+	c := &Client{fs: res.FS(), ok: opts.OK}
+
+	var err error
+	if c.headers, err = conf.FieldInterpolatedStringMap(FieldHeaders); err != nil {
+		return nil, err
+	}
+	for name := range c.headers {
+		if !validName(name) {
+			return nil, fmt.Errorf("%v: %q is not a header name", FieldHeaders, name)
+		}
+	}
+	if err = c.parseAuth(conf.Namespace(fieldAuth)); err != nil {
+		return nil, fmt.Errorf("%v: %w", fieldAuth, err)
+	}
+	if c.retryOn, err = Statuses(conf, fieldRetryOn); err != nil {
+		return nil, err
+	}
+
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy = quiet(http.ProxyFromEnvironment)
+	transport.MaxConnsPerHost = opts.MaxConnections
+	transport.MaxIdleConnsPerHost = max(opts.MaxConnections, http.DefaultMaxIdleConnsPerHost)
+	transport.MaxIdleConns = 0
+	transport.IdleConnTimeout = idleTimeout
+	transport.MaxResponseHeaderBytes = maxHeaderBytes
+	tlsConf, enabled, err := conf.FieldTLSToggled(fieldTLS)
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", fieldTLS, err)
+	}
+	if enabled {
+		transport.TLSClientConfig = tlsConf
+	}
+	c.http = &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}
+	return c, nil
+}
+
+func (c *Client) parseAuth(conf *service.ParsedConfig) (err error) {
+	if c.bearer, err = conf.FieldString(fieldBearerToken); err != nil {
+		return err
+	}
+	if !ValidValue(c.bearer) {
+		return fmt.Errorf("%v: the token holds a character that no header may hold, such as a line break", fieldBearerToken)
+	}
+	var used []string
+	if c.bearer != "" {
+		used = append(used, fieldBearerToken)
+	}
+	for _, way := range []string{"oauth", "basic_auth", "jwt"} {
+		if !conf.Contains(way, "enabled") {
+			continue
+		}
+		enabled, err := conf.FieldBool(way, "enabled")
+		if err != nil {
+			return err
+		}
+		if enabled {
+			used = append(used, way)
+		}
+	}
+	if len(used) > 1 {
+		return fmt.Errorf("%v are both in use, one may be", strings.Join(used, " and "))
+	}
+	c.sign, err = conf.HTTPRequestAuthSignerFromParsed()
+	return err
+}
+
+// Method reads an HTTP method.
+func Method(conf *service.ParsedConfig, field string) (string, error) {
+	method, err := conf.FieldString(field)
+	if err != nil {
+		return "", err
+	}
+	if !validName(method) {
+		return "", fmt.Errorf("%v: %q is not an HTTP method", field, method)
+	}
+	return strings.ToUpper(method), nil
+}
+
+// Statuses reads a list of HTTP statuses.
+func Statuses(conf *service.ParsedConfig, field string) ([]int, error) {
+	statuses, err := conf.FieldIntList(field)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range statuses {
+		if s < 100 || s > 599 {
+			return nil, fmt.Errorf("%v: %v is not from 100 to 599", field, s)
+		}
+	}
+	return statuses, nil
+}
+
+// quiet returns find without the proxy's address, and so its password, in the
+// error.
+func quiet(find func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(req *http.Request) (*url.URL, error) {
+		u, err := find(req)
+		if err != nil {
+			return nil, errors.New("the proxy of the environment (HTTP_PROXY, HTTPS_PROXY) is not a valid URL")
+		}
+		return u, nil
+	}
+}
+
+// Close closes the connections that no request uses.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Headers evaluates the configured headers by interpolate.
+func (c *Client) Headers(interpolate func(*service.InterpolatedString) (string, error)) (http.Header, error) {
+	h := make(http.Header, len(c.headers)+4)
+	for name, expr := range c.headers {
+		value, err := interpolate(expr)
+		if err != nil {
+			return nil, fmt.Errorf("%v: interpolating %v: %w", FieldHeaders, name, err)
+		}
+		if !ValidValue(value) {
+			return nil, fmt.Errorf("%v: the value of %v holds a character that no header may hold, such as a line break", FieldHeaders, name)
+		}
+		h.Set(name, value)
+	}
+	return h, nil
+}
+
+// Request is what an operation sends, the same in each of its attempts.
+type Request struct {
+	Method string
+	URL    *url.URL
+	Header http.Header
+	Body   []byte // nil for none
+}
+
+// Do sends r once. An error that may pass is a retry.Transient. The caller
+// closes the response.
+func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	req, err := c.build(ctx, r)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	hidden := secretsOf(req)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		cancel()
+		return nil, classify(err, hidden)
+	}
+	return &Response{Response: resp, client: c, cancel: cancel, hidden: hidden}, nil
+}
+
+func (c *Client) build(ctx context.Context, r Request) (*http.Request, error) {
+	var body io.Reader
+	if r.Body != nil {
+		body = bytes.NewReader(r.Body)
+	}
+	// The user goes into a header, since errors hold URLs.
+	u := *r.URL
+	u.User, u.Fragment, u.RawFragment = nil, "", ""
+
+	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), body)
+	if err != nil {
+		return nil, fmt.Errorf("making a %v request: %w", r.Method, withoutURL(err))
+	}
+	req.Header = r.Header.Clone()
+	if req.Header == nil {
+		req.Header = http.Header{}
+	}
+	if host := req.Header.Get("Host"); host != "" {
+		req.Host = host
+		req.Header.Del("Host")
+	}
+	if req.Header.Get("User-Agent") == "" {
+		req.Header.Set("User-Agent", userAgent)
+	}
+	switch {
+	case c.bearer != "":
+		req.Header.Set("Authorization", "Bearer "+c.bearer)
+	case r.URL.User != nil && req.Header.Get("Authorization") == "":
+		password, _ := r.URL.User.Password()
+		req.SetBasicAuth(r.URL.User.Username(), password)
+	}
+	if err := c.sign(c.fs, req); err != nil {
+		return nil, fmt.Errorf("%v: signing the request: %w", fieldAuth, err)
+	}
+	return req, nil
+}
+
+// checkRedirect follows a redirect that repeats the request at the same origin.
+// Headers, tokens and bodies are meant for the configured origin alone, and a
+// POST that turned into a GET would lose its body without a word.
+func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
+	first, status := via[0], req.Response.StatusCode
+	switch {
+	case c.ok(status):
+		return http.ErrUseLastResponse
+	case !SameOrigin(req.URL, first.URL):
+		return &redirectError{status, fmt.Sprintf("to another origin, %v://%v, which is not followed", req.URL.Scheme, req.URL.Host)}
+	case req.Method != first.Method:
+		return &redirectError{status, fmt.Sprintf("from %v to %v, which is not followed, since it would drop the body", first.Method, req.Method)}
+	case len(via) >= maxRedirects:
+		return &redirectError{status, fmt.Sprintf("more than %v times", maxRedirects)}
+	}
+	return nil
+}

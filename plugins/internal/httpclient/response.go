@@ -1,0 +1,116 @@
+package httpclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+)
+
+const (
+	// grace is how long the rest of a response may take when nothing depends on it.
+	grace = 500 * time.Millisecond
+	// maxDiscard is how much of a body is read to keep its connection.
+	maxDiscard = 64 << 10
+	// maxExcerptRead and maxExcerpt bound what an error shows of a body.
+	maxExcerptRead = 4 << 10
+	maxExcerpt     = 200
+)
+
+// Response is a response whose body is read within bounds.
+type Response struct {
+	*http.Response
+	client *Client
+	cancel context.CancelFunc
+	hidden secrets
+}
+
+// Close ends the response, read or not.
+func (r *Response) Close() {
+	r.cancel()
+	_ = r.Body.Close()
+}
+
+// OK says whether the status is a success.
+func (r *Response) OK() bool { return r.client.ok(r.StatusCode) }
+
+// ReadAll returns the body, decompressed, of at most limit bytes; a larger one
+// is an error. A body that is cut off is a retry.Transient.
+func (r *Response) ReadAll(limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, tooLarge(limit)
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, min(limit, math.MaxInt64-1)+1))
+	switch {
+	case int64(len(body)) > limit:
+		return nil, tooLarge(limit)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, &retry.Transient{Err: fmt.Errorf("response was cut off after %v bytes: %w", len(body), err)}
+	case err != nil:
+		return nil, &retry.Transient{Err: fmt.Errorf("reading the response after %v bytes: %w", len(body), r.hidden.hideError(err))}
+	}
+	return body, nil
+}
+
+func tooLarge(limit int64) error {
+	return fmt.Errorf("response is larger than %v bytes", limit)
+}
+
+// Discard reads the rest of a body of which nothing is needed, so that its
+// connection can be used again. A long or slow one is left; closing it then
+// closes the connection.
+func (r *Response) Discard() {
+	if r.ContentLength > maxDiscard {
+		return
+	}
+	defer time.AfterFunc(grace, r.cancel).Stop()
+	_, _ = io.CopyN(io.Discard, r.Body, maxDiscard)
+}
+
+// Unexpected returns the error of a response whose status is no success, with a
+// short excerpt of its body. It is a retry.Transient if a request is to be tried
+// again after this status, with the delay of its Retry-After.
+func (r *Response) Unexpected() error {
+	err := errors.New("server answered " + statusText(r.StatusCode))
+	if excerpt := r.excerpt(); excerpt != "" {
+		err = fmt.Errorf("%w: %q", err, excerpt)
+	}
+	if !slices.Contains(r.client.retryOn, r.StatusCode) {
+		return err
+	}
+	transient := &retry.Transient{Err: err}
+	if after, ok := RetryAfter(r.Header, time.Now()); ok {
+		// A delay of zero replaces the policy's like any other.
+		transient.After = max(after, time.Millisecond)
+	}
+	return transient
+}
+
+// excerpt returns the beginning of a body of text, in one line and without
+// secrets.
+func (r *Response) excerpt() string {
+	defer time.AfterFunc(grace, r.cancel).Stop()
+	body, _ := io.ReadAll(io.LimitReader(r.Body, maxExcerptRead)) // what came before an error is shown
+	text := r.hidden.hide(strings.ToValidUTF8(string(body), ""))
+	if strings.ContainsFunc(text, func(c rune) bool { return unicode.IsControl(c) && !unicode.IsSpace(c) }) {
+		return ""
+	}
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) <= maxExcerpt {
+		return text
+	}
+	end := maxExcerpt
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
+}

@@ -1,0 +1,101 @@
+package httpclient
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// mask stands for a secret.
+	mask = "xxxxx"
+	// minSecret is the length below which a value is too common to be hidden.
+	minSecret = 4
+)
+
+// public are the headers whose values are no secret.
+var public = []string{
+	"Accept", "Accept-Encoding", "Content-Type", "Idempotency-Key", "If-Modified-Since", "If-None-Match",
+	"User-Agent", "Webhook-Id", "Webhook-Timestamp",
+}
+
+// secrets are the values of a request that may be shown nowhere. A server or a
+// library may repeat them.
+type secrets []string
+
+func secretsOf(req *http.Request) secrets {
+	var s secrets
+	add := func(value string) {
+		for _, form := range []string{value, url.QueryEscape(value), url.PathEscape(value)} {
+			if len(form) >= minSecret && !slices.Contains(s, form) {
+				s = append(s, form)
+			}
+		}
+	}
+	for name, values := range req.Header {
+		if slices.Contains(public, name) {
+			continue
+		}
+		for _, value := range values {
+			add(value)
+			if _, credentials, ok := strings.Cut(value, " "); ok && name == "Authorization" {
+				add(credentials)
+			}
+		}
+	}
+	if user, password, ok := req.BasicAuth(); ok {
+		add(user)
+		add(password)
+	}
+	for _, values := range req.URL.Query() {
+		for _, value := range values {
+			add(value)
+		}
+	}
+	// A secret that holds another is hidden whole.
+	slices.SortFunc(s, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	return s
+}
+
+// hide returns text with each secret masked.
+func (s secrets) hide(text string) string {
+	pairs := make([]string, 0, 2*len(s))
+	for _, secret := range s {
+		pairs = append(pairs, secret, mask)
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+// hideError returns err with each secret masked in its text.
+func (s secrets) hideError(err error) error {
+	text := err.Error()
+	hidden := s.hide(text)
+	if hidden == text {
+		return err
+	}
+	return &maskedError{hidden, err}
+}
+
+type maskedError struct {
+	text string
+	err  error
+}
+
+func (e *maskedError) Error() string { return e.text }
+func (e *maskedError) Unwrap() error { return e.err }
+
+// validName says whether s is a header name, a token of RFC 9110, section 5.6.2.
+func validName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r >= utf8.RuneSelf || r == 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}
+
+// ValidValue says whether s can be the value of a header: it holds no control
+// character but the tab.
+func ValidValue(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return (r < ' ' && r != '\t') || r == 0x7f })
+}

@@ -1,0 +1,121 @@
+package webtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/pem"
+	"io"
+	"log"
+	"log/slog"
+	"math"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+)
+
+// Within is how long tests wait for what must happen.
+const Within = 20 * time.Second
+
+// Logs collects log lines of every level.
+type Logs struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+// Write adds a line.
+func (l *Logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(p)
+}
+
+// String returns the lines so far.
+func (l *Logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
+}
+
+// Stream is a stream that runs.
+type Stream struct {
+	Logs   *Logs
+	stream *service.Stream
+	ended  chan struct{} // closed when Run has returned
+	err    error         // of Run
+}
+
+// Run builds a stream of yaml, with what prepare adds, and runs it until the
+// test ends.
+func Run(t *testing.T, yaml string, prepare func(*service.StreamBuilder)) *Stream {
+	t.Helper()
+	VerifyNoLeak(t)
+	s := &Stream{Logs: &Logs{}, ended: make(chan struct{})}
+	b := service.NewStreamBuilder()
+	require.NoError(t, b.SetYAML(yaml))
+	b.SetLogger(slog.New(slog.NewTextHandler(s.Logs, &slog.HandlerOptions{Level: slog.Level(math.MinInt32)})))
+	prepare(b)
+	stream, err := b.Build()
+	require.NoError(t, err)
+	s.stream = stream
+	go func() {
+		defer close(s.ended)
+		s.err = stream.Run(context.Background())
+	}()
+	t.Cleanup(func() { s.Stop(t) })
+	return s
+}
+
+// Stop ends the stream, if it runs.
+func (s *Stream) Stop(t *testing.T) {
+	t.Helper()
+	Await(t, func() bool {
+		select {
+		case <-s.ended:
+			return true
+		default:
+			return s.stream.StopWithin(Within) == nil
+		}
+	}, "the stream stops")
+	s.AwaitEnd(t)
+}
+
+// AwaitEnd waits until the stream has ended.
+func (s *Stream) AwaitEnd(t *testing.T) {
+	t.Helper()
+	select {
+	case <-s.ended:
+		require.NoError(t, s.err)
+	case <-time.After(Within):
+		require.Fail(t, "the stream has not ended", s.Logs.String())
+	}
+}
+
+// Await waits until ok.
+func Await(t *testing.T, ok func() bool, what string) {
+	t.Helper()
+	require.Eventually(t, ok, Within, 5*time.Millisecond, what)
+}
+
+// Report returns what the board says of the newest component of a type.
+func Report(t *testing.T, typ string) status.ComponentReport {
+	t.Helper()
+	var newest status.ComponentReport
+	for _, c := range status.Snapshot().Components {
+		if c.Type == typ {
+			newest = c
+		}
+	}
+	require.Equal(t, typ, newest.Type, "no such component")
+	return newest
+}
+
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
+
+func certificatePEM(der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
