@@ -1,12 +1,14 @@
 package engine
 
-// seal sets the ghosts that depend on rows first … last−1 of all planes, after
-// these rows have changed: what the kernels read beyond the grid's edge is all
-// that they know of a boundary.
-func seal(b Boundary, l layout, p *planes, first, last int) {
+// seal sets the ghosts that depend on rows first … last−1, after these rows of V,
+// and of activator and inhibitor if turing, have changed. What the kernels read
+// beyond the grid's edge is all that they know of a boundary.
+func seal(b Boundary, l layout, p *planes, turing bool, first, last int) {
 	sealPlane(b, l, p.v, first, last)
-	sealPlane(b, l, p.a, first, last)
-	sealPlane(b, l, p.i, first, last)
+	if turing {
+		sealPlane(b, l, p.a, first, last)
+		sealPlane(b, l, p.i, first, last)
+	}
 }
 
 func sealPlane(b Boundary, l layout, cells []float64, first, last int) {

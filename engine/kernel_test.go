@@ -62,7 +62,7 @@ func randomRun(r *rand.Rand, n int) (rowRun, Params) {
 			}
 		}
 	}
-	seal(p.Boundary, l, &src, 0, n)
+	seal(p.Boundary, l, &src, true, 0, n)
 	run := rowRun{layout: l, src: &src, dst: &dst, coef: newCoefficients(&p)}
 	run.first = r.IntN(n)
 	run.last = run.first + r.IntN(n-run.first+1)

@@ -38,12 +38,18 @@ type Result struct {
 // Simulator runs simulations one at a time and keeps its buffers in between.
 // Their size follows from the grid, not from the number of steps.
 type Simulator struct {
-	kernel kernel // the selected one, unless it is set
+	kernel kernel  // the selected one, unless it is set
+	tiling *tiling // a fixed one, if it is set
 
-	layout    layout
-	planes    [2]planes // before and after a step, in turn
-	noise     []float64 // of one step, where there is any
-	rowBefore []float64 // a row before it grew
+	layout  layout
+	planes  [2]planes // before and after a step, in turn
+	last    *planes   // those after the last step
+	noise   []float64 // of one step
+	growths []growth  // of one pass, as are the sums
+	sums    []laneSums
+
+	sumsByStep [][]laneSums
+
 	result    Result
 	history   history
 	extractor extractor
@@ -94,7 +100,7 @@ func (s *Simulator) Run(ctx context.Context, p Params, o Options) (*Result, erro
 
 	random := newStream(*p.Seed)
 	s.start(&p, &random)
-	if err := s.steps(ctx, &p, &random); err != nil {
+	if err := s.steps(ctx, &p, o.Threads, &random); err != nil {
 		return nil, err
 	}
 	s.finish(&p, o.Features)
@@ -122,54 +128,83 @@ func (s *Simulator) start(p *Params, random *stream) {
 			copy(s.layout.row(now.v, r), p.InitialField[r*p.GridSize:])
 		}
 	}
-	seal(p.Boundary, s.layout, now, 0, p.GridSize)
+	seal(p.Boundary, s.layout, now, true, 0, p.GridSize)
 }
 
 // growth is a growth event: what V of one cell gains before a step.
 type growth struct {
+	happens     bool
 	row, column int
 	gain        float64 // volts
+	before      float64 // V of the cell before it grew
 }
 
 // drawGrowth draws whether a step has a growth event, and which.
-func drawGrowth(p *Params, random *stream) (growth, bool) {
+func drawGrowth(p *Params, random *stream) growth {
 	if random.random() >= p.SpikeProbability {
-		return growth{}, false
+		return growth{}
 	}
 	n := uint32(p.GridSize)
-	g := growth{row: random.integer(n), column: random.integer(n)}
+	g := growth{happens: true, row: random.integer(n), column: random.integer(n)}
 	g.gain = random.normal(0.02, 0.005)
-	return g, true
+	return g
 }
 
-// steps runs all time steps. Afterwards planes[0] holds the last fields.
-func (s *Simulator) steps(ctx context.Context, p *Params, random *stream) error {
-	coef := newCoefficients(p)
-	var noise []float64
+// steps runs all time steps, several at a pass. The draws of a step do not
+// depend on the fields and are made ahead. Afterwards s.last holds the last
+// fields.
+func (s *Simulator) steps(ctx context.Context, p *Params, threads int, random *stream) error {
+	t := tilingFor(s.layout, threads, p.QuantumJitter)
+	if s.tiling != nil {
+		t = *s.tiling
+	}
+	x := &pass{
+		tiling: t, layout: s.layout, boundary: p.Boundary, kernel: s.kernel,
+		coef: newCoefficients(p), planes: [2]*planes{&s.planes[0], &s.planes[1]},
+	}
+	if !p.TuringEnabled {
+		// Activator and inhibitor stay as they are.
+		x.planes[1] = &planes{v: s.planes[1].v, a: s.planes[0].a, i: s.planes[0].i}
+	}
 	if p.QuantumJitter {
-		noise = s.noiseBuffer(p.GridSize)
+		x.noise = s.noiseBuffer(p.GridSize)
 	}
 	deviation := math.Sqrt(p.JitterVar)
 
-	now, next := &s.planes[0], &s.planes[1]
-	for t := range p.Steps {
+	for t0 := 0; t0 < p.Steps; t0 += t.depth {
+		depth := min(t.depth, p.Steps-t0)
+		x.growths, x.sums = s.growths[:0], s.sumsOf(t, depth)
+		for range depth {
+			g := drawGrowth(p, random)
+			if g.happens {
+				s.result.GrowthEvents++
+			}
+			x.growths = append(x.growths, g)
+			if x.noise != nil {
+				random.fillNormal(x.noise, 0, deviation)
+			}
+		}
+		s.growths = x.growths
+
+		x.run(ctx)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		event, grows := drawGrowth(p, random)
-		if noise != nil {
-			random.fillNormal(noise, 0, deviation)
+		for k := range depth {
+			sums := foldRows(x.sums[k])
+			// Only V can stop being finite: activator and inhibitor do not
+			// depend on it, start within [0, 0.1] and are clamped to [0, 1].
+			if !finite(sums.energy) {
+				return &DivergenceError{Field: "potential", Step: t0 + k + 1}
+			}
+			s.history.add(sums)
 		}
-		sums := s.step(p, coef, now, next, event, grows, noise)
-		if err := s.checkFinite(sums, next, t); err != nil {
-			return err
+		if depth%2 == 1 {
+			x.planes[0], x.planes[1] = x.planes[1], x.planes[0]
 		}
-		s.history.add(sums)
-		now, next = next, now
 	}
-	if now != &s.planes[0] {
-		s.planes[0], s.planes[1] = s.planes[1], s.planes[0]
-	}
+	s.result.TuringActivations, s.result.ClampingEvents = x.activations, x.clamps
+	s.last = x.planes[0]
 	return nil
 }
 
@@ -182,67 +217,27 @@ func (s *Simulator) noiseBuffer(n int) []float64 {
 	return s.noise[:n*n]
 }
 
-// step computes the next fields from those now.
-func (s *Simulator) step(p *Params, coef *coefficients, now, next *planes, event growth, grows bool, noise []float64) stepSums {
-	n := p.GridSize
-	var sums [1]laneSums
-	run := rowRun{layout: s.layout, src: now, dst: next, coef: coef, sums: sums[:]}
-	rows := func(first, last int) {
-		run.first, run.last = first, last
-		if noise != nil {
-			run.noise = noise[first*n : last*n]
-		}
-		s.kernel.step(&run)
+// sumsOf returns the sums of the steps of a pass, to be cleared.
+func (s *Simulator) sumsOf(t tiling, depth int) [][]laneSums {
+	each := s.layout.n
+	if t.whole() {
+		each = 1
 	}
-	if !grows {
-		rows(0, n)
-	} else {
-		s.result.GrowthEvents++
-		before := s.grow(p, now, event)
-		rows(0, event.row)
-		s.growthRow(rows, &run, event, before)
-		rows(event.row+1, n)
+	if cap(s.sums) < each*depth {
+		s.sums = make([]laneSums, each*depth)
 	}
-	s.result.TuringActivations += run.activations
-	s.result.ClampingEvents += run.clamps
-	if !coef.turing {
-		// Activator and inhibitor stay as they are.
-		next.a, now.a = now.a, next.a
-		next.i, now.i = now.i, next.i
+	s.sumsByStep = s.sumsByStep[:0]
+	for k := range depth {
+		s.sumsByStep = append(s.sumsByStep, s.sums[k*each:(k+1)*each])
 	}
-	seal(p.Boundary, s.layout, next, 0, n)
-	return sums[0].fold()
-}
-
-// grow lets V of the event's cell grow, and returns that row as it was before.
-func (s *Simulator) grow(p *Params, now *planes, event growth) (before []float64) {
-	row := s.layout.row(now.v, event.row)
-	s.rowBefore = append(s.rowBefore[:0], row...)
-	row[event.column] += event.gain
-	sealPlane(p.Boundary, s.layout, now.v, event.row, event.row+1)
-	return s.rowBefore
-}
-
-// growthRow computes the row of a growth event. The kernel takes the grown row
-// for the one before the step; the differences are to the row before it grew.
-func (s *Simulator) growthRow(rows func(first, last int), run *rowRun, event growth, before []float64) {
-	all := run.sums
-	var row [1]laneSums
-	run.sums = row[:]
-	rows(event.row, event.row+1)
-	run.sums = all
-
-	var diffs laneSums
-	diffs.addDiffs(s.layout.row(run.dst.v, event.row), before)
-	diffs.energy = row[0].energy
-	all[0].add(&diffs)
+	return s.sumsByStep
 }
 
 // DivergenceError says that a field stopped being finite, which only an initial
 // field far outside the potential's range brings about.
 type DivergenceError struct {
-	Field string // potential, activator or inhibitor
-	Step  int    // from 1
+	Field string
+	Step  int // from 1
 }
 
 // Error names the field and the step.
@@ -250,34 +245,12 @@ func (e *DivergenceError) Error() string {
 	return fmt.Sprintf("the %v is not finite after step %v", e.Field, e.Step)
 }
 
-// checkFinite looks for a NaN or an infinity after step t. The sums cover V, and
-// activator and inhibitor do not depend on it: they start within [0, 0.1], are
-// clamped to [0, 1], and with coefficients in range stay finite in between.
-func (s *Simulator) checkFinite(sums stepSums, next *planes, t int) error {
-	if finite(sums.energy) {
-		return nil
-	}
-	for _, field := range []struct {
-		name  string
-		cells []float64
-	}{{"potential", next.v}, {"activator", next.a}, {"inhibitor", next.i}} {
-		for r := range s.layout.n {
-			for _, x := range s.layout.row(field.cells, r) {
-				if !finite(x) {
-					return &DivergenceError{Field: field.name, Step: t + 1}
-				}
-			}
-		}
-	}
-	return nil
-}
-
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // finish takes the result from the last fields.
 func (s *Simulator) finish(p *Params, c FeatureConfig) {
 	r := &s.result
-	last := &s.planes[0]
+	last := s.last
 	r.Field = s.flatten(r.Field, last.v)
 	r.Activator = s.flatten(r.Activator, last.a)
 	r.Inhibitor = s.flatten(r.Inhibitor, last.i)

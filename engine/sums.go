@@ -44,6 +44,15 @@ type stepSums struct {
 	energy  float64 // Σ V²
 }
 
+// foldRows adds up the sums of consecutive rows.
+func foldRows(rows []laneSums) stepSums {
+	total := rows[0]
+	for r := range rows[1:] {
+		total.add(&rows[1+r])
+	}
+	return total.fold()
+}
+
 func (s *laneSums) fold() stepSums {
 	m := s.maxDiff[0]
 	for _, x := range s.maxDiff[1:] {

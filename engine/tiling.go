@@ -1,0 +1,221 @@
+package engine
+
+import (
+	"context"
+	"sync"
+)
+
+// tiling says how the steps of a run are cut to pieces. Several steps go over
+// the grid in one pass, each one row behind the one before, so that a row is
+// computed that many times while it is in the cache; and bands of rows are
+// passed over side by side.
+//
+// Within a pass the state before step k is in planes[k mod 2]. A band of rows is
+// computed as a trapezoid: step k leaves out the k rows at either end that need
+// what a neighbour has yet to compute. The seams between bands, and that between
+// the last row and the first, are filled in when all bands are done. What a seam
+// reads has not been overwritten by then: step k+1 of a band, which writes where
+// the state before step k was, ends one row further inside.
+type tiling struct {
+	depth int // steps of a pass
+	bands int // of rows, one for each thread
+	chunk int // rows that a step goes on before the next one follows
+}
+
+const (
+	// cacheBytes is what a pass may keep in a core's second-level cache, which
+	// is one mebibyte or more where it matters, next to what else is there.
+	cacheBytes = 640 << 10
+	// gridBytes is the size from which a grid gains from a deeper pass.
+	gridBytes = 1 << 20
+	// deepest bounds the memory of the sums, which are kept for each row of
+	// each step of a pass.
+	deepest = 16
+)
+
+// tilingFor returns the tiling of a run. Noise is drawn step by step, so that a
+// run with jitter takes one step a pass.
+func tilingFor(l layout, threads int, jitter bool) tiling {
+	const planesAtOnce, cellBytes = 6, 8
+	rowBytes := planesAtOnce * l.stride * cellBytes
+	t := tiling{depth: 1, bands: 1, chunk: l.n}
+	if threads > 1 {
+		t.bands = min(threads, l.n/2)
+	}
+	if jitter || t.bands == 1 && rowBytes*l.n < gridBytes {
+		return t
+	}
+	rows := max(cacheBytes/rowBytes, 3)
+	t.depth = min(max(rows*2/3, 2), deepest, l.n/t.bands/2)
+	t.chunk = max(rows-t.depth-2, 1)
+	return t
+}
+
+// whole says whether each step is computed in one go.
+func (t tiling) whole() bool { return t.depth == 1 && t.bands == 1 }
+
+// pass is one pass over the grid.
+type pass struct {
+	tiling   tiling
+	layout   layout
+	boundary Boundary
+	kernel   kernel
+	coef     *coefficients
+	planes   [2]*planes
+	noise    []float64 // of its only step, or none
+	growths  []growth  // of its steps
+
+	// sums of the rows of each step; of all its rows, if the tiling is whole.
+	sums [][]laneSums
+
+	mu                  sync.Mutex
+	activations, clamps int64
+}
+
+// run computes the steps of the pass. It returns early when ctx ends.
+func (x *pass) run(ctx context.Context) {
+	for k := range x.sums {
+		clear(x.sums[k])
+	}
+	x.grow(0, 0, x.layout.n)
+	if x.tiling.whole() {
+		w := worker{pass: x}
+		w.rows(0, 0, x.layout.n)
+		w.done()
+		return
+	}
+	n, bands := x.layout.n, x.tiling.bands
+	x.each(func(w *worker, band int) {
+		w.band(ctx, band*n/bands, (band+1)*n/bands)
+	})
+	if len(x.growths) > 1 {
+		x.each(func(w *worker, band int) {
+			w.seam(ctx, band*n/bands)
+		})
+	}
+}
+
+// each runs do for every band, side by side.
+func (x *pass) each(do func(w *worker, band int)) {
+	work := func(band int) {
+		w := worker{pass: x}
+		do(&w, band)
+		w.done()
+	}
+	var others sync.WaitGroup
+	for band := 1; band < x.tiling.bands; band++ {
+		others.Go(func() { work(band) })
+	}
+	work(0)
+	others.Wait()
+}
+
+// grow lets V grow by the growth event before step k, if that is in the given
+// rows, which hold the state before it.
+func (x *pass) grow(k, first, last int) {
+	if k >= len(x.growths) {
+		return
+	}
+	g := &x.growths[k]
+	if !g.happens || g.row < first || g.row >= last {
+		return
+	}
+	v := x.planes[k%2].v
+	row := x.layout.row(v, g.row)
+	g.before = row[g.column]
+	row[g.column] += g.gain
+	sealPlane(x.boundary, x.layout, v, g.row, g.row+1)
+}
+
+// worker computes rows of a pass, in one goroutine.
+type worker struct {
+	*pass
+
+	before  []float64 // a row before it grew
+	counted struct{ activations, clamps int64 }
+}
+
+// done adds what the worker has counted to the pass.
+func (w *worker) done() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.activations += w.counted.activations
+	w.clamps += w.counted.clamps
+}
+
+// band computes the trapezoid over rows first … last−1.
+func (w *worker) band(ctx context.Context, first, last int) {
+	depth := len(w.growths)
+	for front := first; front < last+depth && ctx.Err() == nil; front += w.tiling.chunk {
+		for k := range depth {
+			w.rows(k, max(front-k, first+k), min(front+w.tiling.chunk-k, last-k))
+		}
+	}
+}
+
+// seam fills in what the trapezoids above and below a row have left out.
+func (w *worker) seam(ctx context.Context, row int) {
+	n := w.layout.n
+	for k := 1; k < len(w.growths) && ctx.Err() == nil; k++ {
+		if row == 0 {
+			w.rows(k, n-k, n)
+			w.rows(k, 0, k)
+		} else {
+			w.rows(k, row-k, row+k)
+		}
+	}
+}
+
+// rows computes step k of rows first … last−1, if there are any.
+func (w *worker) rows(k, first, last int) {
+	if first >= last {
+		return
+	}
+	run := rowRun{
+		layout: w.layout, src: w.planes[k%2], dst: w.planes[(k+1)%2], coef: w.coef,
+		sums: w.sums[k], perRow: !w.tiling.whole(),
+	}
+	if g := &w.growths[k]; g.happens && g.row >= first && g.row < last {
+		w.kernelRows(&run, first, g.row)
+		w.growthRow(&run, g)
+		w.kernelRows(&run, g.row+1, last)
+	} else {
+		w.kernelRows(&run, first, last)
+	}
+	w.counted.activations += run.activations
+	w.counted.clamps += run.clamps
+	seal(w.boundary, w.layout, run.dst, w.coef.turing, first, last)
+	w.grow(k+1, first, last)
+}
+
+func (w *worker) kernelRows(run *rowRun, first, last int) {
+	if first >= last {
+		return
+	}
+	run.first, run.last = first, last
+	if w.noise != nil {
+		run.noise = w.noise[first*w.layout.n : last*w.layout.n]
+	}
+	w.kernel.step(run)
+}
+
+// growthRow computes the row of a growth event. The kernel takes the grown row
+// for the one before the step; the differences are to the row before it grew.
+func (w *worker) growthRow(run *rowRun, g *growth) {
+	sums, perRow := run.sums, run.perRow
+	var row [1]laneSums
+	run.sums, run.perRow = row[:], false
+	w.kernelRows(run, g.row, g.row+1)
+	run.sums, run.perRow = sums, perRow
+
+	w.before = append(w.before[:0], w.layout.row(run.src.v, g.row)...)
+	w.before[g.column] = g.before
+	var total laneSums
+	total.addDiffs(w.layout.row(run.dst.v, g.row), w.before)
+	total.energy = row[0].energy
+	if perRow {
+		sums[g.row].add(&total)
+	} else {
+		sums[0].add(&total)
+	}
+}
