@@ -74,8 +74,39 @@ func stepAssembly(run *rowRun, step func(*kernelArgs)) {
 	if run.perRow {
 		args.sums, args.sumsStride = &run.sums[run.first], unsafe.Sizeof(laneSums{})
 	}
-	step(&args)
+	if !run.perRow {
+		step(&args)
+	} else {
+		strips(&args, step)
+	}
 	run.activations += args.activations
 	run.clamps += args.clamps
 	runtime.KeepAlive(run)
+}
+
+// stripVectors is how many vectors of columns are computed for all rows of a run
+// before the next ones, so that the row above is still in the first-level cache:
+// nine rows are read and three written.
+const stripVectors = 32
+
+// strips computes the rows strip by strip.
+func strips(args *kernelArgs, step func(*kernelArgs)) {
+	const cell = 8
+	vectors, tail, rows, sums, offset, noise := args.vectors, args.tail, args.rows, args.sums, args.offset, args.noise
+	for first := uintptr(0); ; first += stripVectors {
+		args.vectors, args.tail = min(vectors-first, stripVectors), 0
+		last := first+args.vectors == vectors
+		if last {
+			args.tail = tail
+		}
+		args.offset = offset + first*lanes*cell
+		if noise != nil {
+			args.noise = (*float64)(unsafe.Add(unsafe.Pointer(noise), first*lanes*cell))
+		}
+		args.rows, args.sums = rows, sums
+		step(args)
+		if last {
+			return
+		}
+	}
 }

@@ -38,19 +38,31 @@ TEXT ·stepAVX512(SB), NOSPLIT, $0-8
 	KMOVB      R15, K1
 
 row:
+	MOVQ    104(DI), R15
+	CMPQ    112(DI), $0x00
+	JEQ     anew
+	VMOVUPD (R15), Z24
+	VMOVUPD 64(R15), Z25
+	VMOVUPD 128(R15), Z26
+	VMOVUPD 192(R15), Z27
+	JMP     begun
+
+anew:
 	VPXORQ Z24, Z24, Z24
 	VPXORQ Z25, Z25, Z25
 	VPXORQ Z26, Z26, Z26
 	VPXORQ Z27, Z27, Z27
-	MOVQ   AX, SI
-	SUBQ   64(DI), SI
-	MOVQ   AX, DX
-	ADDQ   64(DI), DX
-	CMPQ   96(DI), $0x00
-	JEQ    plain
-	MOVQ   80(DI), CX
-	TESTQ  CX, CX
-	JZ     turing_tail
+
+begun:
+	MOVQ  AX, SI
+	SUBQ  64(DI), SI
+	MOVQ  AX, DX
+	ADDQ  64(DI), DX
+	CMPQ  96(DI), $0x00
+	JEQ   plain
+	MOVQ  80(DI), CX
+	TESTQ CX, CX
+	JZ    turing_tail
 
 turing_vector:
 	VMOVUPD (R9)(AX*1), Z2
@@ -280,6 +292,18 @@ avx512_silente:
 plain_done:
 summed:
 	MOVQ    104(DI), R15
+	MOVQ    112(DI), CX
+	TESTQ   CX, CX
+	JZ      common
+	VMOVUPD Z24, (R15)
+	VMOVUPD Z25, 64(R15)
+	VMOVUPD Z26, 128(R15)
+	VMOVUPD Z27, 192(R15)
+	ADDQ    CX, R15
+	MOVQ    R15, 104(DI)
+	JMP     next
+
+common:
 	VADDPD  (R15), Z24, Z24
 	VMOVUPD Z24, (R15)
 	VADDPD  64(R15), Z25, Z25
@@ -288,16 +312,16 @@ summed:
 	VMOVUPD Z26, 128(R15)
 	VMAXPD  192(R15), Z27, Z27
 	VMOVUPD Z27, 192(R15)
-	MOVQ    112(DI), CX
-	ADDQ    CX, 104(DI)
-	MOVQ    80(DI), CX
-	SHLQ    $0x06, CX
-	SUBQ    CX, AX
-	ADDQ    64(DI), AX
-	TESTQ   BX, BX
-	JZ      silent
-	SUBQ    CX, BX
-	ADDQ    136(DI), BX
+
+next:
+	MOVQ  80(DI), CX
+	SHLQ  $0x06, CX
+	SUBQ  CX, AX
+	ADDQ  64(DI), AX
+	TESTQ BX, BX
+	JZ    silent
+	SUBQ  CX, BX
+	ADDQ  136(DI), BX
 
 silent:
 	DECQ          72(DI)
@@ -336,6 +360,20 @@ TEXT ·stepAVX2(SB), NOSPLIT, $0-8
 	MOVQ 144(DI), R14
 
 row:
+	MOVQ    104(DI), R15
+	CMPQ    112(DI), $0x00
+	JEQ     anew
+	VMOVUPD (R15), Y0
+	VMOVUPD 64(R15), Y1
+	VMOVUPD 128(R15), Y2
+	VMOVUPD 192(R15), Y3
+	VMOVUPD 32(R15), Y4
+	VMOVUPD 96(R15), Y5
+	VMOVUPD 160(R15), Y6
+	VMOVUPD 224(R15), Y7
+	JMP     begun
+
+anew:
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -344,6 +382,8 @@ row:
 	VPXOR Y5, Y5, Y5
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
+
+begun:
 	MOVQ  AX, SI
 	SUBQ  64(DI), SI
 	MOVQ  AX, DX
@@ -827,6 +867,22 @@ avx2_silenti:
 plain_done:
 summed:
 	MOVQ    104(DI), R15
+	MOVQ    112(DI), CX
+	TESTQ   CX, CX
+	JZ      common
+	VMOVUPD Y0, (R15)
+	VMOVUPD Y1, 64(R15)
+	VMOVUPD Y2, 128(R15)
+	VMOVUPD Y3, 192(R15)
+	VMOVUPD Y4, 32(R15)
+	VMOVUPD Y5, 96(R15)
+	VMOVUPD Y6, 160(R15)
+	VMOVUPD Y7, 224(R15)
+	ADDQ    CX, R15
+	MOVQ    R15, 104(DI)
+	JMP     next
+
+common:
 	VADDPD  (R15), Y0, Y0
 	VMOVUPD Y0, (R15)
 	VADDPD  64(R15), Y1, Y1
@@ -843,16 +899,16 @@ summed:
 	VMOVUPD Y6, 160(R15)
 	VMAXPD  224(R15), Y7, Y7
 	VMOVUPD Y7, 224(R15)
-	MOVQ    112(DI), CX
-	ADDQ    CX, 104(DI)
-	MOVQ    80(DI), CX
-	SHLQ    $0x06, CX
-	SUBQ    CX, AX
-	ADDQ    64(DI), AX
-	TESTQ   BX, BX
-	JZ      silent
-	SUBQ    CX, BX
-	ADDQ    136(DI), BX
+
+next:
+	MOVQ  80(DI), CX
+	SHLQ  $0x06, CX
+	SUBQ  CX, AX
+	ADDQ  64(DI), AX
+	TESTQ BX, BX
+	JZ    silent
+	SUBQ  CX, BX
+	ADDQ  136(DI), BX
 
 silent:
 	DECQ 72(DI)

@@ -49,8 +49,8 @@ func randomRun(r *rand.Rand, n int) (rowRun, Params) {
 
 	l := newLayout(n)
 	var src, dst planes
-	src.resize(l)
-	dst.resize(l)
+	src.resize(l, layout{}, 0)
+	dst.resize(l, layout{}, 1)
 	odd := r.IntN(3) == 0
 	for row := range n {
 		for c := range n {
@@ -89,7 +89,7 @@ func TestTwinsHaveTheSameBits(t *testing.T) {
 				n := MinGridSize + r.IntN(70)
 				want, p := randomRun(r, n)
 				got := want
-				dst := planes{v: aligned(len(want.dst.v)), a: aligned(len(want.dst.v)), i: aligned(len(want.dst.v))}
+				dst := planes{v: aligned(len(want.dst.v), 0), a: aligned(len(want.dst.v), 0), i: aligned(len(want.dst.v), 0)}
 				got.dst = &dst
 				got.sums = make([]laneSums, n)
 				portable.step(&want)

@@ -38,22 +38,44 @@ type planes struct {
 	v, a, i []float64
 }
 
-// resize gives every plane the layout's size, all zero, in place where it fits.
-func (p *planes) resize(l layout) {
-	for _, plane := range []*[]float64{&p.v, &p.a, &p.i} {
-		if cap(*plane) < l.size() {
-			*plane = aligned(l.size())
-			continue
+// resize gives every plane the layout's size, in place where it fits, with
+// ghosts of zero. was is the layout that the planes have had; the other cells of
+// one that stays are left as they are.
+// The planes begin at different places of a page: a load that is that of an
+// earlier store but for the page waits for the store. set is 0 or 1, for the
+// planes before and after a step.
+func (p *planes) resize(l, was layout, set int) {
+	for k, plane := range []*[]float64{&p.v, &p.a, &p.i} {
+		switch {
+		case cap(*plane) < l.size():
+			*plane = aligned(l.size(), skewLines*(2*k+set))
+		case l == was:
+			l.clearGhosts(*plane)
+		default:
+			*plane = (*plane)[:l.size()]
+			clear(*plane)
 		}
-		*plane = (*plane)[:l.size()]
-		clear(*plane)
 	}
 }
 
-// aligned returns size zeros that begin at a cache line.
-func aligned(size int) []float64 {
+func (l layout) clearGhosts(cells []float64) {
+	clear(l.row(cells, -1))
+	clear(l.row(cells, l.n))
+	for r := range l.n {
+		at := l.at(r)
+		cells[at-1], cells[at+l.n] = 0, 0
+	}
+}
+
+// skewLines is a sixth of a page of 4096 bytes, in cache lines.
+const skewLines = 10
+
+// aligned returns size zeros that begin at a cache line, lines of which after
+// where they would begin by themselves: large ones begin at a page.
+func aligned(size, lines int) []float64 {
 	const cell = 8
-	s := make([]float64, size+lineBytes/cell-1)
-	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(s))) % lineBytes / cell)
+	const perLine = lineBytes / cell
+	s := make([]float64, size+(lines+1)*perLine-1)
+	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(s)))%lineBytes/cell) + lines*perLine
 	return s[skip : skip+size : skip+size]
 }

@@ -130,12 +130,21 @@ func (r *stream) normal(mean, deviation float64) float64 {
 	return mean + float64(deviation*r.standardNormal())
 }
 
-// fillUniform sets every cell to a draw from [lo, hi).
+// fillUniform sets every cell to a draw from [lo, hi). It draws as a loop over
+// random does, with the state in registers.
 func (r *stream) fillUniform(cells []float64, lo, hi float64) {
 	width := hi - lo
+	stateHi, stateLo, incHi, incLo := r.hi, r.lo, r.incHi, r.incLo
 	for i := range cells {
-		cells[i] = lo + float64(width*r.random())
+		h, l := bits.Mul64(stateLo, pcgMultiplierLo)
+		h += stateHi*pcgMultiplierLo + stateLo*pcgMultiplierHi
+		var carry uint64
+		stateLo, carry = bits.Add64(l, incLo, 0)
+		stateHi, _ = bits.Add64(h, incHi, carry)
+		u := bits.RotateLeft64(stateHi^stateLo, -int(stateHi>>58))
+		cells[i] = lo + float64(width*(float64(u>>11)*0x1p-53))
 	}
+	r.hi, r.lo = stateHi, stateLo
 }
 
 // fillNormal sets every cell to mean plus deviation times a standard normal.

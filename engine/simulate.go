@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Options say how a simulation is run and what is taken from it.
@@ -13,6 +14,9 @@ type Options struct {
 	// Threads is how many cores one simulation may use; below 2 it is one. The
 	// result does not depend on it.
 	Threads int
+
+	// Concentrations says whether the result holds activator and inhibitor.
+	Concentrations bool
 }
 
 // Result is what a simulation ends with. Its slices belong to the Simulator and
@@ -103,15 +107,16 @@ func (s *Simulator) Run(ctx context.Context, p Params, o Options) (*Result, erro
 	if err := s.steps(ctx, &p, o.Threads, &random); err != nil {
 		return nil, err
 	}
-	s.finish(&p, o.Features)
+	s.finish(&p, o)
 	return &s.result, nil
 }
 
 // start draws the fields before the first step.
 func (s *Simulator) start(p *Params, random *stream) {
+	was := s.layout
 	s.layout = newLayout(p.GridSize)
-	s.planes[0].resize(s.layout)
-	s.planes[1].resize(s.layout)
+	s.planes[0].resize(s.layout, was, 0)
+	s.planes[1].resize(s.layout, was, 1)
 
 	now := &s.planes[0]
 	for r := range p.GridSize {
@@ -248,32 +253,46 @@ func (e *DivergenceError) Error() string {
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // finish takes the result from the last fields.
-func (s *Simulator) finish(p *Params, c FeatureConfig) {
+func (s *Simulator) finish(p *Params, o Options) {
 	r := &s.result
-	last := s.last
-	r.Field = s.flatten(r.Field, last.v)
-	r.Activator = s.flatten(r.Activator, last.a)
-	r.Inhibitor = s.flatten(r.Inhibitor, last.i)
-	r.ActivatorMean, r.InhibitorMean = mean(r.Activator), mean(r.Inhibitor)
+	r.Field = s.flatten(r.Field, s.last.v)
+	r.Activator, r.Inhibitor = r.Activator[:0], r.Inhibitor[:0]
+	if o.Concentrations {
+		r.Activator = s.flatten(r.Activator, s.last.a)
+		r.Inhibitor = s.flatten(r.Inhibitor, s.last.i)
+	}
+	r.ActivatorMean, r.InhibitorMean = s.mean(s.last.a), s.mean(s.last.i)
 
-	r.Features = s.extractor.features(r.Field, p.GridSize, c, &s.history)
+	r.Features = s.extractor.features(r.Field, p.GridSize, o.Features, &s.history)
 	r.FieldMin, r.FieldMax = r.Features[VMin], r.Features[VMax]
 	r.FieldMean, r.FieldStd = r.Features[VMean], r.Features[VStd]
 }
 
 // flatten copies a plane without its border.
 func (s *Simulator) flatten(to, cells []float64) []float64 {
-	to = to[:0]
+	to = slices.Grow(to[:0], s.layout.n*s.layout.n)
 	for r := range s.layout.n {
 		to = append(to, s.layout.row(cells, r)...)
 	}
 	return to
 }
 
-func mean(cells []float64) float64 {
-	sum := 0.0
-	for _, x := range cells {
-		sum += x
+// mean returns the mean of a plane. A row's cells are summed in four lanes.
+func (s *Simulator) mean(cells []float64) float64 {
+	total := 0.0
+	for r := range s.layout.n {
+		row := s.layout.row(cells, r)
+		var a, b, c, d float64
+		for ; len(row) >= 4; row = row[4:] {
+			a += row[0]
+			b += row[1]
+			c += row[2]
+			d += row[3]
+		}
+		for _, x := range row {
+			a += x
+		}
+		total += (a + b) + (c + d)
 	}
-	return sum / float64(len(cells))
+	return total / float64(s.layout.n*s.layout.n)
 }

@@ -23,11 +23,11 @@ type tiling struct {
 }
 
 const (
-	// cacheBytes is what a pass may keep in a core's second-level cache, which
-	// is one mebibyte or more where it matters, next to what else is there.
-	cacheBytes = 640 << 10
-	// gridBytes is the size from which a grid gains from a deeper pass.
-	gridBytes = 1 << 20
+	// cacheBytes is what a pass keeps at hand, about a core's second-level cache.
+	cacheBytes = 1 << 20
+	// gridBytes is the size from which a grid gains from several steps a pass:
+	// smaller ones stay in the third-level cache.
+	gridBytes = 16 << 20
 	// deepest bounds the memory of the sums, which are kept for each row of
 	// each step of a pass.
 	deepest = 16

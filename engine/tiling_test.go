@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// result holds a copy of what a simulation gives.
+// snapshot returns a copy of what a simulation gives.
 func snapshot(t *testing.T, s *Simulator, p Params, threads int) Result {
 	t.Helper()
-	got, err := s.Run(context.Background(), p, Options{Features: DefaultFeatureConfig(), Threads: threads})
+	got, err := s.Run(context.Background(), p, Options{Features: DefaultFeatureConfig(), Threads: threads, Concentrations: true})
 	require.NoError(t, err)
 	r := *got
 	r.Field = append([]float64(nil), r.Field...)

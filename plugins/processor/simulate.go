@@ -163,11 +163,15 @@ func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulat
 	if s.writer.include, err = parseInclude(conf); err != nil {
 		return nil, err
 	}
+	s.options.Concentrations = s.writer.include.activator || s.writer.include.inhibitor
 	if s.options.Threads, err = conf.FieldInt(fieldThreads); err != nil {
 		return nil, err
 	}
 	if s.options.Threads < 1 {
 		return nil, &engine.ParamError{Name: fieldThreads, Value: s.options.Threads, Allowed: "at least 1"}
+	}
+	if _, err := engine.SelectedKernel(); err != nil {
+		return nil, err
 	}
 	return s, s.parseLimits(conf.Namespace(fieldLimits))
 }

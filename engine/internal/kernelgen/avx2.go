@@ -18,6 +18,14 @@ func avx2() kernel {
 		energy  = [2]reg.VecPhysical{reg.Y2, reg.Y6}
 		maxDiff = [2]reg.VecPhysical{reg.Y3, reg.Y7}
 	)
+	// In the order of laneSums.
+	eachSum := func(do func(sum reg.VecPhysical, at Mem)) {
+		for h := range 2 {
+			for k, sum := range []reg.VecPhysical{absDiff[h], sqDiff[h], energy[h], maxDiff[h]} {
+				do(sum, Mem{Base: scratch, Disp: 64*k + 32*h})
+			}
+		}
+	}
 	noises := 0
 
 	half := func(h int, turing, tail bool) {
@@ -118,28 +126,28 @@ func avx2() kernel {
 		name:  "stepAVX2",
 		doc:   "stepAVX2 computes a run of rows, four cells at a time.",
 		begin: func() {},
-		beginRow: func() {
-			for h := range 2 {
-				for _, sum := range []reg.VecPhysical{absDiff[h], sqDiff[h], energy[h], maxDiff[h]} {
-					VPXOR(sum, sum, sum)
-				}
-			}
+		clearSums: func() {
+			eachSum(func(sum reg.VecPhysical, _ Mem) { VPXOR(sum, sum, sum) })
+		},
+		loadSums: func() {
+			eachSum(func(sum reg.VecPhysical, at Mem) { VMOVUPD(at, sum) })
 		},
 		column: func(turing, tail bool) {
 			half(0, turing, tail)
 			half(1, turing, tail)
 		},
-		endRow: func() {
-			for h := range 2 {
-				for k, sum := range []reg.VecPhysical{absDiff[h], sqDiff[h], energy[h]} {
-					to := Mem{Base: scratch, Disp: 64*k + 32*h}
-					VADDPD(to, sum, sum)
-					VMOVUPD(sum, to)
+		addSums: func() {
+			eachSum(func(sum reg.VecPhysical, at Mem) {
+				if sum == maxDiff[0] || sum == maxDiff[1] {
+					VMAXPD(at, sum, sum)
+				} else {
+					VADDPD(at, sum, sum)
 				}
-				to := Mem{Base: scratch, Disp: 64*3 + 32*h}
-				VMAXPD(to, maxDiff[h], maxDiff[h])
-				VMOVUPD(maxDiff[h], to)
-			}
+				VMOVUPD(sum, at)
+			})
+		},
+		storeSums: func() {
+			eachSum(func(sum reg.VecPhysical, at Mem) { VMOVUPD(sum, at) })
 		},
 		end: func() {},
 	}

@@ -21,6 +21,7 @@ func avx512() kernel {
 		activations, clamps      = reg.Z28, reg.Z29
 		above8, changed, columns = reg.K2, reg.K3, reg.K1
 	)
+	sums := []reg.VecPhysical{absDiff, sqDiff, energy, maxDiff} // in the order of laneSums
 	noises := 0
 
 	laplacian := func(plane reg.Register, u reg.VecPhysical) {
@@ -61,9 +62,14 @@ func avx512() kernel {
 			MOVQ(arg(argTail), scratch)
 			KMOVB(scratch.As32(), columns)
 		},
-		beginRow: func() {
-			for _, sum := range []reg.VecPhysical{absDiff, sqDiff, energy, maxDiff} {
+		clearSums: func() {
+			for _, sum := range sums {
 				VPXORQ(sum, sum, sum)
+			}
+		},
+		loadSums: func() {
+			for k, sum := range sums {
+				VMOVUPD(Mem{Base: scratch, Disp: 64 * k}, sum)
 			}
 		},
 		column: func(turing, tail bool) {
@@ -132,13 +138,20 @@ func avx512() kernel {
 			VMULPD(x, x, x)
 			VADDPD(x, energy, energy)
 		},
-		endRow: func() {
-			for k, sum := range []reg.VecPhysical{absDiff, sqDiff, energy} {
-				VADDPD(Mem{Base: scratch, Disp: 64 * k}, sum, sum)
+		addSums: func() {
+			for k, sum := range sums {
+				if sum == maxDiff {
+					VMAXPD(Mem{Base: scratch, Disp: 64 * k}, sum, sum)
+				} else {
+					VADDPD(Mem{Base: scratch, Disp: 64 * k}, sum, sum)
+				}
 				VMOVUPD(sum, Mem{Base: scratch, Disp: 64 * k})
 			}
-			VMAXPD(Mem{Base: scratch, Disp: 64 * 3}, maxDiff, maxDiff)
-			VMOVUPD(maxDiff, Mem{Base: scratch, Disp: 64 * 3})
+		},
+		storeSums: func() {
+			for k, sum := range sums {
+				VMOVUPD(sum, Mem{Base: scratch, Disp: 64 * k})
+			}
 		},
 		end: func() {
 			for _, c := range []struct {

@@ -89,9 +89,11 @@ func cell(plane, row reg.Register, disp int) Mem {
 type kernel struct {
 	name, doc string
 	begin     func()
-	beginRow  func()
+	clearSums func()
+	loadSums  func() // from where scratch points
 	column    func(turing, tail bool)
-	endRow    func()
+	addSums   func() // to where scratch points
+	storeSums func()
 	end       func()
 }
 
@@ -111,7 +113,17 @@ func (k kernel) emit() {
 	k.begin()
 
 	Label("row")
-	k.beginRow()
+	// The sums of a row that has a place of its own go on where those of the
+	// columns before have stopped; else they begin anew and are added to those
+	// of the rows before.
+	MOVQ(arg(argSums), scratch)
+	CMPQ(arg(argSumsStride), U8(0))
+	JEQ(LabelRef("anew"))
+	k.loadSums()
+	JMP(LabelRef("begun"))
+	Label("anew")
+	k.clearSums()
+	Label("begun")
 	MOVQ(here, above)
 	SUBQ(arg(argStride), above)
 	MOVQ(here, below)
@@ -125,9 +137,17 @@ func (k kernel) emit() {
 
 	Label("summed")
 	MOVQ(arg(argSums), scratch)
-	k.endRow()
 	MOVQ(arg(argSumsStride), count)
-	ADDQ(count, arg(argSums))
+	TESTQ(count, count)
+	JZ(LabelRef("common"))
+	k.storeSums()
+	ADDQ(count, scratch)
+	MOVQ(scratch, arg(argSums))
+	JMP(LabelRef("next"))
+	Label("common")
+	k.addSums()
+
+	Label("next")
 
 	// Back over the columns, and on to the next row.
 	MOVQ(arg(argVectors), count)
