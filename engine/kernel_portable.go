@@ -62,10 +62,20 @@ func stepTuringRow(run *rowRun, r int) {
 			lift[c] = k.lift
 			activations++
 		}
-		aOut[c] = min(max(a, 0), 1)
-		iOut[c] = min(max(i, 0), 1)
+		aOut[c] = clampUnit(a)
+		iOut[c] = clampUnit(i)
 	}
 	run.activations += activations
+}
+
+func clampUnit(x float64) float64 {
+	if x < 0 {
+		return 0
+	}
+	if x > 1 {
+		return 1
+	}
+	return x
 }
 
 // stepPotentialRow computes the row of V, on top of its lift where Turing is

@@ -19,21 +19,48 @@ func (s *laneSums) add(rows *laneSums) {
 	}
 }
 
-// addDiffs adds the differences of one row that is now and was before.
-func (s *laneSums) addDiffs(now, before []float64) {
+// addRow adds one row that is now and was before.
+func (s *laneSums) addRow(now, before []float64) {
 	var row laneSums
 	before = before[:len(now)]
-	for c, v := range now {
-		d := v - before[c]
+	for len(now) >= lanes {
+		row.addLanes((*[lanes]float64)(now), (*[lanes]float64)(before))
+		now, before = now[lanes:], before[lanes:]
+	}
+	for k, v := range now {
+		row.addCell(k, v, before[k])
+	}
+	s.add(&row)
+}
+
+// addLanes adds eight cells, which is addCell for each.
+func (s *laneSums) addLanes(now, before *[lanes]float64) {
+	for k := range lanes {
+		v := now[k]
+		d := v - before[k]
 		if d < 0 {
 			d = -d
 		}
-		k := c % lanes
-		row.absDiff[k] += d
-		row.sqDiff[k] += float64(d * d)
-		row.maxDiff[k] = max(row.maxDiff[k], d)
+		s.absDiff[k] += d
+		s.sqDiff[k] += float64(d * d)
+		s.energy[k] += float64(v * v)
+		if d > s.maxDiff[k] {
+			s.maxDiff[k] = d
+		}
 	}
-	s.add(&row)
+}
+
+func (s *laneSums) addCell(k int, v, before float64) {
+	d := v - before
+	if d < 0 {
+		d = -d
+	}
+	s.absDiff[k] += d
+	s.sqDiff[k] += float64(d * d)
+	s.energy[k] += float64(v * v)
+	if d > s.maxDiff[k] {
+		s.maxDiff[k] = d
+	}
 }
 
 // stepSums are the sums over all cells of one step, in volts and volts squared.
@@ -63,16 +90,4 @@ func (s *laneSums) fold() stepSums {
 
 func foldLanes(x *[lanes]float64) float64 {
 	return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]))
-}
-
-// addRow adds one row that is now and was before.
-func (s *laneSums) addRow(now, before []float64) {
-	var energy [lanes]float64
-	for c, v := range now {
-		energy[c%lanes] += float64(v * v)
-	}
-	for k := range lanes {
-		s.energy[k] += energy[k]
-	}
-	s.addDiffs(now, before)
 }

@@ -211,8 +211,7 @@ func (w *worker) growthRow(run *rowRun, g *growth) {
 	w.before = append(w.before[:0], w.layout.row(run.src.v, g.row)...)
 	w.before[g.column] = g.before
 	var total laneSums
-	total.addDiffs(w.layout.row(run.dst.v, g.row), w.before)
-	total.energy = row[0].energy
+	total.addRow(w.layout.row(run.dst.v, g.row), w.before)
 	if perRow {
 		sums[g.row].add(&total)
 	} else {
