@@ -542,13 +542,24 @@ func (r *restInput) next(whole *service.Message, u *url.URL) (*url.URL, error) {
 	return nextRestURL(u, value)
 }
 
-// queryRest runs a mapping, of which a deleted root is null.
+// queryRest returns what a mapping yields of a message: nil for null, for a
+// deleted root, for an empty string, and if it assigns nothing.
 func queryRest(m *service.Message, mapping *bloblang.Executor) (any, error) {
-	value, err := m.BloblangQueryValue(mapping)
-	if errors.Is(err, bloblang.ErrRootDeleted) {
-		return nil, nil
+	// A target of null, with the metadata, is told from one that was assigned to.
+	target := m.Copy()
+	target.SetBytes([]byte("null"))
+	result, err := target.BloblangMutateFrom(mapping, m)
+	if err != nil || result == nil {
+		return nil, err
 	}
-	return value, err
+	if result.HasStructured() {
+		return result.AsStructured()
+	}
+	text, err := result.AsBytes()
+	if err != nil || len(text) == 0 || string(text) == "null" {
+		return nil, err
+	}
+	return string(text), nil
 }
 
 // restKind names the kind of a value as a mapping's author knows it.
@@ -558,7 +569,7 @@ func restKind(value any) string {
 		return "null"
 	case bool:
 		return "a boolean"
-	case string, []byte:
+	case string:
 		return "a string"
 	case []any:
 		return "an array"
@@ -596,20 +607,14 @@ func (r *restInput) describe(m *service.Message, resp *http.Response) {
 // nextRestURL returns the URL of the next page, given that of the current one and
 // what the mapping yielded; nil if there is none.
 func nextRestURL(current *url.URL, value any) (*url.URL, error) {
-	var raw string
-	switch v := value.(type) {
-	case nil:
-	case string:
-		raw = strings.TrimSpace(v)
-	case []byte:
-		raw = strings.TrimSpace(string(v))
-	default:
-		return nil, fmt.Errorf("the mapping yields %v, want a URL or null", restKind(value))
-	}
-	if raw == "" {
+	if value == nil {
 		return nil, nil
 	}
-	ref, err := url.Parse(raw)
+	text, ok := value.(string)
+	if !ok {
+		return nil, fmt.Errorf("the mapping yields %v, want a URL or null", restKind(value))
+	}
+	ref, err := url.Parse(strings.TrimSpace(text))
 	if err != nil {
 		return nil, errors.New("the mapping yields no valid URL")
 	}
@@ -618,7 +623,7 @@ func nextRestURL(current *url.URL, value any) (*url.URL, error) {
 		return nil, fmt.Errorf("the mapping leads to another origin, %v://%v, which is not followed", next.Scheme, next.Host)
 	}
 	next.User = current.User
-	next.Fragment, next.RawFragment = "", ""
+	next.Fragment, next.RawFragment, next.ForceQuery = "", "", false
 	return next, nil
 }
 

@@ -69,8 +69,9 @@ func Fields() []*service.ConfigField {
 	}
 }
 
-// StatusLint is the lint rule of a list of HTTP statuses.
-const StatusLint = `root = this.filter(s -> s < 100 || s > 599).map_each(s -> "a status must be from 100 to 599, got %v".format(s))`
+// StatusLint is the lint rule of a list of HTTP statuses, which Benthos applies
+// to the list and to each of its elements.
+const StatusLint = `root = if this.type() == "number" && (this < 100 || this > 599) { [ "a status must be from 100 to 599, got %v".format(this) ] }`
 
 // Client sends requests. It may be used from any number of goroutines.
 type Client struct {

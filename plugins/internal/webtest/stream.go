@@ -3,6 +3,8 @@ package webtest
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"io"
 	"log"
@@ -49,16 +51,14 @@ type Stream struct {
 	err    error         // of Run
 }
 
-// Run builds a stream of yaml, with what prepare adds, and runs it until the
-// test ends.
-func Run(t *testing.T, yaml string, prepare func(*service.StreamBuilder)) *Stream {
+// Run builds a stream of what prepare adds, and runs it until the test ends.
+func Run(t *testing.T, prepare func(*service.StreamBuilder)) *Stream {
 	t.Helper()
 	VerifyNoLeak(t)
 	s := &Stream{Logs: &Logs{}, ended: make(chan struct{})}
 	b := service.NewStreamBuilder()
-	require.NoError(t, b.SetYAML(yaml))
-	b.SetLogger(slog.New(slog.NewTextHandler(s.Logs, &slog.HandlerOptions{Level: slog.Level(math.MinInt32)})))
 	prepare(b)
+	b.SetLogger(slog.New(slog.NewTextHandler(s.Logs, &slog.HandlerOptions{Level: slog.Level(math.MinInt32)})))
 	stream, err := b.Build()
 	require.NoError(t, err)
 	s.stream = stream
@@ -118,4 +118,31 @@ func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
 func certificatePEM(der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// Echo returns what the echo command shows of a stream's configuration, given in
+// JSON.
+func Echo(t *testing.T, conf string) string {
+	t.Helper()
+	var parsed any
+	require.NoError(t, json.Unmarshal([]byte(conf), &parsed))
+	schema := service.GlobalEnvironment().FullConfigSchema("", "")
+	shown, err := schema.NewStreamConfigMarshaller().SetScrubSecrets(true).AnyToYAML(parsed)
+	require.NoError(t, err)
+	return shown
+}
+
+// Build builds streams of a component's examples, which so are linted too.
+func Build(t *testing.T, view *service.ConfigView) {
+	t.Helper()
+	data, err := view.TemplateData()
+	require.NoError(t, err)
+	require.NotEmpty(t, data.Examples)
+	for _, example := range data.Examples {
+		b := service.NewStreamBuilder()
+		b.SetEnvVarLookupFunc(func(name string) (string, bool) { return base64.StdEncoding.EncodeToString([]byte(name)), true })
+		require.NoError(t, b.SetYAML(example.Config), example.Title)
+		_, err := b.Build()
+		require.NoError(t, err, example.Title)
+	}
 }
