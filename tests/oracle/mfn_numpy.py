@@ -189,10 +189,10 @@ def features(history, c):
     steps = len(history)
     if steps > 1:
         history_mv = history * 1000.0
-        differences = np.abs(np.diff(history_mv, axis=0))
+        differences = np.abs(history_mv[1:] - history_mv[:-1])
         dv_mean, dv_max = np.mean(differences), np.max(differences)
-        t_stable = stable_since(differences.std(axis=(1, 2)), c)
-        energies = np.sum(history_mv**2, axis=(1, 2))
+        t_stable = stable_since([np.std(difference) for difference in differences], c)
+        energies = [np.sum(frame**2) for frame in history_mv]
         e_trend = np.polyfit(np.arange(steps), energies, 1)[0]
 
     low, med, high = (field > c[f"threshold_{level}_mv"] / 1000.0 for level in ("low", "med", "high"))

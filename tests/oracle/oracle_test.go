@@ -1,5 +1,3 @@
-// Package oracle compares the engine with the model in NumPy, mfn_numpy.py,
-// which was written from the model's definition alone.
 package oracle
 
 import (
@@ -40,16 +38,12 @@ type answer struct {
 	Features          map[string]float64 `json:"features"`
 }
 
-// startNumPy starts it with MFN_PYTHON, or python3, and skips the test where
-// that has no NumPy.
+// startNumPy starts it, and skips the test where there is no NumPy.
 func startNumPy(t *testing.T) *numpy {
 	t.Helper()
-	python := os.Getenv("MFN_PYTHON")
-	if python == "" {
-		python = "python3"
-	}
-	if out, err := exec.Command(python, "-c", "import numpy").CombinedOutput(); err != nil {
-		t.Skipf("needs a Python with NumPy, named by MFN_PYTHON or python3 on the path: %v: %v %s", python, err, out)
+	python, err := Python()
+	if err != nil {
+		t.Skipf("needs a Python with NumPy: %v", err)
 	}
 	cmd := exec.CommandContext(t.Context(), python, "-W", "ignore", "mfn_numpy.py")
 	cmd.Stderr = os.Stderr
