@@ -385,7 +385,7 @@ func TestRestRetriesWhatMayPass(t *testing.T) {
 		assert.EqualValues(t, 4, m.TotalBytesFetched, name)
 		logs := run.Logs.String()
 		for _, want := range []string{
-			`msg="Operation failed, will be tried again"`, `operation="REST GET "`, "url=" + server.URL,
+			`msg="Operation failed, will be tried again"`, `operation="REST GET /"`, "url=" + server.URL,
 			"attempt=1", "max_retries=3", "delay=1ms", `msg="Operation succeeded after a retry"`, "attempt=3",
 		} {
 			assert.Contains(t, logs, want, name)

@@ -53,7 +53,7 @@ func webhookSpec() *service.ConfigSpec {
 		Categories("Network").
 		Summary("Publishes messages to an HTTP endpoint.").
 		Description(`
-A message whose retries are used up, or whose request fails for a reason that will not pass, is rejected: its input delivers it again, or a `+"`fallback`"+` output takes it. Of a batch, only the messages that failed are rejected. A message that waits for its retry holds up no other, as long as fewer than `+"`max_in_flight`"+` wait; with `+"`max_in_flight: 1`"+` messages are sent in order.
+A message whose retries are used up, or whose request fails for a reason that will not pass, is rejected: its input delivers it again, or a `+"`fallback`"+` output takes it. Of a batch, only the messages that failed are rejected. A message that waits for its retry holds up no other, as long as fewer than `+"`max_in_flight`"+` wait; with `+"`max_in_flight: 1`"+` messages are sent in order. At a shutdown, the messages under way may finish within the `+"`shutdown_timeout`"+` of the service, and are then returned to their input.
 
 === Redelivery
 
@@ -486,7 +486,7 @@ func hashOf(content []byte) string {
 // send makes the request of a delivery, with retries.
 func (w *webhookOutput) send(ctx context.Context, d webhookDelivery) error {
 	op := retry.Operation{
-		Name:    "webhook " + w.method + " " + d.request.URL.EscapedPath(),
+		Name:    "webhook " + w.method + " " + httpclient.PathOf(d.request.URL),
 		Subject: "url", Value: httpclient.Redact(d.request.URL),
 	}
 	return w.retrier.Do(ctx, op, func(ctx context.Context) (int64, error) {

@@ -45,6 +45,14 @@ func Redact(u *url.URL) string {
 	return shown.String()
 }
 
+// PathOf returns the path of u as it is sent.
+func PathOf(u *url.URL) string {
+	if path := u.EscapedPath(); path != "" {
+		return path
+	}
+	return "/"
+}
+
 // SameOrigin says whether a and b have the same scheme, host and port.
 func SameOrigin(a, b *url.URL) bool {
 	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)

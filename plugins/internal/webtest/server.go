@@ -62,11 +62,21 @@ func unstarted(t *testing.T, answers []http.HandlerFunc) *Server {
 	return s
 }
 
-// VerifyNoLeak fails the test if a goroutine that it started outlives it.
+// verified are the tests that VerifyNoLeak looks after.
+var verified sync.Map
+
+// VerifyNoLeak fails the test if a goroutine that it started outlives it. The
+// first call of a test counts.
 func VerifyNoLeak(t *testing.T) {
 	t.Helper()
+	if _, again := verified.LoadOrStore(t, true); again {
+		return
+	}
 	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+	t.Cleanup(func() {
+		verified.Delete(t)
+		goleak.VerifyNone(t, before)
+	})
 }
 
 // ServeHTTP remembers the request and gives the next answer.

@@ -73,12 +73,19 @@ func Run(t *testing.T, prepare func(*service.StreamBuilder)) *Stream {
 // Stop ends the stream, if it runs.
 func (s *Stream) Stop(t *testing.T) {
 	t.Helper()
+	s.StopWithin(t, Within)
+}
+
+// StopWithin ends the stream, if it runs, with so much time for the messages
+// under way.
+func (s *Stream) StopWithin(t *testing.T, timeout time.Duration) {
+	t.Helper()
 	Await(t, func() bool {
 		select {
 		case <-s.ended:
 			return true
 		default:
-			return s.stream.StopWithin(Within) == nil
+			return s.stream.StopWithin(timeout) == nil
 		}
 	}, "the stream stops")
 	s.AwaitEnd(t)

@@ -1,0 +1,668 @@
+package output
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	_ "github.com/redpanda-data/benthos/v4/public/components/io"
+	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+)
+
+// webhookRun is a stream with an mfn_webhook output into which a test publishes.
+type webhookRun struct {
+	*webtest.Stream
+	send service.MessageBatchHandlerFunc
+}
+
+// runOutput runs a stream with the given output.
+func runOutput(t *testing.T, yaml string) *webhookRun {
+	t.Helper()
+	r := &webhookRun{}
+	r.Stream = webtest.Run(t, func(b *service.StreamBuilder) {
+		require.NoError(t, b.AddOutputYAML(yaml))
+		var err error
+		r.send, err = b.AddBatchProducerFunc()
+		require.NoError(t, err)
+	})
+	return r
+}
+
+// runWebhook runs a stream with an mfn_webhook output of the given fields.
+func runWebhook(t *testing.T, address, fields string) *webhookRun {
+	t.Helper()
+	yaml := "label: results\nmfn_webhook:\n  url: '" + address + "'\n"
+	for line := range strings.Lines(fields) {
+		yaml += "  " + line
+	}
+	return runOutput(t, yaml)
+}
+
+// publish sends a batch of messages of the given contents.
+func (r *webhookRun) publish(contents ...string) error {
+	batch := make(service.MessageBatch, len(contents))
+	for i, c := range contents {
+		batch[i] = service.NewMessage([]byte(c))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), webtest.Within)
+	defer cancel()
+	return r.send(ctx, batch)
+}
+
+// quick retries at once, so that tests need not wait.
+const quick = "retry: { strategy: fixed_delay, initial_delay: 1ms }\n"
+
+func webhookMetrics(t *testing.T) status.PublisherMetrics {
+	t.Helper()
+	return webtest.Report(t, webhookType).Metrics.(status.PublisherMetrics)
+}
+
+func TestWebhookPublishes(t *testing.T) {
+	server := webtest.Serve(t, webtest.Answer(202, "thanks"))
+	run := runWebhook(t, server.URL+`/${! json("kind") }?a=${! json("n") }`, `
+headers: { X-Key: abc, X-N: '${! json("n") }' }`)
+	require.NoError(t, run.publish(`{"simulation_id":"sim-1","kind":"a","n":1}`))
+	webtest.Await(t, func() bool { return webtest.Report(t, webhookType).Status == status.Connected }, "it rests")
+	run.Stop(t)
+
+	require.Len(t, server.Requests(), 1)
+	request := server.Requests()[0]
+	assert.Equal(t, http.MethodPost, request.Method)
+	assert.Equal(t, "/a", request.Path)
+	assert.Equal(t, "a=1", request.Query)
+	assert.Equal(t, `{"simulation_id":"sim-1","kind":"a","n":1}`, string(request.Body))
+	assert.Equal(t, "application/json", request.Header.Get("Content-Type"))
+	assert.Equal(t, "sim-1", request.Header.Get("Idempotency-Key"))
+	assert.Equal(t, "abc", request.Header.Get("X-Key"))
+	assert.Equal(t, "1", request.Header.Get("X-N"))
+	assert.Empty(t, request.Header.Get("Webhook-Id"))
+
+	report := webtest.Report(t, webhookType)
+	assert.Equal(t, status.Disconnected, report.Status)
+	assert.Equal(t, "results", report.Label)
+	m := report.Metrics.(status.PublisherMetrics)
+	assert.EqualValues(t, 1, m.TotalPublishes)
+	assert.EqualValues(t, 1, m.SuccessfulPublishes)
+	assert.EqualValues(t, len(request.Body), m.TotalBytesPublished)
+	assert.Nil(t, m.LastError)
+}
+
+func TestWebhookBatchFormats(t *testing.T) {
+	messages := []string{"{\n  \"simulation_id\": \"a\", \"n\": 18446744073709551615 }", `{"simulation_id":"b"}`, `[1,2]`}
+	for format, want := range map[string]struct {
+		bodies []string
+		typ    string
+	}{
+		webhookEach:  {messages, "application/json"},
+		webhookArray: {[]string{`[{"simulation_id":"a","n":18446744073709551615},{"simulation_id":"b"},[1,2]]`}, "application/json"},
+		webhookLines: {[]string{"{\"simulation_id\":\"a\",\"n\":18446744073709551615}\n{\"simulation_id\":\"b\"}\n[1,2]\n"}, "application/x-ndjson"},
+	} {
+		server := webtest.Serve(t, webtest.Answer(200, ""))
+		run := runWebhook(t, server.URL, "batch_format: "+format)
+		require.NoError(t, run.publish(messages...))
+		var bodies []string
+		for _, r := range server.Requests() {
+			bodies = append(bodies, string(r.Body))
+			assert.Equal(t, want.typ, r.Header.Get("Content-Type"))
+		}
+		assert.ElementsMatch(t, want.bodies, bodies, format)
+		assert.EqualValues(t, len(want.bodies), webhookMetrics(t).SuccessfulPublishes)
+	}
+}
+
+func TestWebhookBatches(t *testing.T) {
+	server := webtest.Serve(t, webtest.Answer(200, ""))
+	run := runWebhook(t, server.URL, "batch_format: array\nbatching: { count: 3 }")
+	var sending sync.WaitGroup
+	for i := range 9 {
+		sending.Go(func() { assert.NoError(t, run.publish(fmt.Sprint(i))) })
+	}
+	sending.Wait()
+	var got []int
+	for _, r := range server.Requests() {
+		var numbers []int
+		require.NoError(t, json.Unmarshal(r.Body, &numbers))
+		assert.Len(t, numbers, 3)
+		got = append(got, numbers...)
+	}
+	slices.Sort(got)
+	assert.Equal(t, []int{0, 1, 2, 3, 4, 5, 6, 7, 8}, got)
+}
+
+// failures writes one batch to an output of the given fields, and returns the
+// indexes of the messages that its error marks.
+func failures(t *testing.T, address, fields string, contents ...string) (failed []int) {
+	t.Helper()
+	conf, err := webhookSpec().ParseYAML("url: '"+address+"'\n"+fields, nil)
+	require.NoError(t, err)
+	out, err := newWebhookOutput(conf, service.MockResources())
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, out.Close(context.Background())) })
+
+	batch := make(service.MessageBatch, len(contents))
+	for i, c := range contents {
+		batch[i] = service.NewMessage([]byte(c))
+	}
+	index := batch.Index()
+	if err = out.WriteBatch(t.Context(), batch); err == nil {
+		return nil
+	}
+	batchErr, ok := errors.AsType[*service.BatchError](err)
+	require.True(t, ok, "%T: %v", err, err)
+	batchErr.WalkMessagesIndexedBy(index, func(i int, _ *service.Message, err error) bool {
+		if err != nil {
+			failed = append(failed, i)
+		}
+		return true
+	})
+	return failed
+}
+
+func TestWebhookRejectsOnlyTheMessagesThatFailed(t *testing.T) {
+	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Bad") == "true" {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	})
+	fields := quick + `headers: { X-Bad: '${! json("bad").or(false) }' }`
+	assert.Equal(t, []int{1, 3}, failures(t, server.URL, fields, `{}`, `{"bad":true}`, `{}`, `{"bad":true}`))
+	assert.Len(t, server.Requests(), 4)
+	m := webhookMetrics(t)
+	assert.EqualValues(t, 4, m.TotalPublishes)
+	assert.EqualValues(t, 2, m.SuccessfulPublishes)
+	assert.EqualValues(t, 2, m.FailedPublishes)
+}
+
+func TestWebhookInterpolationErrorsAreOfTheirMessage(t *testing.T) {
+	for fields, want := range map[string]string{
+		`headers: { X-N: '${! json("n").number() }' }`:                         "headers: interpolating X-N: ",
+		`idempotency_key: '${! json("n").number() }'`:                          "idempotency_key: ",
+		`idempotency_key: '${! if json("n") == "x" { "a\nb" } else { "a" } }'`: "idempotency_key: \"a\\nb\" holds a character that no header may hold",
+	} {
+		server := webtest.Serve(t, webtest.Answer(200, ""))
+		assert.Equal(t, []int{1}, failures(t, server.URL, fields, `{"n":1}`, `{"n":"x"}`, `{"n":2}`), fields)
+		assert.Len(t, server.Requests(), 2)
+		run := runWebhook(t, server.URL, fields)
+		assert.ErrorContains(t, run.publish(`{"n":"x"}`), want)
+	}
+	server := webtest.Serve(t, webtest.Answer(200, ""))
+	run := runWebhook(t, `${! json("url") }`, "")
+	assert.Equal(t, []int{1, 2}, failures(t, `${! json("url") }`, "", `{"url":"`+server.URL+`"}`, `{"url":"nowhere"}`, `{"url":7}`))
+	assert.ErrorContains(t, run.publish(`{"url":"nowhere"}`), `url: "nowhere" must begin with http:// or https://`)
+}
+
+func TestWebhookBatchLeavesOutWhatHasNoPlaceInIt(t *testing.T) {
+	for format, want := range map[string]string{webhookArray: `[{"n":1},2]`, webhookLines: "{\"n\":1}\n2\n"} {
+		server := webtest.Serve(t, webtest.Answer(200, ""))
+		run := runWebhook(t, server.URL, "batch_format: "+format)
+		assert.Equal(t, []int{1}, failures(t, server.URL, "batch_format: "+format, `{"n":1}`, "two\nlines", `2`), format)
+		require.Len(t, server.Requests(), 1)
+		assert.Equal(t, want, string(server.Requests()[0].Body))
+
+		require.Error(t, run.publish("two\nlines"))
+		assert.Len(t, server.Requests(), 1, "no request without a message")
+	}
+	server := webtest.Serve(t, webtest.Answer(200, ""))
+	run := runWebhook(t, server.URL, "batch_format: lines")
+	require.NoError(t, run.publish("plain text", "1"))
+	assert.Equal(t, "plain text\n1\n", string(server.Requests()[0].Body))
+}
+
+func TestWebhookBatchFailsWhole(t *testing.T) {
+	server := webtest.Serve(t, webtest.Answer(400, "no"))
+	assert.Equal(t, []int{0, 1}, failures(t, server.URL, "batch_format: array", "1", "2"))
+	assert.EqualValues(t, 1, webhookMetrics(t).FailedPublishes)
+}
+
+func TestWebhookIdempotencyKeys(t *testing.T) {
+	server := webtest.Serve(t, webtest.Answer(200, ""))
+	key := func(run *webhookRun, contents ...string) string {
+		require.NoError(t, run.publish(contents...))
+		requests := server.Requests()
+		return requests[len(requests)-1].Header.Get("Idempotency-Key")
+	}
+	run := runWebhook(t, server.URL, "")
+	assert.Equal(t, "sim-1", key(run, `{"simulation_id":"sim-1"}`))
+	assert.Equal(t, "12345678901234567890", key(run, `{"simulation_id":12345678901234567890}`))
+	for _, content := range []string{
+		`{"simulation_id":null}`, `{"simulation_id":""}`, `{"simulation_id":{"a":1}}`, `{"simulation_id":"a\nb"}`, `{"simulation_id":" a"}`,
+		`{"simulation_id":"` + strings.Repeat("x", 256) + `"}`, `{}`, `[]`, `no JSON`, ``,
+	} {
+		hash := key(run, content)
+		assert.Len(t, hash, 32, content)
+		assert.Equal(t, hash, key(run, content), "a redelivery has the same key")
+	}
+
+	assert.Equal(t, "k-7", key(runWebhook(t, server.URL, `idempotency_key: 'k-${! json("n") }'`), `{"n":7}`))
+	assert.Empty(t, key(runWebhook(t, server.URL, `idempotency_key: ""`), `{"simulation_id":"a"}`))
+	assert.Equal(t, "own", key(runWebhook(t, server.URL, `headers: { idempotency-key: own }`), `{"simulation_id":"a"}`))
+
+	batch := runWebhook(t, server.URL, "batch_format: lines")
+	whole := key(batch, `{"simulation_id":"a"}`, `{"simulation_id":"b"}`)
+	assert.Len(t, whole, 32)
+	assert.Equal(t, whole, key(batch, `{"simulation_id":"a"}`, `{"simulation_id":"b"}`))
+	assert.NotEqual(t, whole, key(batch, `{"simulation_id":"a"}`, `{"simulation_id":"c"}`))
+}
+
+func TestWebhookSigns(t *testing.T) {
+	secret := "whsec_" + base64.StdEncoding.EncodeToString([]byte(rand.Text()))
+	verifier, err := standardwebhooks.NewWebhook(secret)
+	require.NoError(t, err)
+	server := webtest.Serve(t, webtest.Answer(500, ""), webtest.Answer(200, ""))
+	run := runWebhook(t, server.URL, quick+"signing_secret: "+secret)
+	require.NoError(t, run.publish(`{"simulation_id":"sim-1","n":1.50}`))
+	require.NoError(t, run.publish(`{"simulation_id":"sim-1.5"}`))
+	require.Len(t, server.Requests(), 3)
+	for i, r := range server.Requests() {
+		require.NoError(t, verifier.Verify(r.Body, r.Header), "request %v", i)
+		if i < 2 {
+			assert.Equal(t, "sim-1", r.Header.Get("Webhook-Id"), "the same in each attempt")
+		} else {
+			assert.NotContains(t, r.Header.Get("Webhook-Id"), ".")
+		}
+	}
+	server.Requests()[0].Body[0] = '['
+	assert.Error(t, verifier.Verify(server.Requests()[0].Body, server.Requests()[0].Header))
+
+	lines := runWebhook(t, server.URL, "batch_format: lines\nidempotency_key: ''\nsigning_secret: "+secret)
+	require.NoError(t, lines.publish("1", "2"))
+	r := server.Requests()[3]
+	require.NoError(t, verifier.Verify(r.Body, r.Header))
+	assert.NotEmpty(t, r.Header.Get("Webhook-Id"))
+	assert.Empty(t, r.Header.Get("Idempotency-Key"))
+}
+
+func TestWebhookRetriesWhatMayPass(t *testing.T) {
+	for name, bad := range map[string]http.HandlerFunc{
+		"500":              webtest.Answer(500, "broken"),
+		"503":              webtest.Answer(503, ""),
+		"429 with seconds": webtest.Answer(429, "", "Retry-After", "0"),
+		"429 with a date":  webtest.Answer(429, "", "Retry-After", "Sun, 01 Mar 2020 12:00:00 GMT"),
+		"slow":             webtest.Never,
+	} {
+		server := webtest.Serve(t, bad, bad, webtest.Answer(200, ""))
+		run := runWebhook(t, server.URL+"/webhook", quick+"timeout: 100ms")
+		require.NoError(t, run.publish(`{"simulation_id":"a"}`), name)
+		m := webhookMetrics(t)
+		assert.EqualValues(t, 3, m.TotalPublishes, name)
+		assert.EqualValues(t, 1, m.SuccessfulPublishes, name)
+		assert.EqualValues(t, 2, m.TotalRetries, name)
+		assert.EqualValues(t, 0, m.FailedPublishes, name)
+		assert.EqualValues(t, 21, m.TotalBytesPublished, name)
+		for _, r := range server.Requests() {
+			assert.Equal(t, "a", r.Header.Get("Idempotency-Key"))
+			assert.Equal(t, `{"simulation_id":"a"}`, string(r.Body))
+		}
+		for _, want := range []string{
+			`msg="Operation failed, will be tried again"`, `operation="webhook POST /webhook"`, "url=" + server.URL + "/webhook",
+			"attempt=1", "max_retries=3", "delay=1ms", `msg="Operation succeeded after a retry"`, "attempt=3",
+		} {
+			assert.Contains(t, run.Logs.String(), want, name)
+		}
+	}
+}
+
+func TestWebhookSurvivesConnectionsThatBreak(t *testing.T) {
+	for name, bad := range map[string]http.HandlerFunc{"hangs up": webtest.HangUp, "cut off": webtest.CutOff} {
+		server := webtest.Serve(t, bad, webtest.Answer(200, ""))
+		run := runWebhook(t, server.URL, quick)
+		require.NoError(t, run.publish("1"), name)
+		assert.EqualValues(t, 1, webhookMetrics(t).SuccessfulPublishes, name)
+	}
+	run := runWebhook(t, webtest.Unreachable(t), quick)
+	require.ErrorContains(t, run.publish("1"), "failed after 3 retries: dial tcp")
+	assert.EqualValues(t, 4, webhookMetrics(t).TotalPublishes)
+	assert.EqualValues(t, 1, webhookMetrics(t).FailedPublishes)
+}
+
+func TestWebhookRejectsAtOnceWhatWillNotPass(t *testing.T) {
+	elsewhere := webtest.Serve(t, webtest.Answer(200, ""))
+	for name, tc := range map[string]struct{ address, fields, want string }{
+		"304":           {webtest.Serve(t, webtest.Answer(304, "")).URL, "", "server answered 304 Not Modified"},
+		"400":           {webtest.Serve(t, webtest.Answer(400, "no such field")).URL, "", `server answered 400 Bad Request: "no such field"`},
+		"401":           {webtest.Serve(t, webtest.Answer(401, "who?")).URL, "", `server answered 401 Unauthorized: "who?"`},
+		"endless 400":   {webtest.Serve(t, webtest.Endless(400)).URL, "", "server answered 400 Bad Request"},
+		"stalled 400":   {webtest.Serve(t, webtest.Stall(400)).URL, "", "server answered 400 Bad Request"},
+		"303":           {webtest.Serve(t, webtest.Answer(303, "", "Location", "/other")).URL, "", "a redirect from POST to GET"},
+		"307 elsewhere": {webtest.Serve(t, webtest.Answer(307, "", "Location", elsewhere.URL)).URL, "", "a redirect to another origin"},
+		"certificate":   {webtest.ServeTLS(t, webtest.Answer(200, "")).URL, "", "the server's certificate is not accepted"},
+		"not success":   {webtest.Serve(t, webtest.Answer(200, "")).URL, "successful_on_status: [ 202 ]", "server answered 200 OK"},
+	} {
+		run := runWebhook(t, tc.address, quick+tc.fields)
+		require.ErrorContains(t, run.publish("1"), tc.want, name)
+		m := webhookMetrics(t)
+		assert.EqualValues(t, 1, m.TotalPublishes, name)
+		assert.EqualValues(t, 1, m.FailedPublishes, name)
+		assert.EqualValues(t, 0, m.TotalRetries, name)
+		assert.Contains(t, run.Logs.String(), "Operation failed and is not tried again", name)
+	}
+	assert.Empty(t, elsewhere.Requests())
+}
+
+func TestWebhookSuccessfulStatuses(t *testing.T) {
+	for _, answer := range []http.HandlerFunc{webtest.Answer(409, ""), webtest.Answer(503, ""), webtest.Answer(303, "", "Location", "http://other.example/")} {
+		server := webtest.Serve(t, answer)
+		run := runWebhook(t, server.URL, "successful_on_status: [ 303, 409, 503 ]")
+		require.NoError(t, run.publish("1"))
+		assert.Len(t, server.Requests(), 1)
+	}
+}
+
+func TestWebhookFollowsARedirectThatRepeatsTheRequest(t *testing.T) {
+	server := webtest.Serve(t, webtest.Answer(308, "", "Location", "/moved"), webtest.Answer(200, ""))
+	run := runWebhook(t, server.URL, "headers: { X-Key: abc }")
+	require.NoError(t, run.publish(`{"simulation_id":"a"}`))
+	moved := server.Requests()[1]
+	assert.Equal(t, "/moved", moved.Path)
+	assert.Equal(t, http.MethodPost, moved.Method)
+	assert.Equal(t, `{"simulation_id":"a"}`, string(moved.Body))
+	assert.Equal(t, "abc", moved.Header.Get("X-Key"))
+	assert.Equal(t, "a", moved.Header.Get("Idempotency-Key"))
+}
+
+func TestWebhookIsNotHurtByALongOrSlowResponse(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"endless": webtest.Endless(200), "stalled": webtest.Stall(200), "long": webtest.Answer(200, strings.Repeat("x", 8<<20)),
+	} {
+		server := webtest.Serve(t, answer)
+		run := runWebhook(t, server.URL, "timeout: 10s\nretry: { strategy: no_retry }")
+		for range 3 {
+			require.NoError(t, run.publish("1"), name)
+		}
+		assert.EqualValues(t, 3, webhookMetrics(t).SuccessfulPublishes, name)
+	}
+}
+
+func TestWebhookMessageThatWaitsHoldsUpNoOther(t *testing.T) {
+	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Idempotency-Key") == "bad" {
+			w.Header().Set("Retry-After", "3600")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	run := runWebhook(t, server.URL, "retry: { max_delay: 1h }")
+	waiting := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		waiting <- run.send(ctx, service.MessageBatch{service.NewMessage([]byte(`{"simulation_id":"bad"}`)), service.NewMessage([]byte(`{"simulation_id":"beside"}`))})
+	}()
+	webtest.Await(t, func() bool { return len(server.Requests()) == 2 }, "both of the batch are sent")
+	for range 100 {
+		require.NoError(t, run.publish(`{"simulation_id":"good"}`))
+	}
+	cancel()
+	require.ErrorIs(t, <-waiting, context.Canceled)
+	run.StopWithin(t, time.Second) // which ends the wait
+}
+
+func TestWebhookKeepsWithinItsRequestsInFlight(t *testing.T) {
+	var mu sync.Mutex
+	now, most := 0, 0
+	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		now++
+		most = max(most, now)
+		mu.Unlock()
+		time.Sleep(2 * time.Millisecond)
+		mu.Lock()
+		now--
+		mu.Unlock()
+	})
+	run := runWebhook(t, server.URL, "max_in_flight: 3")
+	contents := slices.Repeat([]string{"1"}, 30)
+	var sending sync.WaitGroup
+	for range 4 {
+		sending.Go(func() { assert.NoError(t, run.publish(contents...)) })
+	}
+	sending.Wait()
+	assert.Len(t, server.Requests(), 120)
+	assert.LessOrEqual(t, most, 3)
+}
+
+func TestWebhookOfOneInFlightKeepsTheOrder(t *testing.T) {
+	server := webtest.Serve(t, webtest.Answer(503, ""), webtest.Answer(200, ""))
+	run := runWebhook(t, server.URL, quick+"max_in_flight: 1")
+	require.NoError(t, run.publish("0", "1", "2", "3"))
+	var got []string
+	for _, r := range server.Requests() {
+		got = append(got, string(r.Body))
+	}
+	assert.Equal(t, []string{"0", "0", "1", "2", "3"}, got)
+}
+
+func TestWebhookReusesConnections(t *testing.T) {
+	var mu sync.Mutex
+	connections := map[string]bool{}
+	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		connections[r.RemoteAddr] = true
+	})
+	run := runWebhook(t, server.URL, "max_connections: 2")
+	for range 5 {
+		require.NoError(t, run.publish(slices.Repeat([]string{"1"}, 50)...))
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	assert.LessOrEqual(t, len(connections), 2)
+}
+
+func TestWebhookCircuitBreakerSparesAServer(t *testing.T) {
+	var mu sync.Mutex
+	answer := http.StatusInternalServerError
+	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		w.WriteHeader(answer)
+	})
+	run := runWebhook(t, server.URL, "retry: { strategy: no_retry }\ncircuit_breaker: { enabled: true, failure_threshold: 2, recovery_timeout: 200ms }")
+	require.ErrorContains(t, run.publish("1"), "server answered 500")
+	require.ErrorContains(t, run.publish("1"), "server answered 500")
+	for range 10 {
+		require.ErrorContains(t, run.publish("1"), "circuit breaker is open")
+	}
+	assert.Len(t, server.Requests(), 2)
+	mu.Lock()
+	answer = http.StatusOK
+	mu.Unlock()
+	webtest.Await(t, func() bool { return run.publish("1") == nil }, "it recovers")
+	assert.Contains(t, run.Logs.String(), "from=open to=half-open")
+	assert.Contains(t, run.Logs.String(), "from=half-open to=closed")
+}
+
+func TestWebhookGivesUpSoThatFallbackTakesTheMessage(t *testing.T) {
+	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Idempotency-Key") == "bad" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	other := webtest.Serve(t, webtest.Answer(200, ""))
+	run := runOutput(t, `
+fallback:
+  - mfn_webhook:
+      url: `+server.URL+`
+      retry: { strategy: fixed_delay, max_retries: 1, initial_delay: 1ms }
+  - mfn_webhook:
+      url: `+other.URL+`
+      headers: { X-Why: '${! @fallback_error }' }
+`)
+	require.NoError(t, run.publish(`{"simulation_id":"good"}`, `{"simulation_id":"bad"}`))
+	require.Len(t, other.Requests(), 1)
+	assert.Equal(t, `{"simulation_id":"bad"}`, string(other.Requests()[0].Body))
+	assert.Equal(t, "webhook POST / failed after 1 retry: server answered 503 Service Unavailable", other.Requests()[0].Header.Get("X-Why"))
+	assert.Len(t, server.Requests(), 3)
+}
+
+func TestWebhookBehindRejectErrored(t *testing.T) {
+	server := webtest.Serve(t, webtest.Answer(200, ""))
+	run := runOutput(t, "reject_errored:\n  mfn_webhook:\n    url: "+server.URL+"\n")
+	failed := service.NewMessage([]byte("1"))
+	failed.SetError(errors.New("broken"))
+	require.ErrorContains(t, run.send(t.Context(), service.MessageBatch{failed}), "broken")
+	require.NoError(t, run.publish("2"))
+	require.Len(t, server.Requests(), 1)
+	assert.Equal(t, "2", string(server.Requests()[0].Body))
+}
+
+func TestWebhookShutdownInterruptsAWait(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{"retry": webtest.Answer(503, "", "Retry-After", "3600"), "request": webtest.Never} {
+		server := webtest.Serve(t, answer)
+		conf, err := webhookSpec().ParseYAML("url: "+server.URL+"\nretry: { max_delay: 1h }\ntimeout: 0s", nil)
+		require.NoError(t, err)
+		out, err := newWebhookOutput(conf, service.MockResources())
+		require.NoError(t, err)
+		require.NoError(t, out.Connect(t.Context()))
+		ctx, cancel := context.WithCancel(t.Context())
+		written := make(chan error, 1)
+		go func() { written <- out.WriteBatch(ctx, service.MessageBatch{service.NewMessage([]byte("1"))}) }()
+		webtest.Await(t, func() bool { return len(server.Requests()) == 1 }, name)
+		cancel()
+		require.ErrorIs(t, <-written, context.Canceled, name)
+		require.NoError(t, out.Close(t.Context()))
+		assert.EqualValues(t, 0, webhookMetrics(t).FailedPublishes, "an interrupted request is no failure")
+	}
+}
+
+func TestWebhookRefusesWhatCannotWork(t *testing.T) {
+	secret := base64.StdEncoding.EncodeToString([]byte("secret"))
+	for fields, want := range map[string]string{
+		"url: results.example.com":                                 `url: "results.example.com" must begin with http:// or https://`,
+		"url: 'http://h/${! nonsense( }'":                          "url: the interpolation does not parse",
+		"url: 'http://user:password@${! @host }/'":                 "url: a user and password cannot stand beside an interpolated host; use auth.basic_auth",
+		"url: http://h\nmethod: ''":                                `method: "" is not an HTTP method`,
+		"url: http://h\nbatch_format: sets":                        `batch_format: "sets" is not one of each, array, lines`,
+		"url: http://h\nmax_in_flight: 0":                          "max_in_flight: 0 is below 1",
+		"url: http://h\nmax_connections: -1":                       "max_connections: -1 is below 0",
+		"url: http://h\nsuccessful_on_status: [ 20 ]":              "successful_on_status: 20 is not from 100 to 599",
+		"url: http://h\nsigning_secret: whsec_" + secret[:6] + "!": `signing_secret: not "whsec_" and a key in base64`,
+		"url: http://h\nsigning_secret: whsec_":                    "signing_secret: the key is empty",
+		"url: http://h\ncircuit_breaker: { failure_threshold: 0 }": "circuit_breaker.failure_threshold: 0 is below 1",
+	} {
+		conf, err := webhookSpec().ParseYAML(fields, nil)
+		require.NoError(t, err, fields)
+		_, err = newWebhookOutput(conf, service.MockResources())
+		require.EqualError(t, err, want, fields)
+	}
+}
+
+func TestWebhookSecretsStaySecret(t *testing.T) {
+	token, key, password, query := rand.Text(), rand.Text(), rand.Text(), rand.Text()
+	secret := base64.StdEncoding.EncodeToString([]byte(rand.Text()))
+	echo := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, r.Header, r.URL)
+	})
+	for _, server := range []string{echo.URL, webtest.Unreachable(t)} {
+		address := strings.Replace(server, "://", "://user:"+password+"@", 1) + "/?key=" + query
+		run := runWebhook(t, address, quick+"headers: { X-Key: "+key+" }\nsigning_secret: whsec_"+secret)
+		require.Error(t, run.publish("1"))
+		bearer := runWebhook(t, server, quick+"auth: { bearer_token: "+token+" }")
+		require.Error(t, bearer.publish("1"))
+		for _, s := range []string{token, key, password, query, secret} {
+			assert.NotContains(t, run.Logs.String(), s)
+			assert.NotContains(t, bearer.Logs.String(), s)
+			assert.NotContains(t, *webhookMetrics(t).LastError, s)
+			assert.NotContains(t, fmt.Sprint(run.publish("1")), s)
+		}
+	}
+}
+
+func TestWebhookEchoHidesSecrets(t *testing.T) {
+	secrets := map[string]string{}
+	for _, name := range []string{"TOKEN", "KEY", "PASSWORD", "SIGNING", "OAUTH"} {
+		secrets[name] = rand.Text()
+	}
+	shown := webtest.Echo(t, os.Expand(`{"output":{"mfn_webhook":{
+		"url": "https://user:${PASSWORD}@results.example.com/webhook",
+		"headers": {"X-Key": "${KEY}", "Authorization": "Token ${KEY}"},
+		"signing_secret": "whsec_${SIGNING}",
+		"auth": {"bearer_token": "${TOKEN}", "oauth": {"enabled": true, "consumer_secret": "${OAUTH}"}}
+	}}}`, func(name string) string { return secrets[name] }))
+	for name, secret := range secrets {
+		assert.NotContains(t, shown, secret, name)
+	}
+	assert.Contains(t, shown, "X-Key:")
+}
+
+func TestWebhookExamplesBuild(t *testing.T) {
+	view, ok := service.GlobalEnvironment().GetOutputConfig(webhookType)
+	require.True(t, ok)
+	webtest.Build(t, view)
+}
+
+func TestWebhookWorksWithRequiredFieldsAlone(t *testing.T) {
+	conf, err := webhookSpec().ParseYAML("url: https://results.example.com/webhook", nil)
+	require.NoError(t, err)
+	out, err := newWebhookOutput(conf, service.MockResources())
+	require.NoError(t, err)
+	assert.Equal(t, 64, cap(out.slots))
+	require.NoError(t, out.Close(t.Context()))
+}
+
+// FuzzWebhookDelivery makes requests of any messages: each message is in exactly
+// one request or fails, keys can be headers, arrays are JSON, lines are lines.
+func FuzzWebhookDelivery(f *testing.F) {
+	for _, s := range []string{`{"simulation_id":"a"}`, `{"simulation_id":1e999}`, "[1,\n2]", "two\nlines", "", `{"simulation_id":"\u0000"}`, "\xff"} {
+		f.Add([]byte(s), []byte(`{"simulation_id":"b"}`))
+	}
+	outputs := map[string]*webhookOutput{}
+	for _, format := range []string{webhookEach, webhookArray, webhookLines} {
+		conf, err := webhookSpec().ParseYAML("url: http://h/\nbatch_format: "+format, nil)
+		require.NoError(f, err)
+		outputs[format], err = newWebhookOutput(conf, service.MockResources())
+		require.NoError(f, err)
+		f.Cleanup(func() { _ = outputs[format].Close(context.Background()) })
+	}
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		batch := service.MessageBatch{service.NewMessage(first), service.NewMessage(second)}
+		for format, w := range outputs {
+			failed := &webhookFailures{batch: batch}
+			var deliveries []webhookDelivery
+			if format == webhookEach {
+				deliveries = w.each(batch, failed)
+				require.NoError(t, failed.err())
+			} else {
+				deliveries = w.whole(batch, failed)
+			}
+			carried := 0
+			for _, d := range deliveries {
+				carried += len(d.messages)
+				key := d.request.Header.Get(idempotencyHeader)
+				assert.NotEmpty(t, key)
+				assert.LessOrEqual(t, len(key), maxIdempotencyKey)
+				assert.NotContains(t, d.id, ".")
+				switch format {
+				case webhookArray:
+					var elements []json.RawMessage
+					require.NoError(t, json.Unmarshal(d.request.Body, &elements))
+					assert.Len(t, elements, len(d.messages))
+				case webhookLines:
+					assert.Equal(t, len(d.messages), bytes.Count(d.request.Body, []byte("\n")))
+				}
+			}
+			if failed.first != nil {
+				carried += failed.each.IndexedErrors()
+			}
+			assert.Equal(t, 2, carried)
+		}
+	})
+}
