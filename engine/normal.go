@@ -48,8 +48,8 @@ func (r *stream) standardNormalFrom(u uint64) float64 {
 // normalTail returns a draw from beyond R.
 func (r *stream) normalTail(negative bool) float64 {
 	for {
-		x := float64(-zigguratRInv * math.Log1p(-r.random()))
-		y := -math.Log1p(-r.random())
+		x := float64(-zigguratRInv * log1p(-r.random()))
+		y := -log1p(-r.random())
 		if y+y > x*x {
 			if negative {
 				return -(zigguratR + x)
