@@ -1,0 +1,186 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// printf writes to the report. If nobody reads it, there is nothing to do about
+// that.
+func (b *bench) printf(format string, args ...any) {
+	_, _ = fmt.Fprintf(b.out, format, args...)
+}
+
+// describe says what is measured on what.
+func (b *bench) describe() {
+	b.printf("mfn-connect on %v, %v cores, %v %v/%v", processor(), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if cc, err := compiler(); err == nil {
+		if version, err := exec.Command(cc, "--version").Output(); err == nil {
+			first, _, _ := strings.Cut(string(version), "\n")
+			b.printf(", %v", first)
+		}
+	}
+	b.printf("\n")
+	for _, m := range b.missing {
+		b.printf("not measured, %v\n", m)
+	}
+}
+
+// processor is its name, as far as the system tells.
+func processor() string {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err == nil {
+		for line := range strings.Lines(string(info)) {
+			if key, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(key) == "model name" {
+				return strings.TrimSpace(value)
+			}
+		}
+	}
+	return "an unnamed processor"
+}
+
+// table writes rows of cells, the first of each to the left.
+func (b *bench) table(rows [][]string) {
+	w := tabwriter.NewWriter(b.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	width := 0
+	for _, row := range rows {
+		width = max(width, len([]rune(row[0])))
+	}
+	for _, row := range rows {
+		_, _ = fmt.Fprintf(w, "%-*s\t%v\t\n", width, row[0], strings.Join(row[1:], "\t")) // Flush has the error
+	}
+	_ = w.Flush() // as printf
+}
+
+func cell(format string, x float64) string {
+	if x == 0 {
+		return "–"
+	}
+	return fmt.Sprintf(format, x)
+}
+
+func (b *bench) printRates() {
+	b.printf("\nMillion cell-steps a second on one core. Kernels: whole simulations, with drawing and features. C: the steps and their\nsums alone. Program: from generated messages to dropped results, with one and with two pipeline threads.\n")
+	head := []string{"grid × steps"}
+	for _, c := range b.columns {
+		head = append(head, c.name)
+	}
+	rows := [][]string{head}
+	for _, s := range shapes {
+		row := []string{s.String()}
+		for _, c := range b.columns {
+			row = append(row, cell("%.4g", c.rate(s)/1e6))
+		}
+		rows = append(rows, row)
+	}
+	b.table(rows)
+}
+
+func (b *bench) printRatios() {
+	b.printf("\nRatios\n")
+	best := b.fastest()
+	type pair struct {
+		name        string
+		over, under *column
+	}
+	pairs := []pair{{best.name + " ÷ C", best, b.column(cName)}}
+	if best.name != "avx2" && b.column("avx2") != nil {
+		pairs = append(pairs, pair{"avx2 ÷ C avx2", b.column("avx2"), b.column(cAVX2Name)})
+	}
+	pairs = append(pairs, pair{best.name + " ÷ NumPy", best, b.column(numPyName)})
+	if b.program {
+		one := b.column(programName)
+		pairs = append(pairs,
+			pair{"program ÷ C", one, b.column(cName)},
+			pair{"program ÷ NumPy", one, b.column(numPyName)},
+			pair{"program ÷ " + best.name, one, best},
+			pair{"2 threads ÷ 1", b.column(twoName), one})
+	}
+	head := []string{"grid × steps"}
+	for _, p := range pairs {
+		head = append(head, p.name)
+	}
+	rows := [][]string{head}
+	for _, s := range shapes {
+		row := []string{s.String()}
+		for _, p := range pairs {
+			row = append(row, cell("%.3g", ratio(s, p.over, p.under)))
+		}
+		rows = append(rows, row)
+	}
+	b.table(rows)
+}
+
+func (b *bench) printProgram() {
+	if !b.program {
+		return
+	}
+	b.printf("\nMessages a second, whole program\n")
+	rows := [][]string{{"grid × steps", "1 thread", "2 threads"}}
+	for _, s := range shapes {
+		one, two := b.column(programName).rate(s), b.column(twoName).rate(s)
+		rows = append(rows, []string{s.String(), cell("%.4g", one/s.cellSteps()), cell("%.4g", two/s.cellSteps())})
+	}
+	b.table(rows)
+}
+
+// What a cell-step takes at least: the floating-point operations of the model
+// and of its sums, and the bytes of three planes read and three planes written.
+const (
+	additions       = 25 // and subtractions
+	multiplications = 11
+	comparisons     = 9 // minima and maxima included
+	operations      = additions + multiplications + comparisons
+	cellBytes       = 48
+)
+
+// printRoofline sets the fastest kernel beside what the machine can do.
+func (b *bench) printRoofline() error {
+	if b.peaks == nil {
+		return nil
+	}
+	const milliseconds = 150
+	peak := func(format string, args ...any) (float64, error) {
+		answer, err := b.peaks.ask(format, args...)
+		if err != nil {
+			return 0, err
+		}
+		var best float64
+		_, err = fmt.Sscan(answer, &best)
+		return best, err
+	}
+	var arithmetic []float64
+	for range 3 {
+		rate, err := peak("mix %v", milliseconds)
+		if err != nil {
+			return err
+		}
+		arithmetic = append(arithmetic, rate)
+	}
+	most := slices.Max(arithmetic)
+	b.printf("\nRoofline: a cell-step is %v operations (%v + and −, %v ×, %v comparisons) and %v bytes.\n",
+		operations, additions, multiplications, comparisons, cellBytes)
+	b.printf("The machine does at most %.3g G of these operations a second in this mix, from registers.\n", most*operations/1e9)
+	best := b.fastest()
+	rows := [][]string{{"grid", "GB/s", "M cell-steps/s by operations", "by bytes", best.name, "reached"}}
+	for _, s := range shapes {
+		copied, err := peak("copy %v %v", s.n*s.n, milliseconds)
+		if err != nil {
+			return err
+		}
+		reached := best.rate(s)
+		rows = append(rows, []string{
+			fmt.Sprintf("%v×%v", s.n, s.n), cell("%.3g", copied*cellBytes/1e9),
+			cell("%.4g", most/1e6), cell("%.4g", copied/1e6), cell("%.4g", reached/1e6),
+			fmt.Sprintf("%.0f %%", 100*reached/min(most, copied)),
+		})
+	}
+	b.table(rows)
+	b.printf("Bytes are those of one pass over memory a step; several steps a pass go beyond that bound.\n")
+	return nil
+}
