@@ -22,8 +22,8 @@ func oracleFeatures(frames [][][]float64, c FeatureConfig) (f Features) {
 	f[VMean] = oracleMoment(mv, 0, 1)
 	f[VStd] = math.Sqrt(oracleMoment(mv, f[VMean], 2))
 	if f[VStd] > 1e-10 {
-		f[VSkew] = oracleMoment(mv, f[VMean], 3) / math.Pow(f[VStd], 3)
-		f[VKurt] = oracleMoment(mv, f[VMean], 4)/math.Pow(f[VStd], 4) - 3
+		f[VSkew] = oracleMoment(mv, f[VMean], 3) / (f[VStd] * f[VStd] * f[VStd])
+		f[VKurt] = oracleMoment(mv, f[VMean], 4)/(f[VStd]*f[VStd]*f[VStd]*f[VStd]) - 3
 	}
 
 	active := oracleActive(field, c.ThresholdLowMV)

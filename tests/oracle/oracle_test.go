@@ -6,12 +6,12 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -186,7 +186,7 @@ func TestSimulationsAreNumPys(t *testing.T) {
 	var activated, clamped, clustered int
 	for k := range 60 {
 		p, c := randomParams(random), randomConfig(random)
-		t.Run(fmt.Sprint(k), func(t *testing.T) {
+		t.Run(strconv.Itoa(k), func(t *testing.T) {
 			want := model.ask(t, map[string]any{"params": paramsObject(p), "feature_config": configObject(c)})
 			require.Empty(t, want.Error)
 			got, err := simulator.Run(t.Context(), p, engine.Options{Features: c})
@@ -226,7 +226,7 @@ func TestHistoriesAreNumPys(t *testing.T) {
 			}
 			history[s] = rows(cells, n)
 		}
-		t.Run(fmt.Sprint(k), func(t *testing.T) {
+		t.Run(strconv.Itoa(k), func(t *testing.T) {
 			want := model.ask(t, map[string]any{"history": history, "feature_config": configObject(c)})
 			require.Empty(t, want.Error)
 			got, err := engine.HistoryFeatures(history, c)
