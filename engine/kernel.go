@@ -52,8 +52,8 @@ const (
 	activationLift = 0.005
 )
 
-func newCoefficients(p *Params) *coefficients {
-	k := &coefficients{
+func newCoefficients(p *Params) coefficients {
+	k := coefficients{
 		alpha: p.Alpha,
 		dA:    p.DActivator, dI: p.DInhibitor, rA: p.RActivator, rI: p.RInhibitor,
 		threshold: p.TuringThreshold,

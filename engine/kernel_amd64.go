@@ -14,10 +14,10 @@ func kernels() []kernel {
 	var k []kernel
 	avx2 := cpu.X86.HasAVX2 && cpu.X86.HasPOPCNT
 	if avx2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
-		k = append(k, kernel{name: "avx512", step: func(run *rowRun) { stepAssembly(run, stepAVX512) }})
+		k = append(k, kernel{name: "avx512", step: func(run *rowRun) { stepAssembly(run, true) }})
 	}
 	if avx2 {
-		k = append(k, kernel{name: "avx2", step: func(run *rowRun) { stepAssembly(run, stepAVX2) }})
+		k = append(k, kernel{name: "avx2", step: func(run *rowRun) { stepAssembly(run, false) }})
 	}
 	return append(k, portable)
 }
@@ -48,8 +48,18 @@ func stepAVX512(args *kernelArgs)
 //go:noescape
 func stepAVX2(args *kernelArgs)
 
+// step runs the wide kernel or the other. Calling them by name keeps the
+// arguments on the stack.
+func (args *kernelArgs) step(wide bool) {
+	if wide {
+		stepAVX512(args)
+	} else {
+		stepAVX2(args)
+	}
+}
+
 // stepAssembly runs the rows by an assembly kernel.
-func stepAssembly(run *rowRun, step func(*kernelArgs)) {
+func stepAssembly(run *rowRun, wide bool) {
 	if run.first >= run.last {
 		return
 	}
@@ -74,10 +84,10 @@ func stepAssembly(run *rowRun, step func(*kernelArgs)) {
 	if run.perRow {
 		args.sums, args.sumsStride = &run.sums[run.first], unsafe.Sizeof(laneSums{})
 	}
-	if !run.perRow {
-		step(&args)
+	if run.perRow {
+		args.strips(wide)
 	} else {
-		strips(&args, step)
+		args.step(wide)
 	}
 	run.activations += args.activations
 	run.clamps += args.clamps
@@ -90,7 +100,7 @@ func stepAssembly(run *rowRun, step func(*kernelArgs)) {
 const stripVectors = 32
 
 // strips computes the rows strip by strip.
-func strips(args *kernelArgs, step func(*kernelArgs)) {
+func (args *kernelArgs) strips(wide bool) {
 	const cell = 8
 	vectors, tail, rows, sums, offset, noise := args.vectors, args.tail, args.rows, args.sums, args.offset, args.noise
 	for first := uintptr(0); ; first += stripVectors {
@@ -104,7 +114,7 @@ func strips(args *kernelArgs, step func(*kernelArgs)) {
 			args.noise = (*float64)(unsafe.Add(unsafe.Pointer(noise), first*lanes*cell))
 		}
 		args.rows, args.sums = rows, sums
-		step(args)
+		args.step(wide)
 		if last {
 			return
 		}

@@ -63,7 +63,7 @@ func randomRun(r *rand.Rand, n int) (rowRun, Params) {
 		}
 	}
 	seal(p.Boundary, l, &src, true, 0, n)
-	run := rowRun{layout: l, src: &src, dst: &dst, coef: newCoefficients(&p)}
+	run := rowRun{layout: l, src: &src, dst: &dst, coef: new(newCoefficients(&p))}
 	run.first = r.IntN(n)
 	run.last = run.first + r.IntN(n-run.first+1)
 	if r.IntN(2) == 0 {
@@ -164,5 +164,20 @@ func BenchmarkKernel(b *testing.B) {
 				b.ReportMetric(float64(n*n*steps)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mcell-steps/s")
 			})
 		}
+	}
+}
+
+func TestARunAllocatesNothingButOnce(t *testing.T) {
+	s := NewSimulator()
+	p := DefaultParams()
+	p.Seed = new(uint64(42))
+	run := func() {
+		_, err := s.Run(context.Background(), p, Options{Features: DefaultFeatureConfig()})
+		require.NoError(t, err)
+	}
+	for _, steps := range []int{10, 500} {
+		p.Steps = steps
+		run()
+		assert.LessOrEqual(t, testing.AllocsPerRun(5, run), 2.0, "%v steps", steps)
 	}
 }

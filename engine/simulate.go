@@ -47,7 +47,8 @@ type Simulator struct {
 
 	layout  layout
 	planes  [2]planes // before and after a step, in turn
-	last    *planes   // those after the last step
+	last    planes    // those after the last step
+	pass    pass
 	noise   []float64 // of one step
 	growths []growth  // of one pass, as are the sums
 	sums    []laneSums
@@ -163,13 +164,14 @@ func (s *Simulator) steps(ctx context.Context, p *Params, threads int, random *s
 	if s.tiling != nil {
 		t = *s.tiling
 	}
-	x := &pass{
-		tiling: t, layout: s.layout, boundary: p.Boundary, kernel: s.kernel,
-		coef: newCoefficients(p), planes: [2]*planes{&s.planes[0], &s.planes[1]},
-	}
+	x := &s.pass
+	x.tiling, x.layout, x.boundary, x.kernel = t, s.layout, p.Boundary, s.kernel
+	x.coef, x.planes = newCoefficients(p), s.planes
+	x.noise, x.activations, x.clamps = nil, 0, 0
+	x.workers = slices.Grow(x.workers[:0], t.bands)[:t.bands]
 	if !p.TuringEnabled {
 		// Activator and inhibitor stay as they are.
-		x.planes[1] = &planes{v: s.planes[1].v, a: s.planes[0].a, i: s.planes[0].i}
+		x.planes[1].a, x.planes[1].i = x.planes[0].a, x.planes[0].i
 	}
 	if p.QuantumJitter {
 		x.noise = s.noiseBuffer(p.GridSize)

@@ -60,8 +60,9 @@ type pass struct {
 	layout   layout
 	boundary Boundary
 	kernel   kernel
-	coef     *coefficients
-	planes   [2]*planes
+	coef     coefficients
+	planes   [2]planes
+	workers  []worker  // one for each band
 	noise    []float64 // of its only step, or none
 	growths  []growth  // of its steps
 
@@ -79,7 +80,7 @@ func (x *pass) run(ctx context.Context) {
 	}
 	x.grow(0, 0, x.layout.n)
 	if x.tiling.whole() {
-		w := worker{pass: x}
+		w := x.worker(0)
 		w.rows(0, 0, x.layout.n)
 		w.done()
 		return
@@ -98,8 +99,8 @@ func (x *pass) run(ctx context.Context) {
 // each runs do for every band, side by side.
 func (x *pass) each(do func(w *worker, band int)) {
 	work := func(band int) {
-		w := worker{pass: x}
-		do(&w, band)
+		w := x.worker(band)
+		do(w, band)
 		w.done()
 	}
 	var others sync.WaitGroup
@@ -127,36 +128,46 @@ func (x *pass) grow(k, first, last int) {
 	sealPlane(x.boundary, x.layout, v, g.row, g.row+1)
 }
 
+// worker returns the worker of a band, with what it has in memory.
+func (x *pass) worker(band int) *worker {
+	w := &x.workers[band]
+	w.pass, w.activations, w.clamps = x, 0, 0
+	return w
+}
+
 // worker computes rows of a pass, in one goroutine.
 type worker struct {
-	*pass
+	pass *pass
 
-	before  []float64 // a row before it grew
-	counted struct{ activations, clamps int64 }
+	run    rowRun
+	before []float64 // a row before it grew
+	grown  [1]laneSums
+
+	activations, clamps int64
 }
 
 // done adds what the worker has counted to the pass.
 func (w *worker) done() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.activations += w.counted.activations
-	w.clamps += w.counted.clamps
+	w.pass.mu.Lock()
+	defer w.pass.mu.Unlock()
+	w.pass.activations += w.activations
+	w.pass.clamps += w.clamps
 }
 
 // band computes the trapezoid over rows first … last−1.
 func (w *worker) band(ctx context.Context, first, last int) {
-	depth := len(w.growths)
-	for front := first; front < last+depth && ctx.Err() == nil; front += w.tiling.chunk {
+	depth, chunk := len(w.pass.growths), w.pass.tiling.chunk
+	for front := first; front < last+depth && ctx.Err() == nil; front += chunk {
 		for k := range depth {
-			w.rows(k, max(front-k, first+k), min(front+w.tiling.chunk-k, last-k))
+			w.rows(k, max(front-k, first+k), min(front+chunk-k, last-k))
 		}
 	}
 }
 
 // seam fills in what the trapezoids above and below a row have left out.
 func (w *worker) seam(ctx context.Context, row int) {
-	n := w.layout.n
-	for k := 1; k < len(w.growths) && ctx.Err() == nil; k++ {
+	n := w.pass.layout.n
+	for k := 1; k < len(w.pass.growths) && ctx.Err() == nil; k++ {
 		if row == 0 {
 			w.rows(k, n-k, n)
 			w.rows(k, 0, k)
@@ -171,47 +182,48 @@ func (w *worker) rows(k, first, last int) {
 	if first >= last {
 		return
 	}
-	run := rowRun{
-		layout: w.layout, src: w.planes[k%2], dst: w.planes[(k+1)%2], coef: w.coef,
-		sums: w.sums[k], perRow: !w.tiling.whole(),
+	x, run := w.pass, &w.run
+	*run = rowRun{
+		layout: x.layout, src: &x.planes[k%2], dst: &x.planes[(k+1)%2], coef: &x.coef,
+		sums: x.sums[k], perRow: !x.tiling.whole(),
 	}
-	if g := &w.growths[k]; g.happens && g.row >= first && g.row < last {
-		w.kernelRows(&run, first, g.row)
-		w.growthRow(&run, g)
-		w.kernelRows(&run, g.row+1, last)
+	if g := &x.growths[k]; g.happens && g.row >= first && g.row < last {
+		w.kernelRows(first, g.row)
+		w.growthRow(g)
+		w.kernelRows(g.row+1, last)
 	} else {
-		w.kernelRows(&run, first, last)
+		w.kernelRows(first, last)
 	}
-	w.counted.activations += run.activations
-	w.counted.clamps += run.clamps
-	seal(w.boundary, w.layout, run.dst, w.coef.turing, first, last)
-	w.grow(k+1, first, last)
+	w.activations += run.activations
+	w.clamps += run.clamps
+	seal(x.boundary, x.layout, run.dst, x.coef.turing, first, last)
+	x.grow(k+1, first, last)
 }
 
-func (w *worker) kernelRows(run *rowRun, first, last int) {
+func (w *worker) kernelRows(first, last int) {
 	if first >= last {
 		return
 	}
-	run.first, run.last = first, last
-	if w.noise != nil {
-		run.noise = w.noise[first*w.layout.n : last*w.layout.n]
+	w.run.first, w.run.last = first, last
+	if noise := w.pass.noise; noise != nil {
+		w.run.noise = noise[first*w.pass.layout.n : last*w.pass.layout.n]
 	}
-	w.kernel.step(run)
+	w.pass.kernel.step(&w.run)
 }
 
 // growthRow computes the row of a growth event. The kernel takes the grown row
 // for the one before the step; the differences are to the row before it grew.
-func (w *worker) growthRow(run *rowRun, g *growth) {
+func (w *worker) growthRow(g *growth) {
+	run, layout := &w.run, w.pass.layout
 	sums, perRow := run.sums, run.perRow
-	var row [1]laneSums
-	run.sums, run.perRow = row[:], false
-	w.kernelRows(run, g.row, g.row+1)
+	run.sums, run.perRow = w.grown[:], false // of no use
+	w.kernelRows(g.row, g.row+1)
 	run.sums, run.perRow = sums, perRow
 
-	w.before = append(w.before[:0], w.layout.row(run.src.v, g.row)...)
+	w.before = append(w.before[:0], layout.row(run.src.v, g.row)...)
 	w.before[g.column] = g.before
 	var total laneSums
-	total.addRow(w.layout.row(run.dst.v, g.row), w.before)
+	total.addRow(layout.row(run.dst.v, g.row), w.before)
 	if perRow {
 		sums[g.row].add(&total)
 	} else {
