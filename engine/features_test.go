@@ -2,9 +2,13 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -335,4 +339,25 @@ func TestFeatureConfigValidate(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The features have the same bits on every architecture. The digest is of those
+// of four final fields, which the reference cases pin down bit for bit.
+func TestFeatureBits(t *testing.T) {
+	digest := sha256.New()
+	for _, name := range []string{"default_seed42", "jitter_mild", "turing_active_clamped", "odd_grid_33"} {
+		cases := loadReference(t).Cases
+		k := slices.IndexFunc(cases, func(c referenceCase) bool { return c.Name == name })
+		result, err := Simulate(context.Background(), cases[k].Params.params(), Options{Features: DefaultFeatureConfig()})
+		require.NoError(t, err)
+		require.Equal(t, cases[k].FieldSHA, fieldSHA(result.Field))
+
+		c := DefaultFeatureConfig()
+		c.ThresholdLowMV, c.NumScales = -70, 8
+		var x extractor
+		for _, v := range x.features(result.Field, result.Params.GridSize, c, nil) {
+			require.NoError(t, binary.Write(digest, binary.LittleEndian, math.Float64bits(v)))
+		}
+	}
+	assert.Equal(t, "76ea8d4fb23c07efa0ac21d8fedb0badfd3c6f0b9671d98c8220d0477cd576f8", hex.EncodeToString(digest.Sum(nil)))
 }
