@@ -15,6 +15,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/httpclient"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/replay"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
@@ -155,7 +156,7 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
-			return service.AutoRetryNacksBatchedToggled(conf, in)
+			return replay.Toggled(conf, in)
 		})
 }
 
@@ -383,6 +384,9 @@ func (r *restInput) newPoll() (*restPoll, error) {
 // its own, and with the queries of both.
 func joinRestURL(base *url.URL, endpoint string) (*url.URL, error) {
 	u := *base
+	if u.Path == "" {
+		u.Path = "/"
+	}
 	if endpoint == "" {
 		return &u, nil
 	}

@@ -385,7 +385,7 @@ func TestRestRetriesWhatMayPass(t *testing.T) {
 		assert.EqualValues(t, 4, m.TotalBytesFetched, name)
 		logs := run.Logs.String()
 		for _, want := range []string{
-			`msg="Operation failed, will be tried again"`, `operation="REST GET /"`, "url=" + server.URL,
+			`msg="Operation failed, will be tried again"`, `operation="REST GET /"`, "url=" + server.URL + "/",
 			"attempt=1", "max_retries=3", "delay=1ms", `msg="Operation succeeded after a retry"`, "attempt=3",
 		} {
 			assert.Contains(t, logs, want, name)
@@ -533,7 +533,8 @@ func TestRestFieldThatCannotBeEvaluatedFailsThePoll(t *testing.T) {
 
 func TestJoinRestURL(t *testing.T) {
 	for _, tc := range [][3]string{
-		{"https://h", "", "https://h"},
+		{"https://h", "", "https://h/"},
+		{"https://h", "items", "https://h/items"},
 		{"https://h/v1", "", "https://h/v1"},
 		{"https://h/v1", "/items", "https://h/v1/items"},
 		{"https://h/v1/", "items/", "https://h/v1/items/"},

@@ -1,0 +1,307 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+var errDown = errors.New("output is down")
+
+// source gives batches of numbered messages, and then ends.
+type source struct {
+	sizes  []int
+	mu     sync.Mutex
+	next   int
+	acked  map[int]bool // batches, by number
+	closed bool
+}
+
+func (s *source) Connect(context.Context) error { return nil }
+
+func (s *source) ReadBatch(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next == len(s.sizes) {
+		return nil, nil, service.ErrEndOfInput
+	}
+	n := s.next
+	s.next++
+	batch := make(service.MessageBatch, s.sizes[n])
+	for i := range batch {
+		batch[i] = service.NewMessage(fmt.Appendf(nil, "%v.%v", n, i))
+	}
+	return batch, func(_ context.Context, err error) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if err == nil {
+			s.acked[n] = true
+		}
+		return err
+	}, ctx.Err()
+}
+
+func (s *source) Close(context.Context) error {
+	s.closed = true
+	return nil
+}
+
+func newSource(sizes ...int) *source { return &source{sizes: sizes, acked: map[int]bool{}} }
+
+func texts(t *testing.T, batch service.MessageBatch) []string {
+	t.Helper()
+	var all []string
+	for _, m := range batch {
+		body, err := m.AsBytes()
+		require.NoError(t, err)
+		all = append(all, string(body))
+	}
+	return all
+}
+
+// read returns the next batch and its ack.
+func read(t *testing.T, in service.BatchInput) ([]string, service.MessageBatch, service.AckFunc) {
+	t.Helper()
+	batch, ack, err := in.ReadBatch(t.Context())
+	require.NoError(t, err)
+	return texts(t, batch), batch, ack
+}
+
+func TestMessagesThatFailAreDeliveredAgainThoughTheirBatchShrinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource(3)
+		in := Rejected(src)
+		got, batch, ack := read(t, in)
+		assert.Equal(t, []string{"0.0", "0.1", "0.2"}, got)
+
+		// The second is filtered on its way; the others fail.
+		sent := service.MessageBatch{batch[0].Copy(), batch[2].Copy()}
+		require.NoError(t, ack(t.Context(), service.NewBatchError(sent, errDown).Failed(0, errDown).Failed(1, errDown)))
+
+		for range 5 {
+			got, batch, ack = read(t, in)
+			require.Equal(t, []string{"0.0", "0.2"}, got)
+			require.NoError(t, ack(t.Context(), service.NewBatchError(batch, errDown).Failed(0, errDown).Failed(1, errDown)))
+		}
+		got, batch, ack = read(t, in)
+		require.Equal(t, []string{"0.0", "0.2"}, got)
+		require.NoError(t, ack(t.Context(), service.NewBatchError(batch, errDown).Failed(1, errDown)))
+
+		got, _, ack = read(t, in)
+		assert.Equal(t, []string{"0.2"}, got)
+		assert.Empty(t, src.acked)
+		require.NoError(t, ack(t.Context(), nil))
+		require.NoError(t, ack(t.Context(), errDown)) // a second answer changes nothing
+		assert.True(t, src.acked[0])
+
+		_, _, err := in.ReadBatch(t.Context())
+		require.ErrorIs(t, err, service.ErrEndOfInput)
+		require.NoError(t, in.Close(t.Context()))
+		assert.True(t, src.closed)
+	})
+}
+
+func TestAllAreDeliveredAgainIfTheErrorDoesNotTellWhich(t *testing.T) {
+	for name, rejection := range map[string]func(service.MessageBatch) error{
+		"plain":        func(service.MessageBatch) error { return errDown },
+		"of the batch": func(b service.MessageBatch) error { return service.NewBatchError(b, errDown) },
+		"of a stranger": func(service.MessageBatch) error {
+			return service.NewBatchError(service.MessageBatch{service.NewMessage(nil)}, errDown).Failed(0, errDown)
+		},
+		"of one and a stranger": func(b service.MessageBatch) error {
+			return service.NewBatchError(service.MessageBatch{b[0], service.NewMessage(nil)}, errDown).Failed(0, errDown).Failed(1, errDown)
+		},
+	} {
+		in := Rejected(newSource(3))
+		_, batch, ack := read(t, in)
+		require.NoError(t, ack(t.Context(), rejection(batch)))
+		got, _, ack := read(t, in)
+		assert.Equal(t, []string{"0.0", "0.1", "0.2"}, got, name)
+		require.NoError(t, ack(t.Context(), nil))
+		require.NoError(t, in.Close(t.Context()))
+	}
+}
+
+func TestRejectedBatchDoesNotWaitForTheInput(t *testing.T) {
+	in := Rejected(&stuck{})
+	_, _, ack := read(t, in)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, err := in.ReadBatch(ctx) // begins to read from the input, which is stuck
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, ack(t.Context(), errDown))
+	got, _, _ := read(t, in)
+	assert.Equal(t, []string{"first"}, got)
+	require.NoError(t, in.Close(t.Context()))
+	goleak.VerifyNone(t)
+}
+
+// stuck gives one batch, and then waits.
+type stuck struct{ given bool }
+
+func (*stuck) Connect(context.Context) error { return nil }
+func (*stuck) Close(context.Context) error   { return nil }
+func (s *stuck) ReadBatch(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
+	if s.given {
+		<-ctx.Done()
+		return nil, nil, ctx.Err()
+	}
+	s.given = true
+	return service.MessageBatch{service.NewMessage([]byte("first"))}, func(context.Context, error) error { return nil }, nil
+}
+
+func TestMessagesStayAsTheyWere(t *testing.T) {
+	in := Rejected(newSource(1))
+	_, batch, ack := read(t, in)
+	batch[0].SetBytes([]byte("changed"))
+	batch[0].MetaSetMut("changed", true)
+	require.NoError(t, ack(t.Context(), errDown))
+	got, batch, _ := read(t, in)
+	assert.Equal(t, []string{"0.0"}, got)
+	_, changed := batch[0].MetaGet("changed")
+	assert.False(t, changed)
+	require.NoError(t, in.Close(t.Context()))
+}
+
+func TestEndWaitsForWhatIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := Rejected(newSource(1))
+		_, _, ack := read(t, in)
+		ended := make(chan error, 1)
+		go func() {
+			_, _, err := in.ReadBatch(t.Context())
+			ended <- err
+		}()
+		synctest.Wait()
+		assert.Empty(t, ended)
+		require.NoError(t, ack(t.Context(), nil))
+		require.ErrorIs(t, <-ended, service.ErrEndOfInput)
+		require.NoError(t, in.Close(t.Context()))
+	})
+}
+
+func TestDelaysGrowToTheLongest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := Rejected(newSource(1))
+		var delays []time.Duration
+		for range 14 {
+			begin := time.Now()
+			_, _, ack := read(t, in)
+			delays = append(delays, time.Since(begin))
+			require.NoError(t, ack(t.Context(), errDown))
+		}
+		assert.Equal(t, []time.Duration{0, 0, 4 * time.Millisecond, 8 * time.Millisecond}, delays[:4])
+		assert.True(t, slices.IsSorted(delays))
+		assert.Equal(t, longest, delays[13])
+		require.NoError(t, in.Close(t.Context()))
+	})
+}
+
+func TestToggled(t *testing.T) {
+	spec := service.NewConfigSpec().Field(service.NewAutoRetryNacksToggleField())
+	src := newSource(1)
+	off, err := spec.ParseYAML("auto_replay_nacks: false", nil)
+	require.NoError(t, err)
+	got, err := Toggled(off, src)
+	require.NoError(t, err)
+	assert.Same(t, src, got)
+
+	on, err := spec.ParseYAML("{}", nil)
+	require.NoError(t, err)
+	got, err = Toggled(on, src)
+	require.NoError(t, err)
+	assert.IsType(t, &input{}, got)
+	require.NoError(t, got.Close(t.Context()))
+}
+
+// Each message is filtered or taken in the end, whatever fails on the way and in
+// whatever order the answers come; and its batch is acknowledged only then.
+func TestNothingIsLost(t *testing.T) {
+	for seed := range uint64(200) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 1))
+			sizes := make([]int, 1+random.IntN(8))
+			want := map[string]bool{}
+			for n := range sizes {
+				sizes[n] = 1 + random.IntN(6)
+				for i := range sizes[n] {
+					want[fmt.Sprintf("%v.%v", n, i)] = true
+				}
+			}
+			src := newSource(sizes...)
+			in := Rejected(src)
+			done := map[string]bool{} // filtered or taken
+			var answers []func()
+			for {
+				batch, ack, err := in.ReadBatch(t.Context())
+				if errors.Is(err, service.ErrEndOfInput) {
+					break
+				}
+				require.NoError(t, err)
+				answers = append(answers, func() { require.NoError(t, ack(t.Context(), process(t, random, batch, done))) })
+				// Some answers come late and out of order, but all before the stream can end.
+				src.mu.Lock()
+				last := src.next == len(src.sizes)
+				src.mu.Unlock()
+				for len(answers) > 0 && (last || random.IntN(2) == 0) {
+					k := random.IntN(len(answers))
+					answers[k]()
+					answers = slices.Delete(answers, k, k+1)
+				}
+			}
+			assert.Equal(t, want, done, "seed %v", seed)
+			assert.Len(t, slices.Collect(maps.Keys(src.acked)), len(sizes))
+			require.NoError(t, in.Close(t.Context()))
+		})
+	}
+}
+
+// process filters, reorders and repeats messages, has some fail, and returns
+// the error of an output.
+func process(t *testing.T, random *rand.Rand, batch service.MessageBatch, done map[string]bool) error {
+	t.Helper()
+	var sent service.MessageBatch
+	for _, m := range batch {
+		if random.IntN(5) == 0 {
+			done[texts(t, service.MessageBatch{m})[0]] = true // filtered
+			continue
+		}
+		for range 1 + random.IntN(2) {
+			sent = append(sent, m.Copy())
+		}
+	}
+	random.Shuffle(len(sent), func(i, k int) { sent[i], sent[k] = sent[k], sent[i] })
+	if len(sent) == 0 {
+		return nil
+	}
+	if random.IntN(6) == 0 {
+		return errDown
+	}
+	var failed *service.BatchError
+	for i, m := range sent {
+		if random.IntN(3) > 0 {
+			done[texts(t, service.MessageBatch{m})[0]] = true
+			continue
+		}
+		if failed == nil {
+			failed = service.NewBatchError(sent, errDown)
+		}
+		failed.Failed(i, errDown)
+	}
+	if failed == nil {
+		return nil
+	}
+	return failed
+}
