@@ -1,0 +1,245 @@
+// Package kafka holds what the Kafka input and output share: the connection to
+// the brokers, their errors, and the bookkeeping of a consumer that commits an
+// offset only when everything before it is confirmed.
+package kafka
+
+import (
+	"crypto/tls"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+)
+
+const (
+	fieldSeedBrokers    = "seed_brokers"
+	fieldClientID       = "client_id"
+	fieldTLS            = "tls"
+	fieldSASL           = "sasl"
+	fieldMechanism      = "mechanism"
+	fieldUsername       = "username"
+	fieldPassword       = "password"
+	fieldMetadataMaxAge = "metadata_max_age"
+)
+
+const (
+	mechanismNone        = "none"
+	mechanismPlain       = "PLAIN"
+	mechanismScramSHA256 = "SCRAM-SHA-256"
+	mechanismScramSHA512 = "SCRAM-SHA-512"
+)
+
+// metadataMinAge is how soon the client may ask again where partitions are. Its
+// own default of 5s would make every move of a leader cost that long.
+const metadataMinAge = time.Second
+
+// SeedBrokersField returns the field that names the brokers to start from.
+func SeedBrokersField() *service.ConfigField {
+	return service.NewStringListField(fieldSeedBrokers).
+		Description("Addresses of brokers to connect to first, as `host:port`; the others are learnt from them. An element may list several, separated by commas.").
+		Example([]string{"localhost:9092"}).
+		Example([]string{"kafka-1:9092", "kafka-2:9092"}).
+		Example([]string{"kafka-1:9092,kafka-2:9092"})
+}
+
+// ConnectionFields returns the fields client_id, tls, sasl and metadata_max_age.
+func ConnectionFields() []*service.ConfigField {
+	return []*service.ConfigField{
+		service.NewStringField(fieldClientID).
+			Description("The name under which this client appears in the brokers' logs and quotas.").
+			Default("mfn-connect").
+			Advanced(),
+		service.NewTLSToggledField(fieldTLS),
+		service.NewObjectListField(fieldSASL,
+			service.NewStringAnnotatedEnumField(fieldMechanism, map[string]string{
+				mechanismNone:        "No authentication.",
+				mechanismPlain:       "The password is sent as it is; use it with TLS only.",
+				mechanismScramSHA256: "Salted challenge and response with SHA-256.",
+				mechanismScramSHA512: "Salted challenge and response with SHA-512.",
+			}).Description("The mechanism."),
+			service.NewStringField(fieldUsername).
+				Description("The user's name.").
+				Default(""),
+			service.NewStringField(fieldPassword).
+				Description("The user's password.").
+				Default("").
+				Secret(),
+		).
+			Description("How to authenticate, the preferred mechanism first. Brokers that expect none get none.").
+			Example([]any{map[string]any{"mechanism": mechanismScramSHA512, "username": "mfn", "password": "${KAFKA_PASSWORD}"}}).
+			Optional().
+			Advanced(),
+		service.NewDurationField(fieldMetadataMaxAge).
+			Description("How often the client asks for the topics and partitions there are, and so how soon it finds new ones.").
+			Default("1m").
+			Advanced(),
+	}
+}
+
+// Connection says how to reach the brokers.
+type Connection struct {
+	Seeds      []string
+	ClientID   string
+	TLS        *tls.Config // nil for none
+	SASL       []sasl.Mechanism
+	MaxAge     time.Duration
+	clearLogin bool // a password is sent over a connection without TLS
+}
+
+// ParseConnection reads SeedBrokersField and ConnectionFields.
+func ParseConnection(conf *service.ParsedConfig) (c Connection, err error) {
+	seeds, err := conf.FieldStringList(fieldSeedBrokers)
+	if err != nil {
+		return c, err
+	}
+	if c.Seeds = SplitList(seeds); len(c.Seeds) == 0 {
+		return c, fmt.Errorf("%v: at least one broker is required", fieldSeedBrokers)
+	}
+	if c.ClientID, err = conf.FieldString(fieldClientID); err != nil {
+		return c, err
+	}
+	tlsConf, enabled, err := conf.FieldTLSToggled(fieldTLS)
+	if err != nil {
+		return c, fmt.Errorf("%v: %w", fieldTLS, err)
+	}
+	if enabled {
+		c.TLS = tlsConf
+	}
+	if c.MaxAge, err = conf.FieldDuration(fieldMetadataMaxAge); err != nil {
+		return c, err
+	}
+	if c.MaxAge < metadataMinAge {
+		return c, fmt.Errorf("%v: %v is below %v", fieldMetadataMaxAge, c.MaxAge, metadataMinAge)
+	}
+	if !conf.Contains(fieldSASL) {
+		return c, nil
+	}
+	list, err := conf.FieldObjectList(fieldSASL)
+	if err != nil {
+		return c, err
+	}
+	for i, entry := range list {
+		m, err := parseMechanism(entry)
+		if err != nil {
+			return c, fmt.Errorf("%v.%v.%w", fieldSASL, i, err)
+		}
+		if m != nil {
+			c.SASL = append(c.SASL, m)
+			c.clearLogin = c.clearLogin || m.Name() == mechanismPlain && c.TLS == nil
+		}
+	}
+	return c, nil
+}
+
+func parseMechanism(conf *service.ParsedConfig) (sasl.Mechanism, error) {
+	name, err := conf.FieldString(fieldMechanism)
+	if err != nil {
+		return nil, err
+	}
+	user, err := conf.FieldString(fieldUsername)
+	if err != nil {
+		return nil, err
+	}
+	pass, err := conf.FieldString(fieldPassword)
+	if err != nil {
+		return nil, err
+	}
+	if name != mechanismNone && user == "" {
+		return nil, fmt.Errorf("%v: %v needs one", fieldUsername, name)
+	}
+	switch name {
+	case mechanismNone:
+		return nil, nil
+	case mechanismPlain:
+		return plain.Auth{User: user, Pass: pass}.AsMechanism(), nil
+	case mechanismScramSHA256:
+		return scram.Auth{User: user, Pass: pass}.AsSha256Mechanism(), nil
+	case mechanismScramSHA512:
+		return scram.Auth{User: user, Pass: pass}.AsSha512Mechanism(), nil
+	default:
+		return nil, fmt.Errorf("%v: %q is not one of %v, %v, %v, %v", fieldMechanism,
+			name, mechanismNone, mechanismPlain, mechanismScramSHA256, mechanismScramSHA512)
+	}
+}
+
+// Options returns the options of a client that connects so and logs to log.
+func (c Connection) Options(log *service.Logger) []kgo.Opt {
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(c.Seeds...),
+		kgo.ClientID(c.ClientID),
+		kgo.SoftwareNameAndVersion("mfn-connect", "1"),
+		kgo.WithLogger(clientLog{log}),
+		kgo.MetadataMaxAge(c.MaxAge),
+		kgo.MetadataMinAge(metadataMinAge),
+		kgo.DisableClientMetrics(),
+	}
+	if c.TLS != nil {
+		opts = append(opts, kgo.DialTLSConfig(c.TLS))
+	}
+	if len(c.SASL) > 0 {
+		opts = append(opts, kgo.SASL(c.SASL...))
+	}
+	return opts
+}
+
+// Warn tells of settings that work but are hardly meant.
+func (c Connection) Warn(log *service.Logger) {
+	if c.clearLogin {
+		log.Warn("The SASL password is sent without encryption: mechanism PLAIN without tls")
+	}
+}
+
+// SplitList splits each element at commas and leaves out what is empty.
+func SplitList(elements []string) []string {
+	var list []string
+	for _, element := range elements {
+		for part := range strings.SplitSeq(element, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				list = append(list, part)
+			}
+		}
+	}
+	return list
+}
+
+// FieldBytes reads a field that holds a size such as 50MiB, from 1 byte to
+// 2 GiB less one.
+func FieldBytes(conf *service.ParsedConfig, name string) (int32, error) {
+	text, err := conf.FieldString(name)
+	if err != nil {
+		return 0, err
+	}
+	n, err := humanize.ParseBytes(text)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%v: %q is no size such as 1MiB", name, text)
+	case n < 1 || n > math.MaxInt32:
+		return 0, fmt.Errorf("%v: %v is outside 1B … 2GiB", name, text)
+	}
+	return int32(n), nil
+}
+
+// FieldPositive reads a duration that must be above 0.
+func FieldPositive(conf *service.ParsedConfig, name string) (time.Duration, error) {
+	d, err := conf.FieldDuration(name)
+	if err == nil && d <= 0 {
+		err = fmt.Errorf("%v: %v is not above 0s", name, d)
+	}
+	return d, err
+}
+
+// FieldCount reads an integer that must be at least 1.
+func FieldCount(conf *service.ParsedConfig, name string) (int, error) {
+	n, err := conf.FieldInt(name)
+	if err == nil && n < 1 {
+		err = fmt.Errorf("%v: %v is below 1", name, n)
+	}
+	return n, err
+}

@@ -1,0 +1,66 @@
+package kafka
+
+import "github.com/twmb/franz-go/pkg/kgo"
+
+// Offsets keeps account of the batches of one partition that have been handed
+// out, in the partition's order, and knows the offset up to which all of them
+// are confirmed, which is the one that may be committed. The zero value is
+// ready for use. It is not safe for concurrent use.
+type Offsets struct {
+	batches  []*Handed // handed out, the oldest first; the first is not confirmed
+	position kgo.EpochOffset
+	known    bool
+	inFlight int
+}
+
+// Handed is one batch that was handed out.
+type Handed struct {
+	end       kgo.EpochOffset // one past its last record
+	count     int
+	confirmed bool
+}
+
+// Add notes a batch of count records, the last of which has the given offset
+// and leader epoch, as handed out.
+func (o *Offsets) Add(last int64, epoch int32, count int) *Handed {
+	h := &Handed{end: kgo.EpochOffset{Epoch: epoch, Offset: last + 1}, count: count}
+	o.batches = append(o.batches, h)
+	o.inFlight += count
+	return h
+}
+
+// Confirm notes that every record of a batch has been delivered. Confirming
+// twice is confirming once.
+func (o *Offsets) Confirm(h *Handed) {
+	if h.confirmed {
+		return
+	}
+	h.confirmed = true
+	o.inFlight -= h.count
+
+	done := 0
+	for done < len(o.batches) && o.batches[done].confirmed {
+		o.position, o.known = o.batches[done].end, true
+		o.batches[done] = nil // a slice that moves on keeps what it has passed
+		done++
+	}
+	o.batches = o.batches[done:]
+}
+
+// Withdraw takes back the batch that was added last, which was not handed out
+// after all.
+func (o *Offsets) Withdraw(h *Handed) {
+	last := len(o.batches) - 1
+	if last < 0 || o.batches[last] != h {
+		return
+	}
+	o.batches = o.batches[:last]
+	o.inFlight -= h.count
+}
+
+// Position returns the offset of the first record that is not confirmed, and
+// false if none has been confirmed yet.
+func (o *Offsets) Position() (kgo.EpochOffset, bool) { return o.position, o.known }
+
+// InFlight returns how many records are handed out and not confirmed.
+func (o *Offsets) InFlight() int { return o.inFlight }

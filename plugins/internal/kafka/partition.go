@@ -1,0 +1,318 @@
+package kafka
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Batch is what a consumer hands out: messages of one partition, in its order,
+// and the function by which their delivery is confirmed.
+type Batch struct {
+	Messages service.MessageBatch
+	Ack      service.AckFunc
+}
+
+// partition is one partition for as long as one assignment of it lasts. What
+// was handed out under it can be confirmed at any time, but counts only while
+// it is assigned: another assignment of the same partition is another value.
+//
+// Records wait in its queue until there is room for them downstream, so that a
+// slow partition holds up no other.
+type partition struct {
+	topicPartition
+	limit     int   // records handed out and not confirmed
+	queueSize int64 // bytes waiting, above which fetching pauses
+	lists     bool
+	batcher   *service.Batcher // nil: each record is a batch
+	rejected  func(error) bool // whether a rejected batch counts as done
+	resume    func()           // fetching, after a pause
+	out       chan<- Batch
+
+	stop    context.CancelFunc
+	stopped chan struct{}
+	changed chan struct{} // tells the one who waits that something below changed
+
+	mu        sync.Mutex
+	queue     []*kgo.Record
+	queued    int64
+	paused    bool
+	end       int64 // the partition's end as the last fetch knew it
+	read      int64 // one past the last record fetched, -1 before the first
+	first     int64 // the first record fetched
+	offsets   Offsets
+	committed kgo.EpochOffset
+}
+
+type topicPartition struct {
+	topic  string
+	number int32
+}
+
+func (p *partition) notify() {
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+}
+
+// push adds records that were fetched and reports whether fetching is to pause.
+func (p *partition) push(records []*kgo.Record, end int64) (pause bool) {
+	defer p.notify()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end = end
+	for _, r := range records {
+		p.queued += cost(r)
+		if p.read < 0 {
+			p.first = r.Offset
+		}
+		p.read = r.Offset + 1
+	}
+	p.queue = append(p.queue, records...)
+	if p.paused || p.queued < p.queueSize {
+		return false
+	}
+	p.paused = true
+	return true
+}
+
+// pop takes the oldest record from the queue, nil if there is none.
+func (p *partition) pop() *kgo.Record {
+	r, resume := p.shift()
+	if resume {
+		p.resume()
+	}
+	return r
+}
+
+func (p *partition) shift() (r *kgo.Record, resume bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.queue) == 0 {
+		return nil, false
+	}
+	r = p.queue[0]
+	p.queue[0] = nil
+	p.queue = p.queue[1:]
+	p.queued -= cost(r)
+	// Half, so that a pause, which makes the client fetch again what it had
+	// fetched already, pays for many records.
+	if p.paused && p.queued <= p.queueSize/2 {
+		p.paused = false
+		return r, true
+	}
+	return r, false
+}
+
+// run hands out what is in the queue until ctx ends.
+func (p *partition) run(ctx context.Context) {
+	defer close(p.stopped)
+	if p.batcher != nil {
+		defer func() {
+			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+			defer cancel()
+			_ = p.batcher.Close(closing) // nothing is lost with its processors
+		}()
+	}
+	for {
+		records, messages := p.collect(ctx)
+		if len(records) == 0 {
+			return
+		}
+		handed, ok := p.admit(ctx, records)
+		if !ok {
+			return
+		}
+		if len(messages) == 0 { // the batching policy's processors dropped them
+			p.confirm(handed)
+			continue
+		}
+		select {
+		case p.out <- Batch{Messages: messages, Ack: p.ack(handed)}:
+		case <-ctx.Done():
+			p.withdraw(handed)
+			return
+		}
+	}
+}
+
+// collect waits for a batch: the records, and the messages made of them. There
+// are no records when ctx has ended.
+func (p *partition) collect(ctx context.Context) ([]*kgo.Record, service.MessageBatch) {
+	if p.batcher != nil {
+		return p.collectBatch(ctx)
+	}
+	for {
+		if r := p.pop(); r != nil {
+			return []*kgo.Record{r}, service.MessageBatch{p.message(r)}
+		}
+		if _, ok := p.wait(ctx, 0); !ok {
+			return nil, nil
+		}
+	}
+}
+
+func (p *partition) collectBatch(ctx context.Context) (records []*kgo.Record, _ service.MessageBatch) {
+	for complete := false; !complete; {
+		if r := p.pop(); r != nil {
+			records = append(records, r)
+			complete = p.batcher.Add(p.message(r))
+			continue
+		}
+		var left time.Duration
+		if len(records) > 0 {
+			left, _ = p.batcher.UntilNext()
+		}
+		var ok bool
+		if complete, ok = p.wait(ctx, left); !ok {
+			return nil, nil
+		}
+	}
+	messages, err := p.batcher.Flush(ctx)
+	if err != nil || ctx.Err() != nil {
+		return nil, nil
+	}
+	return records, messages
+}
+
+// wait waits until something has changed or, if limit is above 0, for that
+// long, which it reports as late. It is not ok when ctx has ended.
+func (p *partition) wait(ctx context.Context, limit time.Duration) (late, ok bool) {
+	var timer <-chan time.Time
+	if limit > 0 {
+		timer = time.After(limit)
+	}
+	select {
+	case <-p.changed:
+	case <-timer:
+		late = true
+	case <-ctx.Done():
+	}
+	return late, ctx.Err() == nil
+}
+
+// admit waits until the batch fits below the limit, or nothing else is in
+// flight, and notes it as handed out.
+func (p *partition) admit(ctx context.Context, records []*kgo.Record) (*Handed, bool) {
+	for {
+		p.mu.Lock()
+		if n := p.offsets.InFlight(); n == 0 || n+len(records) <= p.limit {
+			last := records[len(records)-1]
+			h := p.offsets.Add(last.Offset, last.LeaderEpoch, len(records))
+			p.mu.Unlock()
+			return h, true
+		}
+		p.mu.Unlock()
+		if _, ok := p.wait(ctx, 0); !ok {
+			return nil, false
+		}
+	}
+}
+
+func (p *partition) message(r *kgo.Record) *service.Message {
+	p.mu.Lock()
+	lag := p.end - r.Offset - 1
+	p.mu.Unlock()
+	return Message(r, lag, p.lists)
+}
+
+func (p *partition) ack(h *Handed) service.AckFunc {
+	return func(_ context.Context, err error) error {
+		if err == nil || p.rejected(err) {
+			p.confirm(h)
+		}
+		return nil
+	}
+}
+
+func (p *partition) confirm(h *Handed) {
+	defer p.notify()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.offsets.Confirm(h)
+}
+
+func (p *partition) withdraw(h *Handed) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.offsets.Withdraw(h)
+}
+
+// halt stops handing out and waits until that has stopped.
+func (p *partition) halt() {
+	p.stop()
+	<-p.stopped
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queue, p.queued = nil, 0
+}
+
+// drain waits until everything that was handed out is confirmed, or ctx ends,
+// and returns how many records are still in flight. It comes after halt.
+func (p *partition) drain(ctx context.Context) int {
+	for {
+		p.mu.Lock()
+		n := p.offsets.InFlight()
+		p.mu.Unlock()
+		if n == 0 {
+			return 0
+		}
+		if _, ok := p.wait(ctx, 0); !ok {
+			return n
+		}
+	}
+}
+
+// due returns the offset to commit, and false if it is committed already.
+func (p *partition) due() (kgo.EpochOffset, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	position, known := p.offsets.Position()
+	return position, known && position != p.committed
+}
+
+func (p *partition) markCommitted(position kgo.EpochOffset) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.committed = position
+}
+
+// position returns the offset of the first record that is not confirmed, as
+// far as this assignment knows it.
+func (p *partition) position() (int64, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if position, known := p.offsets.Position(); known {
+		return position.Offset, true
+	}
+	return p.first, p.read >= 0
+}
+
+// byTopic arranges partitions as the client wants them.
+func byTopic(partitions []*partition) map[string][]int32 {
+	m := make(map[string][]int32)
+	for _, p := range partitions {
+		m[p.topic] = append(m[p.topic], p.number)
+	}
+	for _, numbers := range m {
+		slices.Sort(numbers)
+	}
+	return m
+}
+
+func (p *partition) setQueueSize(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queueSize = n
+}
+
+func (p *partition) isPaused() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.paused
+}

@@ -1,0 +1,682 @@
+package output
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+)
+
+const (
+	kafkaTopic           = "topic"
+	kafkaKey             = "key"
+	kafkaPartitioner     = "partitioner"
+	kafkaPartition       = "partition"
+	kafkaCompression     = "compression"
+	kafkaAcks            = "acks"
+	kafkaIdempotentWrite = "idempotent_write"
+	kafkaMaxInFlight     = "max_in_flight"
+	kafkaBatching        = "batching"
+	kafkaMetadata        = "metadata"
+	kafkaTimestampMs     = "timestamp_ms"
+	kafkaMaxMessageBytes = "max_message_bytes"
+	kafkaAutoTopic       = "allow_auto_topic_creation"
+)
+
+const (
+	kafkaManual       = "manual"
+	kafkaAcksAll      = "all"
+	kafkaMaxInFlightN = 10
+)
+
+func init() {
+	service.MustRegisterBatchOutput("mfn_kafka", kafkaSpec(),
+		func(conf *service.ParsedConfig, res *service.Resources) (out service.BatchOutput, policy service.BatchPolicy, maxInFlight int, err error) {
+			if maxInFlight, err = kafka.FieldCount(conf, kafkaMaxInFlight); err != nil {
+				return nil, policy, 0, err
+			}
+			if policy, err = conf.FieldBatchPolicy(kafkaBatching); err != nil {
+				return nil, policy, 0, err
+			}
+			out, err = newKafka(conf, res)
+			return out, policy, maxInFlight, err
+		})
+}
+
+func kafkaSpec() *service.ConfigSpec {
+	return service.NewConfigSpec().
+		Categories("Services").
+		Summary("Publishes messages to a Kafka topic and confirms each when the brokers have it.").
+		Description(`
+A message is confirmed when the replicas that are in sync have it (`+"`acks: all`"+`). What fails for a reason that may pass is
+tried again, those messages of a batch alone that are not there yet; what cannot succeed, such as a message that is too
+large, is rejected alone, and the rest of its batch is delivered.
+
+The client reconnects and follows moving leaders by itself, without duplicates while `+"`idempotent_write`"+` is on. An attempt
+fails when the brokers have not confirmed it within `+"`timeout`"+`.
+
+Messages of one batch that go to one partition keep their order. Batches that are in flight at the same time can overtake
+each other; set `+"`max_in_flight: 1`"+` where order matters.`).
+		Fields(
+			kafka.SeedBrokersField(),
+			service.NewInterpolatedStringField(kafkaTopic).
+				Description("The topic to publish to.").
+				Example("mfn-output").
+				Example(`results-${! @kafka_partition }`),
+			service.NewInterpolatedStringField(kafkaKey).
+				Description("The key of each message; messages with the same key go to the same partition. By default it is the `simulation_id` of a message that has one. A key that is empty is none.").
+				Example(`${! json("simulation_id") }`).
+				Example(`${! @kafka_key }`).
+				Optional(),
+			service.NewMetadataFilterField(kafkaMetadata).
+				Description("Which metadata become headers; none by default.").
+				Example(map[string]any{"include_prefixes": []any{"mfn_"}}).
+				Optional(),
+			service.NewIntField(kafkaMaxInFlight).
+				Description("How many batches may be on their way at the same time.").
+				Default(kafkaMaxInFlightN).
+				LintRule(`root = if this < 1 { [ "max_in_flight must be 1 or more, got %v".format(this) ] }`),
+		).
+		Fields(kafka.ConnectionFields()...).
+		Fields(
+			service.NewStringAnnotatedEnumField(kafkaPartitioner, map[string]string{
+				"murmur2_hash": "By the key's hash, as Kafka's own clients do; messages without a key fill one partition after the other.",
+				"round_robin":  "In turn, whatever the key.",
+				"least_backup": "The partition for which the fewest messages wait.",
+				kafkaManual:    "The one that the field `partition` gives.",
+			}).
+				Description("Which partition a message goes to.").
+				Default("murmur2_hash").
+				Advanced(),
+			service.NewInterpolatedStringField(kafkaPartition).
+				Description("The number of the partition, with the partitioner `manual`.").
+				Example(`${! @kafka_partition }`).
+				Optional().
+				Advanced(),
+			service.NewStringEnumField(kafkaCompression, "none", "gzip", "snappy", "lz4", "zstd").
+				Description("How batches are compressed.").
+				Default("snappy").
+				Advanced(),
+			service.NewStringAnnotatedEnumField(kafkaAcks, map[string]string{
+				kafkaAcksAll: "Every replica that is in sync.",
+				"leader":     "The partition's leader alone: lost if it fails before the others have the message.",
+				"none":       "Nobody: lost whenever anything fails.",
+			}).
+				Description("Who must have a message before it is confirmed.").
+				Default(kafkaAcksAll).
+				Advanced(),
+			service.NewBoolField(kafkaIdempotentWrite).
+				Description("Whether brokers recognise a message that the client sends again. It needs `acks: all`, and on brokers before Kafka 3.0 the right `IDEMPOTENT_WRITE`.").
+				Default(true).
+				Advanced(),
+			service.NewStringField(kafkaMaxMessageBytes).
+				Description("The largest message, and the largest batch of messages that is sent at once. The brokers' `message.max.bytes` should be no smaller.").
+				Default("1MiB").
+				Advanced(),
+			service.NewInterpolatedStringField(kafkaTimestampMs).
+				Description("The time of each message in milliseconds since 1970; by default the moment it is published.").
+				Example(`${! @kafka_timestamp_ms }`).
+				Optional().
+				Advanced(),
+			service.NewBoolField(kafkaAutoTopic).
+				Description("Whether a topic that does not exist is created, if the brokers allow it.").
+				Default(true).
+				Advanced(),
+			service.NewBatchPolicyField(kafkaBatching).
+				Description("Gathers messages to batches that are published together."),
+		).
+		Fields(retry.Fields()...).
+		LintRule(`root = match {
+  this.partitioner.or("") == "manual" && this.partition.or("") == "" => [ "partitioner manual needs the field partition" ]
+  this.partitioner.or("") != "manual" && this.partition.or("") != "" => [ "partition needs partitioner manual" ]
+  this.idempotent_write.or(true) && this.acks.or("all") != "all" => [ "idempotent_write needs acks all, got %v".format(this.acks) ]
+}`).
+		Example("Publish results",
+			"The key is the simulation's id, so that all results of one id are in one partition.", `
+output:
+  mfn_kafka:
+    seed_brokers: [ "localhost:9092" ]
+    topic: mfn-output
+`).
+		Example("Failures to a topic of their own",
+			"What failed goes to a dead-letter topic, with the error in a header.", `
+pipeline:
+  processors:
+    - mfn_simulate: {}
+    - catch:
+        - mapping: meta mfn_error = error()
+
+output:
+  switch:
+    cases:
+      - check: '@mfn_error == null'
+        output:
+          mfn_kafka:
+            seed_brokers: [ "localhost:9092" ]
+            topic: mfn-output
+      - output:
+          mfn_kafka:
+            seed_brokers: [ "localhost:9092" ]
+            topic: mfn-failures
+            metadata:
+              include_patterns: [ "^mfn_error$" ]
+`)
+}
+
+type kafkaOutput struct {
+	conn    kafka.Connection
+	opts    []kgo.Opt
+	timeout time.Duration
+
+	topic     *service.InterpolatedString
+	key       *service.InterpolatedString // nil: the simulation id
+	partition *service.InterpolatedString // nil: the partitioner's choice
+	timestamp *service.InterpolatedString // nil: now
+	headers   *service.MetadataFilter
+
+	log     *service.Logger
+	status  *status.Component
+	retrier *retry.Retrier
+	reach   *kafka.Reach
+
+	mu     sync.RWMutex
+	client *kgo.Client // nil before Connect and after Close
+}
+
+func newKafka(conf *service.ParsedConfig, res *service.Resources) (*kafkaOutput, error) {
+	k := &kafkaOutput{log: res.Logger(), reach: &kafka.Reach{}}
+	var err error
+	if k.conn, err = kafka.ParseConnection(conf); err != nil {
+		return nil, err
+	}
+	policy, err := retry.ParsePolicy(conf)
+	if err != nil {
+		return nil, err
+	}
+	k.timeout = policy.Timeout
+	if err = k.parseMessage(conf); err != nil {
+		return nil, err
+	}
+	if err = k.parseProducer(conf); err != nil {
+		return nil, err
+	}
+	k.conn.Warn(k.log)
+	k.status = status.New(res, "mfn_kafka", status.Publisher)
+	k.retrier = retry.New(policy, k.log, k.status)
+	return k, nil
+}
+
+// parseMessage reads the fields that say what a record is made of.
+func (k *kafkaOutput) parseMessage(conf *service.ParsedConfig) (err error) {
+	if k.topic, err = conf.FieldInterpolatedString(kafkaTopic); err != nil {
+		return err
+	}
+	if text, static := k.topic.Static(); static && strings.TrimSpace(text) == "" {
+		return fmt.Errorf("%v: a name is required", kafkaTopic)
+	}
+	for name, field := range map[string]**service.InterpolatedString{
+		kafkaKey:         &k.key,
+		kafkaPartition:   &k.partition,
+		kafkaTimestampMs: &k.timestamp,
+	} {
+		if !conf.Contains(name) {
+			continue
+		}
+		if *field, err = conf.FieldInterpolatedString(name); err != nil {
+			return err
+		}
+		if text, static := (*field).Static(); static && text == "" {
+			*field = nil
+		}
+	}
+	if conf.Contains(kafkaMetadata) {
+		if k.headers, err = conf.FieldMetadataFilter(kafkaMetadata); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parseProducer reads the fields that say how records are sent.
+func (k *kafkaOutput) parseProducer(conf *service.ParsedConfig) error {
+	name, err := conf.FieldString(kafkaPartitioner)
+	if err != nil {
+		return err
+	}
+	partitioner, known := map[string]kgo.Partitioner{
+		"murmur2_hash": kgo.StickyKeyPartitioner(nil),
+		"round_robin":  kgo.RoundRobinPartitioner(),
+		"least_backup": kgo.LeastBackupPartitioner(),
+		kafkaManual:    kgo.ManualPartitioner(),
+	}[name]
+	switch {
+	case !known:
+		return fmt.Errorf("%v: %q is not one of murmur2_hash, round_robin, least_backup, manual", kafkaPartitioner, name)
+	case name == kafkaManual && k.partition == nil:
+		return fmt.Errorf("%v: manual needs the field %v", kafkaPartitioner, kafkaPartition)
+	case name != kafkaManual && k.partition != nil:
+		return fmt.Errorf("%v: it needs %v %v, got %v", kafkaPartition, kafkaPartitioner, kafkaManual, name)
+	}
+
+	compression, err := conf.FieldString(kafkaCompression)
+	if err != nil {
+		return err
+	}
+	codec, known := map[string]kgo.CompressionCodec{
+		"none":   kgo.NoCompression(),
+		"gzip":   kgo.GzipCompression(),
+		"snappy": kgo.SnappyCompression(),
+		"lz4":    kgo.Lz4Compression(),
+		"zstd":   kgo.ZstdCompression(),
+	}[compression]
+	if !known {
+		return fmt.Errorf("%v: %q is not one of none, gzip, snappy, lz4, zstd", kafkaCompression, compression)
+	}
+
+	who, err := conf.FieldString(kafkaAcks)
+	if err != nil {
+		return err
+	}
+	acks, known := map[string]kgo.Acks{
+		kafkaAcksAll: kgo.AllISRAcks(),
+		"leader":     kgo.LeaderAck(),
+		"none":       kgo.NoAck(),
+	}[who]
+	if !known {
+		return fmt.Errorf("%v: %q is not one of all, leader, none", kafkaAcks, who)
+	}
+	idempotent, err := conf.FieldBool(kafkaIdempotentWrite)
+	if err != nil {
+		return err
+	}
+	if idempotent && who != kafkaAcksAll {
+		return fmt.Errorf("%v: it needs %v %v, got %v", kafkaIdempotentWrite, kafkaAcks, kafkaAcksAll, who)
+	}
+
+	largest, err := kafka.FieldBytes(conf, kafkaMaxMessageBytes)
+	if err != nil {
+		return err
+	}
+	if largest > 1<<30 {
+		return fmt.Errorf("%v: it is above 1GiB", kafkaMaxMessageBytes)
+	}
+	create, err := conf.FieldBool(kafkaAutoTopic)
+	if err != nil {
+		return err
+	}
+
+	k.opts = []kgo.Opt{
+		kgo.RecordPartitioner(partitioner),
+		kgo.ProducerBatchCompression(codec, kgo.NoCompression()),
+		kgo.RequiredAcks(acks),
+		kgo.ProducerBatchMaxBytes(largest),
+		kgo.BrokerMaxWriteBytes(max(100<<20, largest+1<<20)),
+		kgo.ProducerLinger(0), // batching is Benthos's
+		// What waits is bounded by max_in_flight; the client's own bound would
+		// block where an attempt cannot time out.
+		kgo.MaxBufferedRecords(math.MaxInt32),
+		kgo.WithHooks(k.reach),
+	}
+	if idempotent {
+		// A message that is given up must not stay behind in the client, to be
+		// published at some later time.
+		k.opts = append(k.opts, kgo.AllowIdempotentProduceCancellation())
+	} else {
+		k.opts = append(k.opts, kgo.DisableIdempotentWrite())
+	}
+	if create {
+		k.opts = append(k.opts, kgo.AllowAutoTopicCreation())
+	}
+	if k.timeout > 0 {
+		k.opts = append(k.opts, kgo.ProduceRequestTimeout(min(max(k.timeout, time.Second), 10*time.Second)))
+	}
+	return nil
+}
+
+// Connect finds out whether the brokers can be reached.
+func (k *kafkaOutput) Connect(ctx context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.client != nil {
+		return nil
+	}
+	k.status.Set(status.Connecting)
+	client, err := kgo.NewClient(append(k.conn.Options(k.log), k.opts...)...)
+	if err != nil {
+		return fmt.Errorf("making the client: %w", err)
+	}
+	if err := client.Ping(ctx); err != nil {
+		client.Close()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		err = fmt.Errorf("connecting to %v: %w", strings.Join(k.conn.Seeds, ", "), kafka.Classify(err))
+		k.status.GaveUp(err)
+		return err
+	}
+	k.client = client
+	k.status.Set(status.Connected)
+	return nil
+}
+
+// WriteBatch publishes the messages and returns when each is confirmed or given
+// up. Its error tells which messages of the batch are not published.
+func (k *kafkaOutput) WriteBatch(ctx context.Context, messages service.MessageBatch) error {
+	k.mu.RLock()
+	client := k.client
+	k.mu.RUnlock()
+	if client == nil {
+		return service.ErrNotConnected
+	}
+
+	// Ends what the client still holds of the batch when it is given up.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	d := newDelivery(client, len(messages))
+	topics := ""
+	for i := range messages {
+		record, err := k.record(messages, i)
+		if err != nil {
+			d.reject(i, err)
+			continue
+		}
+		d.records[i] = record
+		if topics == "" {
+			topics = record.Topic
+		}
+	}
+
+	op := retry.Operation{Name: "Kafka produce", Subject: "topic", Value: topics}
+	err := k.retrier.Do(ctx, op, func(attempt context.Context) (int64, error) {
+		return d.attempt(ctx, attempt, k.reach.Err)
+	})
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return d.batchError(messages, err)
+}
+
+// record makes the record of a message.
+func (k *kafkaOutput) record(messages service.MessageBatch, i int) (r *kgo.Record, err error) {
+	msg := messages[i]
+	r = &kgo.Record{}
+	if r.Value, err = msg.AsBytes(); err != nil {
+		return nil, fmt.Errorf("reading the message: %w", err)
+	}
+	if r.Topic, err = messages.TryInterpolatedString(i, k.topic); err != nil {
+		return nil, fmt.Errorf("%v: %w", kafkaTopic, err)
+	}
+	if r.Topic == "" {
+		return nil, fmt.Errorf("%v: it is empty for this message", kafkaTopic)
+	}
+	if r.Key, err = k.keyOf(messages, i); err != nil {
+		return nil, err
+	}
+	if k.partition != nil {
+		n, err := interpolatedInt(messages, i, k.partition, math.MaxInt32)
+		if err != nil {
+			return nil, fmt.Errorf("%v: %w", kafkaPartition, err)
+		}
+		r.Partition = int32(n)
+	}
+	if k.timestamp != nil {
+		n, err := interpolatedInt(messages, i, k.timestamp, math.MaxInt64)
+		if err != nil {
+			return nil, fmt.Errorf("%v: %w", kafkaTimestampMs, err)
+		}
+		r.Timestamp = time.UnixMilli(n)
+	}
+	if k.headers != nil {
+		err = k.headers.Walk(msg, func(key, value string) error {
+			r.Headers = append(r.Headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
+			return nil
+		})
+	}
+	return r, err
+}
+
+func (k *kafkaOutput) keyOf(messages service.MessageBatch, i int) ([]byte, error) {
+	if k.key != nil {
+		key, err := messages.TryInterpolatedBytes(i, k.key)
+		if err != nil {
+			return nil, fmt.Errorf("%v: %w", kafkaKey, err)
+		}
+		if len(key) == 0 {
+			return nil, nil
+		}
+		return key, nil
+	}
+	value, err := messages[i].AsStructured()
+	if err != nil {
+		return nil, nil //nolint:nilerr // what is not JSON has no simulation id
+	}
+	object, _ := value.(map[string]any)
+	switch id := object["simulation_id"].(type) {
+	case nil:
+		return nil, nil
+	case string:
+		if id == "" {
+			return nil, nil
+		}
+		return []byte(id), nil
+	default:
+		return fmt.Append(nil, id), nil
+	}
+}
+
+func interpolatedInt(messages service.MessageBatch, i int, field *service.InterpolatedString, most int64) (int64, error) {
+	text, err := messages.TryInterpolatedString(i, field)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > most {
+		return 0, fmt.Errorf("%q is no integer from 0 to %v", text, most)
+	}
+	return n, nil
+}
+
+// Close lets go of the brokers.
+func (k *kafkaOutput) Close(context.Context) error {
+	defer k.status.Close()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.client != nil {
+		k.client.Close()
+		k.client = nil
+	}
+	return nil
+}
+
+// delivery is one batch on its way. Its records may outlast an attempt: the
+// client keeps them and goes on, and the next attempt waits for the same ones,
+// so that a slow broker does not get them twice.
+type delivery struct {
+	client  *kgo.Client
+	records []*kgo.Record
+	settled chan struct{} // told when no record is under way any more
+
+	mu       sync.Mutex
+	state    []recordState
+	alone    []bool  // whether a record was refused for its size without its batch
+	errs     []error // why a record is not published
+	underWay int
+	bytes    int64 // published
+}
+
+type recordState int8
+
+const (
+	waiting recordState = iota
+	underWay
+	published
+	rejected // cannot be published
+)
+
+func newDelivery(client *kgo.Client, n int) *delivery {
+	return &delivery{
+		client:  client,
+		records: make([]*kgo.Record, n),
+		settled: make(chan struct{}, 1),
+		state:   make([]recordState, n),
+		alone:   make([]bool, n),
+		errs:    make([]error, n),
+	}
+}
+
+func (d *delivery) reject(i int, err error) {
+	d.state[i], d.errs[i] = rejected, err
+}
+
+// attempt hands to the client what waits and returns when all is settled or
+// limit ends. Records stay with the client until ctx ends.
+func (d *delivery) attempt(ctx, limit context.Context, reach func() error) (int64, error) {
+	d.start(ctx, d.all())
+	if err := d.wait(limit, reach); err != nil {
+		return 0, err
+	}
+	// A batch can be too large for the brokers though no message of it is.
+	for _, i := range d.tooLarge() {
+		d.start(ctx, []int{i})
+		if err := d.wait(limit, reach); err != nil {
+			return 0, err
+		}
+	}
+	return d.outcome()
+}
+
+func (d *delivery) all() []int {
+	all := make([]int, len(d.records))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// start hands those of the records to the client that wait.
+func (d *delivery) start(ctx context.Context, records []int) {
+	d.mu.Lock()
+	var start []int
+	for _, i := range records {
+		if d.state[i] == waiting {
+			d.state[i] = underWay
+			d.underWay++
+			start = append(start, i)
+		}
+	}
+	d.mu.Unlock()
+	for _, i := range start {
+		d.client.Produce(ctx, d.records[i], func(r *kgo.Record, err error) { d.settle(i, r, err) })
+	}
+}
+
+func (d *delivery) settle(i int, r *kgo.Record, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.underWay--
+	d.errs[i] = kafka.Classify(err)
+	switch {
+	case err == nil:
+		d.state[i] = published
+		d.bytes += int64(len(r.Key) + len(r.Value))
+	case isTransient(d.errs[i]):
+		d.state[i] = waiting
+	default:
+		d.state[i] = rejected
+	}
+	if d.underWay == 0 {
+		select {
+		case d.settled <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func isTransient(err error) bool {
+	_, ok := errors.AsType[*retry.Transient](err)
+	return ok
+}
+
+// wait waits until no record is under way.
+func (d *delivery) wait(limit context.Context, reach func() error) error {
+	for {
+		d.mu.Lock()
+		n := d.underWay
+		d.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-d.settled:
+		case <-limit.Done():
+			err := fmt.Errorf("%v of %v messages are not confirmed", n, len(d.records))
+			if cause := reach(); cause != nil {
+				err = fmt.Errorf("%w: %w", err, cause)
+			}
+			return &retry.Transient{Err: err}
+		}
+	}
+}
+
+// tooLarge lists the records that were refused with their batch for its size,
+// and lets them wait again.
+func (d *delivery) tooLarge() (list []int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i, err := range d.errs {
+		if len(d.records) > 1 && d.state[i] == rejected && !d.alone[i] && errors.Is(err, kerr.MessageTooLarge) {
+			d.state[i], d.alone[i] = waiting, true
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// outcome returns how many bytes were published and, if something was not, an
+// error that is transient as long as something waits to be tried again.
+func (d *delivery) outcome() (int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var failed error
+	for i, state := range d.state {
+		switch state {
+		case waiting:
+			return 0, d.errs[i]
+		case rejected:
+			if failed == nil {
+				failed = d.errs[i]
+			}
+		case underWay, published:
+		}
+	}
+	return d.bytes, failed
+}
+
+// batchError names the messages of the batch that are not published.
+func (d *delivery) batchError(messages service.MessageBatch, err error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	batchErr := service.NewBatchError(messages, err)
+	for i, state := range d.state {
+		switch state {
+		case published:
+		case rejected:
+			batchErr.Failed(i, d.errs[i])
+		case waiting, underWay:
+			batchErr.Failed(i, err)
+		}
+	}
+	return batchErr
+}
