@@ -38,10 +38,7 @@ type restRun struct {
 func runRest(t *testing.T, base, fields string, answer func(batch int) error) *restRun {
 	t.Helper()
 	r := &restRun{answer: answer}
-	yaml := "label: params\nmfn_rest:\n  base_url: " + base + "\n"
-	for line := range strings.Lines(fields) {
-		yaml += "  " + line
-	}
+	yaml := "label: params\nmfn_rest:\n  base_url: " + base + "\n  " + strings.ReplaceAll(fields, "\n", "\n  ")
 	r.Stream = webtest.Run(t, func(b *service.StreamBuilder) {
 		require.NoError(t, b.AddInputYAML(yaml))
 		require.NoError(t, b.AddBatchConsumerFunc(func(_ context.Context, batch service.MessageBatch) error {
@@ -207,7 +204,7 @@ func TestRestFollowsPages(t *testing.T) {
 	}
 	var server *webtest.Server
 	server = webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, strings.ReplaceAll(pages[r.URL.RawQuery], "%v", server.URL))
+		webtest.Print(w, strings.ReplaceAll(pages[r.URL.RawQuery], "%v", server.URL))
 	})
 	run := runRest(t, server.URL, once+`
 endpoint: v1/items
@@ -302,7 +299,7 @@ func TestRestFetchesARejectedResponseAgain(t *testing.T) {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
-		fmt.Fprint(w, `["a","b"]`)
+		webtest.Print(w, `["a","b"]`)
 	})
 	run := runRest(t, server.URL, often+"split: this\nauto_replay_nacks: false", func(batch int) error {
 		if batch < 2 {
@@ -343,12 +340,12 @@ func TestRestFollowsPagesBehindOneThatHasNotChanged(t *testing.T) {
 				w.WriteHeader(http.StatusNotModified)
 				return
 			}
-			fmt.Fprint(w, `{"n":0,"next":"?page=2"}`)
+			webtest.Print(w, `{"n":0,"next":"?page=2"}`)
 		case r.Header.Get("If-None-Match") == fmt.Sprintf(`"%v"`, second):
 			w.WriteHeader(http.StatusNotModified)
 		default:
 			w.Header().Set("ETag", fmt.Sprintf(`"%v"`, second))
-			fmt.Fprintf(w, `{"n":%v}`, second)
+			webtest.Print(w, `{"n":`, second, `}`)
 		}
 	})
 	run := runRest(t, server.URL, often+"next_page: this.next", nil)
@@ -561,7 +558,7 @@ func TestRestSecretsStaySecret(t *testing.T) {
 	echo := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"1"`)
 		w.WriteHeader([]int{503, 401}[len(r.URL.Query()["next"])])
-		fmt.Fprint(w, r.Header, r.URL)
+		webtest.Print(w, r.Header, r.URL)
 	})
 	secretURL := strings.Replace(echo.URL, "://", "://user:"+password+"@", 1)
 	for _, base := range []string{secretURL, strings.Replace(webtest.Unreachable(t), "://", "://user:"+password+"@", 1)} {
@@ -640,7 +637,7 @@ next_page: root = this.next | @link
 	f.Cleanup(func() { _ = in.Close(context.Background()) })
 
 	f.Fuzz(func(t *testing.T, body []byte, link string) {
-		resp := &http.Response{StatusCode: 200, Header: http.Header{"Link": {link}}, Request: &http.Request{URL: in.base}}
+		resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Link": {link}}, Request: &http.Request{URL: in.base}}
 		page, err := in.read(resp, in.base, body)
 		if err != nil {
 			assert.Nil(t, page)
@@ -650,7 +647,7 @@ next_page: root = this.next | @link
 			assert.Equal(t, "https", page.next.Scheme)
 			assert.Contains(t, []string{"h", "h:443", "h:", "H", "H:443", "H:"}, page.next.Host)
 			assert.Equal(t, in.base.User, page.next.User)
-			assert.NoError(t, page.nextErr)
+			require.NoError(t, page.nextErr)
 		}
 		for _, m := range page.messages {
 			_, err := m.AsBytes()

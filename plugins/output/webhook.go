@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -520,7 +521,7 @@ func (w *webhookOutput) sign(d webhookDelivery) (httpclient.Request, error) {
 	}
 	request.Header = request.Header.Clone()
 	request.Header.Set(standardwebhooks.HeaderWebhookID, d.id)
-	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, fmt.Sprint(now.Unix()))
+	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	request.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
 	return request, nil
 }
@@ -541,7 +542,7 @@ func (f *webhookFailures) add(err error, messages ...int) {
 		f.first, f.each = err, service.NewBatchError(f.batch, err)
 	}
 	for _, i := range messages {
-		f.each.Failed(i, err)
+		_ = f.each.Failed(i, err) // itself
 	}
 }
 

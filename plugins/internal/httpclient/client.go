@@ -54,7 +54,8 @@ func Fields() []*service.ConfigField {
 					Default("").
 					Example("${API_TOKEN}").
 					Secret(),
-			}, service.NewHTTPRequestAuthSignerFields()...)...,
+				oauthField(),
+			}, service.NewHTTPRequestAuthSignerFields()[1:]...)...,
 		).
 			Description("How requests authenticate. At most one way may be in use."),
 		service.NewTLSToggledField(fieldTLS),
@@ -67,6 +68,34 @@ func Fields() []*service.ConfigField {
 			Advanced().
 			LintRule(StatusLint),
 	}
+}
+
+// oauthField is the first of Benthos's signer fields, with the access token
+// among the secrets.
+func oauthField() *service.ConfigField {
+	return service.NewObjectField("oauth",
+		service.NewBoolField("enabled").
+			Description("Whether to use OAuth version 1 in requests.").
+			Default(false),
+		service.NewStringField("consumer_key").
+			Description("A value used to identify the client to the service provider.").
+			Default(""),
+		service.NewStringField("consumer_secret").
+			Description("A secret used to establish ownership of the consumer key.").
+			Default("").
+			Secret(),
+		service.NewStringField("access_token").
+			Description("A value used to gain access to the protected resources on behalf of the user.").
+			Default("").
+			Secret(),
+		service.NewStringField("access_token_secret").
+			Description("A secret provided in order to establish ownership of a given access token.").
+			Default("").
+			Secret(),
+	).
+		Description("Allows you to specify open authentication via OAuth version 1.").
+		Advanced().
+		Optional()
 }
 
 // StatusLint is the lint rule of a list of HTTP statuses, which Benthos applies
@@ -238,7 +267,7 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 		return nil, err
 	}
 	hidden := secretsOf(req)
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(req) //nolint:bodyclose // by the caller, with Response.Close
 	if err != nil {
 		cancel()
 		return nil, classify(err, hidden)

@@ -99,6 +99,24 @@ func TestRequestsAuthenticate(t *testing.T) {
 	}
 }
 
+func TestRequestsAreSigned(t *testing.T) {
+	server := webtest.Serve(t, webtest.Answer(200, "ok"))
+	c := client(t, `auth: { oauth: { enabled: true, consumer_key: key, consumer_secret: s1, access_token: token, access_token_secret: s2 } }`)
+	for range 2 {
+		_, err := get(t, c, server.URL+"/?a=b")
+		require.NoError(t, err)
+	}
+	first, second := server.Requests()[0].Header.Get("Authorization"), server.Requests()[1].Header.Get("Authorization")
+	assert.Contains(t, first, `oauth_consumer_key="key"`)
+	assert.Contains(t, first, `oauth_token="token"`)
+	assert.NotEqual(t, first, second, "each attempt is signed anew")
+
+	u, err := url.Parse(server.URL)
+	require.NoError(t, err)
+	_, err = client(t, `auth: { jwt: { enabled: true, signing_method: RS256, private_key_file: /does/not/exist } }`).Do(t.Context(), Request{Method: http.MethodGet, URL: u})
+	require.ErrorContains(t, err, "auth: signing the request: failed to read private key")
+}
+
 func TestHeaders(t *testing.T) {
 	var host string
 	server := webtest.Serve(t, func(_ http.ResponseWriter, r *http.Request) { host = r.Host })
@@ -222,7 +240,7 @@ func TestRedirects(t *testing.T) {
 		var to string
 		if _, err := fmt.Sscanf(r.URL.Path, "/%d/%s", &status, &to); err != nil {
 			body, _ := io.ReadAll(r.Body)
-			fmt.Fprintf(w, "%v %s %v", r.Method, body, r.Header.Get("X-Key"))
+			webtest.Print(w, r.Method+" "+string(body)+" "+r.Header.Get("X-Key"))
 			return
 		}
 		w.Header().Set("Location", map[string]string{"here": "/end", "elsewhere": elsewhere.URL + "/?x=1", "loop": r.URL.Path}[to])
@@ -259,7 +277,7 @@ func TestRedirects(t *testing.T) {
 
 func TestBodyLimitCountsDecompressedBytes(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		require.Contains(t, r.Header.Get("Accept-Encoding"), "gzip")
+		assert.Contains(t, r.Header.Get("Accept-Encoding"), "gzip")
 		w.Header().Set("Content-Encoding", "gzip")
 		writeBomb(t, w, 2<<20)
 	}))
@@ -281,7 +299,7 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 	echo := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
 		w.WriteHeader(http.StatusUnauthorized)
-		fmt.Fprintf(w, "%v %v %v %v %v", r.Header, r.URL, user, password, url.QueryEscape(r.Header.Get("X-Key")))
+		webtest.Print(w, r.Header, r.URL, " ", user, " ", password, " ", url.QueryEscape(r.Header.Get("X-Key")))
 	})
 	token, key, password := rand.Text(), rand.Text()+"/+ x", rand.Text()
 	for _, tc := range []struct{ yaml, user string }{
@@ -306,7 +324,7 @@ func TestProxyErrorHoldsNoPassword(t *testing.T) {
 	_, err := quiet(func(*http.Request) (*url.URL, error) {
 		return nil, errors.New(`invalid proxy address "http://user:password@:bad"`)
 	})(req)
-	assert.EqualError(t, err, "the proxy of the environment (HTTP_PROXY, HTTPS_PROXY) is not a valid URL")
+	require.EqualError(t, err, "the proxy of the environment (HTTP_PROXY, HTTPS_PROXY) is not a valid URL")
 
 	want := &url.URL{Scheme: "http", Host: "proxy:3128"}
 	got, err := quiet(http.ProxyURL(want))(req)

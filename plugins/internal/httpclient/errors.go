@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 )
@@ -50,5 +51,5 @@ func statusText(status int) string {
 	if text := http.StatusText(status); text != "" {
 		return fmt.Sprintf("%v %v", status, text)
 	}
-	return fmt.Sprint(status)
+	return strconv.Itoa(status)
 }

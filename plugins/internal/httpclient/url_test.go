@@ -12,7 +12,7 @@ import (
 func TestParseURL(t *testing.T) {
 	for _, raw := range []string{"http://h", "https://h:8443/p?q=1", "https://user:pass@h/p", "http://[::1]:80/"} {
 		_, err := ParseURL(raw)
-		assert.NoError(t, err, raw)
+		require.NoError(t, err, raw)
 	}
 	for raw, want := range map[string]string{
 		"":                            `"" must begin with http:// or https://`,

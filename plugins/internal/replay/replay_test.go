@@ -298,7 +298,7 @@ func process(t *testing.T, random *rand.Rand, batch service.MessageBatch, done m
 		if failed == nil {
 			failed = service.NewBatchError(sent, errDown)
 		}
-		failed.Failed(i, errDown)
+		_ = failed.Failed(i, errDown) // itself
 	}
 	if failed == nil {
 		return nil

@@ -3,6 +3,7 @@
 package webtest
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -113,6 +114,9 @@ func Answer(status int, body string, headers ...string) http.HandlerFunc {
 	}
 }
 
+// Print writes the values to a client, which may be gone.
+func Print(w http.ResponseWriter, values ...any) { _, _ = fmt.Fprint(w, values...) }
+
 // Never answers nothing until the client goes.
 func Never(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
@@ -159,7 +163,7 @@ func Endless(status int) http.HandlerFunc {
 // Unreachable returns the URL of a port at which nobody listens.
 func Unreachable(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
 	return "http://" + l.Addr().String()
