@@ -122,39 +122,6 @@ func drop(dir, name string, content []byte) error {
 	return os.Rename(tmp, filepath.Join(dir, name))
 }
 
-// collect reads each result file of a directory once and notes its answer.
-type collector struct {
-	dir    string
-	ledger *ledger
-	seen   map[string]bool
-}
-
-func newCollector(dir string, l *ledger) *collector {
-	return &collector{dir: dir, ledger: l, seen: map[string]bool{}}
-}
-
-func (c *collector) collect() error {
-	entries, err := os.ReadDir(c.dir)
-	if os.IsNotExist(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if c.seen[e.Name()] || e.IsDir() || strings.HasPrefix(e.Name(), ".") {
-			continue
-		}
-		body, err := os.ReadFile(filepath.Join(c.dir, e.Name()))
-		if err != nil {
-			return err
-		}
-		c.seen[e.Name()] = true
-		c.ledger.answer(body)
-	}
-	return nil
-}
-
 // shortly waits a random time up to d, which lets a fault strike anywhere.
 func shortly(ctx context.Context, d time.Duration) {
 	select {

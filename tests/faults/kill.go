@@ -13,21 +13,22 @@ import (
 type killing struct {
 	stream string
 	ledger *ledger
-	// feed hands over the next few messages.
+	// feed hands over messages first … first+n−1.
 	feed func(ctx context.Context, first, n int) error
-	// check looks at the world between two lives of the program.
-	check func() error
+	// check takes in what has been answered. dead says that no program runs, so
+	// that what has been let go of and what is answered can be compared.
+	check func(dead bool) error
 }
 
 const (
-	fedPerLife = 40
+	fedPerLife  = 40
 	longestLife = 700 * time.Millisecond
 )
 
 // kills is how many times a stream is killed.
 func (s *suite) kills() int {
 	if s.short {
-		return 4
+		return 5
 	}
 	return 50
 }
@@ -46,11 +47,11 @@ func (k killing) run(ctx context.Context, s *suite, dir string, r *row) error {
 		}
 		shortly(ctx, longestLife)
 		if !p.running() {
-			return fmt.Errorf("the program ended by itself: %v\n%v", p.err, p.log)
+			return fmt.Errorf("the program ended by itself: %w\n%v", p.err, p.log)
 		}
 		p.kill()
 		r.runs++
-		if err := k.check(); err != nil {
+		if err := k.check(true); err != nil {
 			return err
 		}
 		if first, ok := k.ledger.firstAfter(started); ok {
@@ -64,7 +65,7 @@ func (k killing) run(ctx context.Context, s *suite, dir string, r *row) error {
 	}
 	defer p.kill()
 	err = await(ctx, 2*time.Minute, "every message to be answered", func() bool {
-		return k.check() == nil && k.ledger.complete()
+		return k.check(false) == nil && k.ledger.complete()
 	})
 	if err != nil {
 		err = fmt.Errorf("%w\n%.4000s", err, p.log)
@@ -72,7 +73,7 @@ func (k killing) run(ctx context.Context, s *suite, dir string, r *row) error {
 	if stopErr := p.stop(30 * time.Second); err == nil {
 		err = stopErr
 	}
-	if checkErr := k.check(); err == nil {
+	if checkErr := k.check(true); err == nil {
 		err = checkErr
 	}
 	r.tally = k.ledger.balance()
@@ -88,6 +89,7 @@ input:
     directory: %v
     auto_delete: true
     poll_interval: 100ms
+    min_age: 0s
 pipeline:
   threads: 2
   processors: [ { mfn_simulate: {} } ]
@@ -100,6 +102,7 @@ output:
   mfn_file:
     directory: %v
     filename_pattern: ${! json("simulation_id") }_{timestamp}.json
+    retry: { initial_delay: 50ms, max_delay: 500ms }
 `, out)
 }
 
@@ -113,14 +116,19 @@ output:
 `, url)
 }
 
-// feedFiles drops parameter files, and undelivered finds those that are gone
-// without an answer.
+// message is the id of the i-th message and its parameters.
+func message(i int) (id string, content []byte) {
+	id = fmt.Sprintf("m%06d", i)
+	return id, parameters(id, i)
+}
+
+// feedFiles drops files of parameters into a directory.
 func feedFiles(in string, l *ledger) func(context.Context, int, int) error {
 	return func(_ context.Context, first, n int) error {
 		for i := first; i < first+n; i++ {
-			id := fmt.Sprintf("m%05d", i)
+			id, content := message(i)
 			l.send(id)
-			if err := drop(in, id+".json", parameters(id, i)); err != nil {
+			if err := drop(in, id+".json", content); err != nil {
 				return err
 			}
 		}
@@ -128,7 +136,8 @@ func feedFiles(in string, l *ledger) func(context.Context, int, int) error {
 	}
 }
 
-func goneUnanswered(in string, l *ledger) error {
+// checkGone finds messages whose file is gone and whose answer is not there.
+func checkGone(in string, l *ledger) error {
 	entries, err := os.ReadDir(in)
 	if err != nil {
 		return err
@@ -141,10 +150,36 @@ func goneUnanswered(in string, l *ledger) error {
 	defer l.mu.Unlock()
 	for id := range l.sent {
 		if !present[id] && len(l.answers[id]) == 0 {
-			l.problem("deleted before its answer was durable: %v", id)
+			l.problem("deleted before its answer was there: %v", id)
 		}
 	}
 	return nil
+}
+
+// resultDirectory takes in the results in a directory.
+func resultDirectory(out string, l *ledger) func() error {
+	seen := map[string]bool{}
+	return func() error {
+		entries, err := os.ReadDir(out)
+		if os.IsNotExist(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if seen[e.Name()] || e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+				continue
+			}
+			body, err := os.ReadFile(filepath.Join(out, e.Name()))
+			if err != nil {
+				return err
+			}
+			seen[e.Name()] = true
+			l.answer(body)
+		}
+		return nil
+	}
 }
 
 func killFileToFile(ctx context.Context, s *suite, dir string, r *row) error {
@@ -154,35 +189,74 @@ func killFileToFile(ctx context.Context, s *suite, dir string, r *row) error {
 	}
 	out := filepath.Join(dir, "out")
 	l := newLedger()
-	results := newCollector(out, l)
+	collect := resultDirectory(out, l)
 	return killing{
 		stream: fileInput(in) + fileOutput(out),
 		ledger: l,
 		feed:   feedFiles(in, l),
-		check: func() error {
-			// What is gone from in is looked at first: an answer that
-			// comes in between must not hide an early deletion.
-			if err := results.collect(); err != nil {
+		check: func(dead bool) error {
+			if err := collect(); err != nil || !dead {
 				return err
+			}
+			return checkGone(in, l)
+		},
+	}.run(ctx, s, dir, r)
+}
+
+func killFileToWebhook(ctx context.Context, s *suite, dir string, r *row) error {
+	in, err := subdir(dir, "in")
+	if err != nil {
+		return err
+	}
+	l := newLedger()
+	hook, err := newWebhook(ctx, l)
+	if err != nil {
+		return err
+	}
+	defer hook.close()
+	return killing{
+		stream: fileInput(in) + webhookOutput(hook.url),
+		ledger: l,
+		feed:   feedFiles(in, l),
+		check: func(dead bool) error {
+			if !dead {
+				return nil
+			}
+			return checkGone(in, l)
+		},
+	}.run(ctx, s, dir, r)
+}
+
+func killRESTToFile(ctx context.Context, s *suite, dir string, r *row) error {
+	source, err := newFeed(ctx)
+	if err != nil {
+		return err
+	}
+	defer source.close()
+	out := filepath.Join(dir, "out")
+	l := newLedger()
+	collect := resultDirectory(out, l)
+	return killing{
+		stream: fmt.Sprintf(`
+http: { enabled: false }
+input:
+  mfn_rest:
+    base_url: %v
+    endpoint: /parameters
+    poll_interval: 100ms
+    split: root = this.items
+pipeline:
+  processors: [ { mfn_simulate: {} } ]
+`, source.url) + fileOutput(out),
+		ledger: l,
+		feed: func(_ context.Context, first, n int) error {
+			for i := first; i < first+n; i++ {
+				id, content := message(i)
+				l.send(id)
+				source.add(content)
 			}
 			return nil
 		},
-	}.runChecked(ctx, s, dir, r, in)
-}
-
-// runChecked is run, and after each kill no input file may be gone whose answer
-// is not there.
-func (k killing) runChecked(ctx context.Context, s *suite, dir string, r *row, in string) error {
-	collect := k.check
-	killed := true
-	k.check = func() error {
-		if err := collect(); err != nil {
-			return err
-		}
-		if killed {
-			return goneUnanswered(in, k.ledger)
-		}
-		return nil
-	}
-	return k.run(ctx, s, dir, r)
+		check: func(bool) error { return collect() },
+	}.run(ctx, s, dir, r)
 }

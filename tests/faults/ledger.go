@@ -14,7 +14,6 @@ type ledger struct {
 	mu       sync.Mutex
 	sent     map[string]bool
 	answers  map[string][]answer
-	last     time.Time // of the newest answer
 	problems []string
 }
 
@@ -52,8 +51,7 @@ func (l *ledger) answer(body []byte) {
 	if !l.sent[result.SimulationID] {
 		l.problem("an answer to a message that was never sent: %v", result.SimulationID)
 	}
-	l.last = time.Now()
-	l.answers[result.SimulationID] = append(l.answers[result.SimulationID], answer{sha256.Sum256(body), l.last})
+	l.answers[result.SimulationID] = append(l.answers[result.SimulationID], answer{sha256.Sum256(body), time.Now()})
 }
 
 // problem is called with the lock held.
@@ -66,12 +64,6 @@ func (l *ledger) complain(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.problem(format, args...)
-}
-
-func (l *ledger) answered(id string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.answers[id]) > 0
 }
 
 // count returns how many different messages have been answered.
@@ -136,4 +128,17 @@ func (l *ledger) balance() tally {
 	}
 	sort.Strings(t.problems)
 	return t
+}
+
+// latencies returns how long after it was sent each message was first answered.
+func (l *ledger) latencies(sentAt map[string]time.Time) []time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []time.Duration
+	for id, sent := range sentAt {
+		if answers := l.answers[id]; len(answers) > 0 {
+			all = append(all, answers[0].at.Sub(sent))
+		}
+	}
+	return all
 }

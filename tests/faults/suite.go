@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +17,7 @@ type suite struct {
 	binary  string // the program
 	scratch string // a directory for what the scenarios write
 	short   bool   // fewer runs
-	broker  func(context.Context) (*cluster, error)
+	jars    string // of a real Kafka; empty: there is none
 	rows    []row
 }
 
@@ -34,6 +35,7 @@ type row struct {
 	runs       int
 	tally      tally
 	recoveries []time.Duration // from the fault's end to the next answer
+	notes      []string
 	err        error
 }
 
@@ -44,8 +46,10 @@ func (s *suite) run(ctx context.Context, sc scenario) row {
 		r.err = err
 		return r
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a scratch directory
 	r.err = sc.run(ctx, s, dir, &r)
+	if err := os.RemoveAll(dir); err != nil && r.err == nil {
+		r.err = err
+	}
 	s.rows = append(s.rows, r)
 	return r
 }
@@ -82,4 +86,13 @@ func table(rows []row) string {
 func subdir(dir, name string) (string, error) {
 	path := filepath.Join(dir, name)
 	return path, os.MkdirAll(path, 0o750)
+}
+
+// freeAddress returns an address of this machine on which nothing listens.
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
