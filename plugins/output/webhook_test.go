@@ -65,6 +65,12 @@ func (r *webhookRun) publish(contents ...string) error {
 	return r.send(ctx, batch)
 }
 
+// assertBody compares a body byte by byte.
+func assertBody(t *testing.T, want string, got []byte) {
+	t.Helper()
+	assert.Equal(t, want, string(got))
+}
+
 // quick retries at once, so that tests need not wait.
 const quick = "retry: { strategy: fixed_delay, initial_delay: 1ms }\n"
 
@@ -87,7 +93,7 @@ headers: { X-Key: abc, X-N: '${! json("n") }' }`)
 	assert.Equal(t, http.MethodPost, request.Method)
 	assert.Equal(t, "/a", request.Path)
 	assert.Equal(t, "a=1", request.Query)
-	assert.Equal(t, []byte(result), request.Body)
+	assertBody(t, result, request.Body)
 	assert.Equal(t, "application/json", request.Header.Get("Content-Type"))
 	assert.Equal(t, "sim-1", request.Header.Get("Idempotency-Key"))
 	assert.Equal(t, "abc", request.Header.Get("X-Key"))
@@ -309,7 +315,7 @@ func TestWebhookRetriesWhatMayPass(t *testing.T) {
 		assert.EqualValues(t, len(result), m.TotalBytesPublished, name)
 		for _, r := range server.Requests() {
 			assert.Equal(t, "a", r.Header.Get("Idempotency-Key"))
-			assert.Equal(t, []byte(result), r.Body)
+			assertBody(t, result, r.Body)
 		}
 		for _, want := range []string{
 			`msg="Operation failed, will be tried again"`, `operation="webhook POST /webhook"`, "url=" + server.URL + "/webhook",
@@ -374,7 +380,7 @@ func TestWebhookFollowsARedirectThatRepeatsTheRequest(t *testing.T) {
 	moved := server.Requests()[1]
 	assert.Equal(t, "/moved", moved.Path)
 	assert.Equal(t, http.MethodPost, moved.Method)
-	assert.Equal(t, []byte(result), moved.Body)
+	assertBody(t, result, moved.Body)
 	assert.Equal(t, "abc", moved.Header.Get("X-Key"))
 	assert.Equal(t, "a", moved.Header.Get("Idempotency-Key"))
 }
@@ -509,7 +515,7 @@ fallback:
 	const bad = `{"simulation_id":"bad"}`
 	require.NoError(t, run.publish(`{"simulation_id":"good"}`, bad))
 	require.Len(t, other.Requests(), 1)
-	assert.Equal(t, []byte(bad), other.Requests()[0].Body)
+	assertBody(t, bad, other.Requests()[0].Body)
 	assert.Equal(t, "webhook POST / failed after 1 retry: server answered 503 Service Unavailable", other.Requests()[0].Header.Get("X-Why"))
 	assert.Len(t, server.Requests(), 3)
 }
