@@ -47,19 +47,19 @@ The first poll is made at once, and one follows each `+"`poll_interval`"+`. A re
 
 A poll that fails after its retries is logged and counted, and the next is made at its turn; the stream never ends because of it. With a `+"`poll_interval` of `0s`"+` there is no next turn: the failure is logged as an error, and the stream ends as it does after a success.
 
-**Conditional requests**
+### Conditional requests
 
 The validators of a response (`+"`ETag`, `Last-Modified`"+`) are sent back at the next poll, and a response of 304 makes no message. They are forgotten when a message of that response is rejected, so that it is fetched again. They are kept in memory alone: after a restart everything is fetched again.
 
-**Pages**
+### Pages
 
 `+"`next_page`"+` is a mapping over each response, of which `+"`this`"+` is the body and the metadata are all headers in lower case. It yields the URL of the next page, absolute or relative to the current one and used as it is, without `+"`params`"+`; or null, an empty string or nothing when there is none. A page is fetched when the stream asks for more. A page that one poll would fetch a second time is an error, as is one of another origin.
 
-**Secrets**
+### Secrets
 
 Headers, tokens, the body and the parameters of a request appear in no log, error, metric or `+"`echo`"+`. A URL is shown with its path, without its user and password, and with the values of its query hidden. Requests go to the origin (scheme, host and port) of `+"`base_url`"+` alone: a redirect or a next page that leads elsewhere is an error. A proxy is taken from the environment (`+"`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`"+`).
 
-**Metadata**
+### Metadata
 
 Each message has `+"`http_status_code`, `http_url`"+` (as it is shown in logs), and the response headers that `+"`extract_headers`"+` matches.`).
 		Fields(

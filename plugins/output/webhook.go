@@ -56,19 +56,19 @@ func webhookSpec() *service.ConfigSpec {
 		Description(`
 A message whose retries are used up, or whose request fails for a reason that will not pass, is rejected: its input delivers it again, or a `+"`fallback`"+` output takes it. Of a batch, only the messages that failed are rejected. A message that waits for its retry holds up no other, as long as fewer than `+"`max_in_flight`"+` wait; with `+"`max_in_flight: 1`"+` messages are sent in order. At a shutdown, the messages under way may finish within the `+"`shutdown_timeout`"+` of the service, and are then returned to their input.
 
-**Redelivery**
+### Redelivery
 
 A message may be sent again after an answer was lost. So that a receiver can tell, each request has an `+"`Idempotency-Key`"+`: by default the `+"`simulation_id`"+` of the message, and for a message without one a hash of its content. It is the same in each attempt and at each redelivery. A request with the batch of an array or of lines has a key that is derived from those of its messages.
 
-**Signatures**
+### Signatures
 
 With a `+"`signing_secret`"+`, each attempt is signed as the https://www.standardwebhooks.com[Standard Webhooks] specification says. `+"`webhook-id`"+` is the idempotency key (or its hash, where the key holds a full stop), `+"`webhook-timestamp`"+` is that of the attempt.
 
-**Responses**
+### Responses
 
 A response is judged by its status. Its body is read to 64 KiB at most, and for half a second. A redirect is followed if it repeats the request (307, 308) at the same origin (scheme, host and port), and is an error otherwise.
 
-**Secrets**
+### Secrets
 
 Headers, tokens and secrets appear in no log, error, metric or `+"`echo`"+`. A URL is shown with its path, without its user and password, and with the values of its query hidden. A proxy is taken from the environment (`+"`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`"+`).`).
 		Fields(
