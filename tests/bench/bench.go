@@ -20,8 +20,13 @@ type bench struct {
 	end     time.Time
 
 	columns []*column
-	peaks   *process
 	missing []string
+	peaks   *process // nil without a C compiler
+
+	// The machine's peaks in cell-steps a second, the best of all rounds: by
+	// operations, and by bytes for each shape.
+	byOperations float64
+	byBytes      map[shape]float64
 }
 
 // column is a contender and its figures. The contender is nil if the machine
@@ -71,7 +76,8 @@ func (b *bench) run(ctx context.Context) error {
 	b.printRates()
 	b.printRatios()
 	b.printProgram()
-	return b.printRoofline()
+	b.printRoofline()
+	return nil
 }
 
 // start starts all contenders there are, and returns their processes.
@@ -162,10 +168,44 @@ func (b *bench) measure(ctx context.Context, s shape, end time.Time) error {
 				return err
 			}
 		}
+		if err := b.measurePeaks(s); err != nil {
+			return fmt.Errorf("peaks: %w", err)
+		}
 		if time.Now().After(end) {
 			break
 		}
 	}
+	return nil
+}
+
+// measurePeaks measures them anew in each round, so that one of them falls into
+// a quiet moment as the best round of a kernel does.
+func (b *bench) measurePeaks(s shape) error {
+	if b.peaks == nil {
+		return nil
+	}
+	ask := func(format string, args ...any) (rate float64, err error) {
+		answer, err := b.peaks.ask(format, args...)
+		if err != nil {
+			return 0, err
+		}
+		if _, err := fmt.Sscan(answer, &rate); err != nil {
+			return 0, fmt.Errorf("answer %q: %w", answer, err)
+		}
+		return rate, nil
+	}
+	rate, err := ask("mix %v", b.turn.Milliseconds())
+	if err != nil {
+		return err
+	}
+	b.byOperations = max(b.byOperations, rate)
+	if rate, err = ask("copy %v %v", s.n*s.n, b.turn.Milliseconds()); err != nil {
+		return err
+	}
+	if b.byBytes == nil {
+		b.byBytes = map[shape]float64{}
+	}
+	b.byBytes[s] = max(b.byBytes[s], rate)
 	return nil
 }
 
@@ -200,6 +240,14 @@ func (c *column) rate(s shape) float64 {
 		return 0
 	}
 	return median(slices.DeleteFunc(slices.Clone(c.rates[s]), func(x float64) bool { return x == 0 }))
+}
+
+// best is that of the best round, 0 if there is none.
+func (c *column) best(s shape) float64 {
+	if len(c.rates[s]) == 0 {
+		return 0
+	}
+	return slices.Max(c.rates[s])
 }
 
 // ratio is the median of the rounds' ratios, 0 if there is none.

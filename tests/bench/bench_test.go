@@ -89,8 +89,14 @@ func TestTablesOfWhatThereIs(t *testing.T) {
 	b.printRates()
 	b.printRatios()
 	b.printProgram()
-	require.NoError(t, b.printRoofline())
+	b.printRoofline()
+	assert.NotContains(t, out.String(), "Roofline", "nothing was measured for it")
 
+	b.byOperations, b.byBytes = 100e6, map[shape]float64{shapes[0]: 50e6, shapes[1]: 1e9}
+	b.printRoofline()
+	assert.Regexp(t, `32×32 +2.4 +100 +50 +16.38 +33 %`, out.String(), "bound by bytes")
+	assert.Regexp(t, `64×64 +48 +100 +1000 +131.1 +131 %`, out.String(), "bound by operations")
+	assert.Regexp(t, `256×256 +– +100 +– +3277 +–`, out.String())
 	assert.Regexp(t, `32×32×32 +16.38 +32.77 +– +– +16.38 +32.77`, out.String())
 	assert.Regexp(t, `64×64×64 +0.5 +– `, out.String(), "the kernel takes twice as long as C, and there is no NumPy")
 	assert.Regexp(t, `1024×1024×40 +500 +1000`, out.String(), "messages a second")

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -139,48 +138,29 @@ const (
 	cellBytes       = 48
 )
 
-// printRoofline sets the fastest kernel beside what the machine can do.
-func (b *bench) printRoofline() error {
-	if b.peaks == nil {
-		return nil
+// printRoofline sets the best round of the fastest kernel beside the most that
+// the machine did.
+func (b *bench) printRoofline() {
+	if b.byOperations == 0 {
+		return
 	}
-	const milliseconds = 150
-	peak := func(format string, args ...any) (float64, error) {
-		answer, err := b.peaks.ask(format, args...)
-		if err != nil {
-			return 0, err
-		}
-		var best float64
-		_, err = fmt.Sscan(answer, &best)
-		return best, err
-	}
-	var arithmetic []float64
-	for range 3 {
-		rate, err := peak("mix %v", milliseconds)
-		if err != nil {
-			return err
-		}
-		arithmetic = append(arithmetic, rate)
-	}
-	most := slices.Max(arithmetic)
-	b.printf("\nRoofline: a cell-step is %v operations (%v + and −, %v ×, %v comparisons) and %v bytes.\n",
+	kernel := b.fastest()
+	b.printf("\nRoofline, by the best rounds. A cell-step is %v operations (%v + and −, %v ×, %v comparisons) and %v bytes.\n",
 		operations, additions, multiplications, comparisons, cellBytes)
-	b.printf("The machine does at most %.3g G of these operations a second in this mix, from registers.\n", most*operations/1e9)
-	best := b.fastest()
-	rows := [][]string{{"grid", "GB/s", "M cell-steps/s by operations", "by bytes", best.name, "reached"}}
+	b.printf("This machine does at most %.3g G of these operations a second on one core, from registers and in this mix.\n",
+		b.byOperations*operations/1e9)
+	rows := [][]string{{"grid", "GB/s", "M cell-steps/s by operations", "by bytes", kernel.name, "reached"}}
 	for _, s := range shapes {
-		copied, err := peak("copy %v %v", s.n*s.n, milliseconds)
-		if err != nil {
-			return err
+		byBytes, reached := b.byBytes[s], kernel.best(s)
+		share := 0.0
+		if byBytes > 0 {
+			share = 100 * reached / min(b.byOperations, byBytes)
 		}
-		reached := best.rate(s)
 		rows = append(rows, []string{
-			fmt.Sprintf("%v×%v", s.n, s.n), cell("%.3g", copied*cellBytes/1e9),
-			cell("%.4g", most/1e6), cell("%.4g", copied/1e6), cell("%.4g", reached/1e6),
-			fmt.Sprintf("%.0f %%", 100*reached/min(most, copied)),
+			fmt.Sprintf("%v×%v", s.n, s.n), cell("%.3g", byBytes*cellBytes/1e9),
+			cell("%.4g", b.byOperations/1e6), cell("%.4g", byBytes/1e6), cell("%.4g", reached/1e6), cell("%.0f %%", share),
 		})
 	}
 	b.table(rows)
-	b.printf("Bytes are those of one pass over memory a step; several steps a pass go beyond that bound.\n")
-	return nil
+	b.printf("Bytes are those of one pass over memory a step; several steps a pass may go beyond that bound.\n")
 }
