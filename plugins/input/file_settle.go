@@ -1,0 +1,227 @@
+package input
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracker"
+)
+
+// fileOutcome is how a file ended.
+type fileOutcome int
+
+const (
+	fileDone     fileOutcome = iota // deleted, moved, remembered, or vanished
+	fileStays                       // done, but could not be deleted or moved
+	fileChanged                     // it is another file by now
+	fileUnread                      // it could not be read
+	fileRefused                     // the scanner refused it
+	fileRejected                    // a message of it was rejected
+)
+
+// fileDelivery is a file whose messages are under way.
+type fileDelivery struct {
+	file    dirwatch.File
+	tries   int // before this one
+	settler *fileSettler
+
+	mu      sync.Mutex
+	pending int  // batches that are not confirmed
+	ended   bool // there are no more batches
+
+	// What follows is set when the file is settled.
+	outcome fileOutcome
+	err     error
+	sum     files.Sum
+}
+
+// sent counts a batch, and returns the function that confirms or rejects it.
+func (d *fileDelivery) sent() (acked func(error)) {
+	d.mu.Lock()
+	d.pending++
+	d.mu.Unlock()
+	var once sync.Once
+	return func(err error) {
+		once.Do(func() {
+			d.mu.Lock()
+			d.pending--
+			if err != nil && d.outcome == fileDone {
+				d.outcome, d.err = fileRejected, err
+			}
+			settled := d.ended && d.pending == 0
+			d.mu.Unlock()
+			if settled {
+				d.settler.add(d)
+			}
+		})
+	}
+}
+
+// end says that there are no more batches, and how it ended.
+func (d *fileDelivery) end(outcome fileOutcome, err error, sum files.Sum) {
+	d.mu.Lock()
+	d.ended, d.sum = true, sum
+	if outcome != fileDone {
+		d.outcome, d.err = outcome, err
+	}
+	settled := d.pending == 0
+	d.mu.Unlock()
+	if settled {
+		d.settler.add(d)
+	}
+}
+
+// fileSettler deletes, moves or remembers files that are done, apart from those
+// who confirm their messages, who must not wait for it.
+type fileSettler struct {
+	dir        *dirwatch.Dir
+	tracker    *tracker.Tracker
+	autoDelete bool
+	moveTo     string
+
+	mu      sync.Mutex
+	waiting []*fileDelivery
+	settled []*fileDelivery
+
+	wake, stop, ended chan struct{}
+	notify            chan struct{} // sent to when files have been settled
+}
+
+func newFileSettler(in *fileInput) *fileSettler {
+	s := &fileSettler{
+		dir: in.dir, tracker: in.tracker, autoDelete: in.autoDelete, moveTo: in.moveTo,
+		wake: make(chan struct{}, 1), notify: make(chan struct{}, 1),
+		stop: make(chan struct{}), ended: make(chan struct{}),
+	}
+	go s.run()
+	return s
+}
+
+// add hands over a file of which no batch is under way.
+func (s *fileSettler) add(d *fileDelivery) {
+	s.mu.Lock()
+	s.waiting = append(s.waiting, d)
+	s.mu.Unlock()
+	rouse(s.wake)
+}
+
+// take returns the files that have been settled since the last call.
+func (s *fileSettler) take() []*fileDelivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	settled := s.settled
+	s.settled = nil
+	return settled
+}
+
+// close settles what has been added, and ends.
+func (s *fileSettler) close(ctx context.Context) error {
+	close(s.stop)
+	select {
+	case <-s.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *fileSettler) run() {
+	defer close(s.ended)
+	for {
+		s.settleAll()
+		select {
+		case <-s.wake:
+		case <-s.stop:
+			s.settleAll()
+			return
+		}
+	}
+}
+
+func (s *fileSettler) settleAll() {
+	s.mu.Lock()
+	waiting := s.waiting
+	s.waiting = nil
+	s.mu.Unlock()
+	for _, d := range waiting {
+		s.settle(d)
+		s.mu.Lock()
+		s.settled = append(s.settled, d)
+		s.mu.Unlock()
+		rouse(s.notify)
+	}
+}
+
+// settle does with a file what is to be done with it.
+func (s *fileSettler) settle(d *fileDelivery) {
+	if d.outcome != fileDone {
+		return
+	}
+	err := s.dispose(d)
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, dirwatch.ErrChanged), errors.Is(err, dirwatch.ErrNotRegular):
+		d.outcome = fileChanged
+	default:
+		d.outcome, d.err = fileStays, err
+		s.mark(d)
+	}
+}
+
+func (s *fileSettler) dispose(d *fileDelivery) error {
+	switch {
+	case s.autoDelete:
+		return s.dir.Take(d.file, d.sum, (*os.Root).Remove)
+	case s.moveTo != "":
+		return s.dir.Take(d.file, d.sum, func(root *os.Root, path string) error {
+			return s.move(root, path, d.file.Path)
+		})
+	}
+	if err := s.dir.Still(d.file, d.sum); err != nil {
+		return err
+	}
+	s.mark(d)
+	return nil
+}
+
+func (s *fileSettler) mark(d *fileDelivery) {
+	s.tracker.Mark(d.file.Path, tracker.Record{Version: d.file.Version, Sum: d.sum})
+}
+
+// move moves the file at path in root to where its own path leads in move_to.
+func (s *fileSettler) move(root *os.Root, path, own string) error {
+	if err := os.MkdirAll(s.moveTo, 0o750); err != nil {
+		return err
+	}
+	to, err := os.OpenRoot(s.moveTo)
+	if err != nil {
+		return err
+	}
+	defer to.Close() //nolint:errcheck // nothing was written through it
+	dir, base, err := files.Parent(to, filepath.ToSlash(own), true)
+	if err != nil {
+		return err
+	}
+	defer dir.Close() //nolint:errcheck // nothing was written through it
+	_, err = files.Move(root, path, dir, base)
+	if errors.Is(err, fs.ErrNotExist) {
+		// To the caller, that is the file itself.
+		if _, gone := root.Lstat(path); gone == nil {
+			err = errors.New(err.Error())
+		}
+	}
+	return err
+}
+
+func rouse(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,190 @@
+package files
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// Numbered returns the name with a number before its extension, such as
+// a_2.json; n = 0 is the name itself.
+func Numbered(name string, n int) string {
+	if n == 0 {
+		return name
+	}
+	ext := path.Ext(name)
+	stem := strings.TrimSuffix(name, ext)
+	if stem == "" { // a name such as .profile has no extension
+		stem, ext = name, ""
+	}
+	return stem + "_" + strconv.Itoa(n) + ext
+}
+
+// Claim gives a file a name in dir that nothing has, the first of name,
+// name_1, name_2 … before the extension, and returns it. take gives the file a
+// name, or returns fs.ErrExist if something has it.
+func Claim(dir *os.Root, name string, take func(name string) error) (string, error) {
+	err := take(name)
+	if !errors.Is(err, fs.ErrExist) {
+		return name, err
+	}
+	for n := firstFree(dir, name); ; n++ {
+		numbered := Numbered(name, n)
+		if err := take(numbered); !errors.Is(err, fs.ErrExist) {
+			return numbered, err
+		}
+	}
+}
+
+// firstFree guesses the first number that is free, in as few looks as it takes
+// where thousands are taken.
+func firstFree(dir *os.Root, name string) int {
+	taken := func(n int) bool {
+		_, err := dir.Lstat(Numbered(name, n))
+		return err == nil
+	}
+	free := 1
+	for taken(free) {
+		free *= 2
+	}
+	for last := free / 2; free-last > 1; {
+		if middle := (last + free) / 2; taken(middle) {
+			last = middle
+		} else {
+			free = middle
+		}
+	}
+	return free
+}
+
+// CreateTemp makes a file in dir to write to, under a name that ends with
+// TempSuffix.
+func CreateTemp(dir *os.Root) (*os.File, string, error) {
+	for {
+		name := ".mfn-" + strings.ToLower(rand.Text()) + TempSuffix
+		f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, name, err
+		}
+	}
+}
+
+// Publish gives the file temp of dir a name that nothing has, as Claim does.
+// At no moment is there anything else under the name, except on file systems
+// without hard links, where the name is reserved by an empty file first.
+func Publish(dir *os.Root, temp, name string) (string, error) {
+	return Claim(dir, name, func(name string) error {
+		err := dir.Link(temp, name)
+		if err == nil {
+			return dir.Remove(temp)
+		}
+		if errors.Is(err, fs.ErrExist) || !unsupported(err) {
+			return err
+		}
+		reserved, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err != nil {
+			return err
+		}
+		if err = reserved.Close(); err == nil {
+			err = dir.Rename(temp, name)
+		}
+		if err != nil {
+			_ = dir.Remove(name) // the first error tells more
+		}
+		return err
+	})
+}
+
+// Move moves a file, given by its path in from, into another directory, also of
+// another file system, under a name that nothing has there, and returns that
+// name. A symbolic link becomes a file with the content that it led to.
+func Move(from *os.Root, name string, to *os.Root, target string) (string, error) {
+	info, err := from.Lstat(name)
+	if err != nil {
+		return "", err
+	}
+	if info.Mode().IsRegular() {
+		final, err := link(from, name, info, to, target)
+		if err == nil {
+			return final, from.Remove(name)
+		}
+		if !unsupported(err) {
+			return "", err
+		}
+	}
+	final, err := copyTo(from, name, to, target)
+	if err != nil {
+		return "", err
+	}
+	return final, from.Remove(name)
+}
+
+// link gives a file of one directory a second name in another one.
+func link(from *os.Root, name string, info fs.FileInfo, to *os.Root, target string) (string, error) {
+	fromDir, err := from.Open(path.Dir(name))
+	if err != nil {
+		return "", err
+	}
+	defer fromDir.Close() //nolint:errcheck // nothing was written through it
+	toDir, err := to.Open(".")
+	if err != nil {
+		return "", err
+	}
+	defer toDir.Close() //nolint:errcheck // nothing was written through it
+	return Claim(to, target, func(target string) error {
+		err := linkAt(fromDir, path.Base(name), toDir, target)
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		// A crash between the two steps of a move leaves both names.
+		if there, statErr := to.Lstat(target); statErr == nil && os.SameFile(there, info) {
+			return nil
+		}
+		return err
+	})
+}
+
+// copyTo makes a copy of a file that is durable before it has its name.
+func copyTo(from *os.Root, name string, to *os.Root, target string) (string, error) {
+	source, err := from.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer source.Close() //nolint:errcheck // it is only read
+	info, err := source.Stat()
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%v is not a regular file", name)
+	}
+	temp, tempName, err := CreateTemp(to)
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(temp, source)
+	if err == nil {
+		err = temp.Sync()
+	}
+	if closeErr := temp.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = to.Chtimes(tempName, info.ModTime(), info.ModTime())
+	}
+	var final string
+	if err == nil {
+		final, err = Publish(to, tempName, target)
+	}
+	if err != nil {
+		_ = to.Remove(tempName) // the first error tells more
+		return "", err
+	}
+	return final, Sync(to)
+}

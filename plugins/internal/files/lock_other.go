@@ -1,0 +1,16 @@
+//go:build !unix
+
+package files
+
+import (
+	"context"
+	"os"
+)
+
+// NonBlock is the flag for os.OpenFile by which opening a pipe does not wait for
+// its other end.
+const NonBlock = 0
+
+// Lock does nothing where files cannot be locked: there each file may have one
+// writing output.
+func Lock(context.Context, *os.File) error { return nil }
