@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -180,8 +179,8 @@ func TestServeAnswersRequests(t *testing.T) {
 	clients.Wait()
 
 	_, text := get(t, url+"/metrics")
-	assert.Regexp(t, regexp.MustCompile(`(?m)^mfn_simulations_total\{label="simulate",outcome="success",path="root\.pipeline\.processors\.0"\} 41$`), text)
-	assert.Regexp(t, regexp.MustCompile(`(?m)^mfn_simulations_total\{label="simulate",outcome="error",path="root\.pipeline\.processors\.0"\} 5$`), text)
+	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="success",path="root\.pipeline\.processors\.0"\} 41$`, text)
+	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="error",path="root\.pipeline\.processors\.0"\} 5$`, text)
 	assert.Contains(t, text, "mfn_simulation_duration_seconds_count")
 	_, stats := get(t, url+"/stats")
 	assert.JSONEq(t, `{"components":[]}`, stats)
