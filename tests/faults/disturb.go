@@ -74,7 +74,7 @@ func (d disturbance) disturb(ctx context.Context, s *suite, p *program, r *row) 
 		}
 		before := d.ledger.count()
 		if err := await(ctx, longRecovery, "the stream to run", func() bool {
-			return d.collect() == nil && d.ledger.count() > before
+			return d.collect() == nil && d.ledger.count() > before || !p.running()
 		}); err != nil {
 			return err
 		}

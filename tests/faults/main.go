@@ -27,10 +27,10 @@ func main() {
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, *budget)
-	defer cancel()
 	ok, err := run(ctx, *short, *only)
+	cancel()
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -54,11 +56,8 @@ func (s *suite) start(ctx context.Context, dir, stream string, limits ...string)
 	if len(limits) == 0 {
 		p.cmd = exec.CommandContext(ctx, s.binary, "-c", path)
 	} else {
-		script := ""
-		for _, l := range limits {
-			script += l + " && "
-		}
-		p.cmd = exec.CommandContext(ctx, "sh", "-c", script+`exec "$0" -c "$1"`, s.binary, path)
+		script := strings.Join(append(limits, `exec "$0" -c "$1"`), " && ")
+		p.cmd = exec.CommandContext(ctx, "sh", "-c", script, s.binary, path)
 	}
 	p.cmd.Dir = dir
 	p.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+filepath.Join(dir, "state"))
@@ -85,9 +84,8 @@ func (p *program) signal(sig syscall.Signal) error {
 
 // stop asks the program to end, and waits until it has.
 func (p *program) stop(within time.Duration) error {
-	if err := p.signal(syscall.SIGTERM); err != nil {
-		<-p.done
-		return nil
+	if err := p.signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
 	}
 	select {
 	case <-p.done:
