@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/replay"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
@@ -47,7 +48,7 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
-			return service.AutoRetryNacksBatchedToggled(conf, in)
+			return replay.Toggled(conf, in)
 		})
 }
 

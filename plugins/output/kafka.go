@@ -362,7 +362,7 @@ func (k *kafkaOutput) Connect(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		err = fmt.Errorf("connecting to %v: %w", strings.Join(k.conn.Seeds, ", "), kafka.Classify(err))
+		err = k.conn.Error(err)
 		k.status.GaveUp(err)
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -254,4 +255,25 @@ func members(adm *kadm.Client, group string) int {
 		return -1
 	}
 	return len(groups[group].Members)
+}
+
+// settled reports whether a group is stable and its members have so many
+// partitions, the fewest first.
+func settled(adm *kadm.Client, group string, want ...int) bool {
+	groups, err := adm.DescribeGroups(context.Background(), group)
+	if err != nil || groups[group].State != "Stable" {
+		return false
+	}
+	var counts []int
+	for _, m := range groups[group].Members {
+		n := 0
+		if assigned, ok := m.Assigned.AsConsumer(); ok {
+			for _, topic := range assigned.Topics {
+				n += len(topic.Partitions)
+			}
+		}
+		counts = append(counts, n)
+	}
+	slices.Sort(counts)
+	return slices.Equal(counts, want)
 }

@@ -43,9 +43,7 @@ func start(t *testing.T, conf string, consume service.MessageBatchHandlerFunc) *
 	b.SetLogger(slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	b.SetHTTPMux(s.mux)
 	if consume != nil {
-		id := strconv.FormatInt(unique.Add(1), 10)
-		consumers.Store(id, consume)
-		conf += "output: { function: { id: '" + id + "' } }\n"
+		conf += "output: { function: { id: '" + register(consume) + "' } }\n"
 	}
 	require.NoError(t, b.SetYAML(conf+"metrics: { prometheus: {} }\n"), conf)
 	var err error
@@ -61,6 +59,12 @@ func start(t *testing.T, conf string, consume service.MessageBatchHandlerFunc) *
 
 // consumers are the functions of streams' outputs, by id.
 var consumers sync.Map
+
+func register(consume service.MessageBatchHandlerFunc) (id string) {
+	id = strconv.FormatInt(unique.Add(1), 10)
+	consumers.Store(id, consume)
+	return id
+}
 
 // function is an output that calls a function of the tests, of any number of
 // messages at the same time.

@@ -5,7 +5,9 @@ package kafka
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"time"
@@ -187,6 +189,15 @@ func (c Connection) Options(log *service.Logger) []kgo.Opt {
 		opts = append(opts, kgo.SASL(c.SASL...))
 	}
 	return opts
+}
+
+// Error says what an error of connecting means.
+func (c Connection) Error(err error) error {
+	// Brokers may hang up on a wrong password without a word.
+	if len(c.SASL) > 0 && errors.Is(err, io.EOF) {
+		err = fmt.Errorf("the broker hung up while authenticating, check sasl: %w", err)
+	}
+	return fmt.Errorf("connecting to %v: %w", strings.Join(c.Seeds, ", "), Classify(err))
 }
 
 // Warn tells of settings that work but are hardly meant.

@@ -159,7 +159,7 @@ func probe(ctx context.Context, conf ConsumerConfig, log *service.Logger) error 
 	}
 	defer client.Close()
 	if err := client.Ping(ctx); err != nil {
-		return fmt.Errorf("connecting to %v: %w", strings.Join(conf.Connection.Seeds, ", "), Classify(err))
+		return conf.Connection.Error(err)
 	}
 	if conf.Regexp {
 		return nil

@@ -1,0 +1,304 @@
+package kafka
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// fetchedBytes is what /stats says of the bytes that the first component has
+// fetched or published.
+func fetchedBytes(t *testing.T, s *stream) int64 {
+	t.Helper()
+	return int64(metric(t, s, "total_bytes_fetched"))
+}
+
+// metric returns a figure of the stream's Kafka component that has it.
+func metric(t *testing.T, s *stream, key string) float64 {
+	t.Helper()
+	var report struct {
+		Components []struct {
+			Path    string
+			Status  string
+			Metrics map[string]any
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(s.get("/stats")), &report))
+	for _, c := range report.Components {
+		if n, ok := c.Metrics[key].(float64); ok && c.Status != "disconnected" {
+			return n
+		}
+	}
+	t.Fatalf("no %v in %+v", key, report)
+	return 0
+}
+
+// source makes a stream's input of messages.
+func source(messages ...string) string {
+	return fmt.Sprintf(`
+input:
+  label: messages
+  generate:
+    count: %v
+    interval: ""
+    mapping: |
+      let all = %v
+      root = $all.index(counter() - 1)
+      meta mfn_kind = "test"
+      meta other = "hidden"
+      meta number = counter() - 1
+`, len(messages), list(messages))
+}
+
+func TestPublish(t *testing.T) {
+	topic := topic(t, 1)
+	s := start(t, source(`{"simulation_id":"sim-1","x":1}`, `{"x":2}`, `not JSON`, `{"simulation_id":7}`, `{"simulation_id":""}`)+
+		outputYAML(topic, "max_in_flight: 1", "metadata: { include_prefixes: [ mfn_ ] }", `timestamp_ms: "1764850000123"`), nil)
+	records := read(t, topic, 5)
+	<-s.done
+
+	var keys, values []string
+	for _, r := range records {
+		keys = append(keys, string(r.Key))
+		values = append(values, string(r.Value))
+		require.Equal(t, []kgo.RecordHeader{{Key: "mfn_kind", Value: []byte("test")}}, r.Headers)
+		assert.Equal(t, int64(1764850000123), r.Timestamp.UnixMilli())
+	}
+	assert.Equal(t, []string{"sim-1", "", "", "7", ""}, keys)
+	assert.Nil(t, records[1].Key, "no key is none, not an empty one")
+	assert.Equal(t, []string{`{"simulation_id":"sim-1","x":1}`, `{"x":2}`, `not JSON`, `{"simulation_id":7}`, `{"simulation_id":""}`}, values)
+	assert.Contains(t, s.get("/stats"), `"total_publishes":5,"successful_publishes":5,"failed_publishes":0`)
+}
+
+func TestCompression(t *testing.T) {
+	message := strings.Repeat("compress me ", 100)
+	for _, codec := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
+		t.Run(codec, func(t *testing.T) {
+			topic := topic(t, 1)
+			start(t, source(message, message)+outputYAML(topic, "compression: "+codec), nil)
+			for _, r := range read(t, topic, 2) {
+				assert.Equal(t, message, string(r.Value))
+				got := r.Attrs.CompressionType()
+				assert.Equal(t, codec == "none", got == 0, "type %v", got)
+			}
+		})
+	}
+}
+
+func TestPartitioners(t *testing.T) {
+	messages := make([]string, 30)
+	for i := range messages {
+		messages[i] = fmt.Sprintf(`{"simulation_id":"sim-%v"}`, i%5)
+	}
+	run := func(t *testing.T, fields ...string) []*kgo.Record {
+		t.Helper()
+		topic := topic(t, 3)
+		start(t, source(messages...)+outputYAML(topic, append(fields, "max_in_flight: 1")...), nil)
+		return read(t, topic, len(messages))
+	}
+	count := func(records []*kgo.Record) (n [3]int) {
+		for _, r := range records {
+			n[r.Partition]++
+		}
+		return n
+	}
+	t.Run("murmur2_hash", func(t *testing.T) {
+		of := map[string]int32{}
+		hash := kgo.StickyKeyPartitioner(nil).ForTopic("any")
+		for _, r := range run(t) {
+			if p, ok := of[string(r.Key)]; ok {
+				assert.Equal(t, p, r.Partition)
+			}
+			of[string(r.Key)] = r.Partition
+			assert.Equal(t, hash.Partition(r, 3), int(r.Partition))
+		}
+		assert.Len(t, of, 5)
+	})
+	t.Run("round_robin", func(t *testing.T) {
+		assert.Equal(t, [3]int{10, 10, 10}, count(run(t, "partitioner: round_robin")))
+	})
+	t.Run("least_backup", func(t *testing.T) {
+		run(t, "partitioner: least_backup")
+	})
+	t.Run("manual", func(t *testing.T) {
+		records := run(t, "partitioner: manual", `partition: '${! @number.number() % 2 + 1 }'`)
+		assert.Equal(t, [3]int{0, 15, 15}, count(records))
+	})
+}
+
+func TestAcks(t *testing.T) {
+	for _, acks := range []string{"leader", "none"} {
+		t.Run(acks, func(t *testing.T) {
+			topic := topic(t, 1)
+			start(t, source("a", "b")+outputYAML(topic, "idempotent_write: false", "acks: "+acks), nil)
+			assert.Len(t, read(t, topic, 2), 2)
+		})
+	}
+}
+
+// Messages of a batch keep their order within a partition.
+func TestOrderWithinABatch(t *testing.T) {
+	messages := make([]string, 500)
+	for i := range messages {
+		messages[i] = fmt.Sprintf(`{"n":%v}`, i)
+	}
+	topic := topic(t, 1)
+	start(t, source(messages...)+outputYAML(topic, "batching: { count: 500 }", "max_in_flight: 1"), nil)
+	for i, r := range read(t, topic, len(messages)) {
+		require.Equal(t, messages[i], string(r.Value))
+	}
+}
+
+// What is too large is rejected alone, by the client or by the brokers, and the
+// rest of its batch is delivered, once.
+func TestTooLarge(t *testing.T) {
+	small := func(n int) string { return fmt.Sprintf(`{"n":%v}`, n) }
+	for name, limit := range map[string]string{"for the client": "64KiB", "for the brokers": "8MiB"} {
+		t.Run(name, func(t *testing.T) {
+			// The broker's limit is about 1 MiB. Five that fit each do not fit together.
+			medium := `{"m":"` + strings.Repeat("x", 300_000) + `"}`
+			large := strings.Repeat("y", 1_500_000)
+			messages := []string{small(0), large, small(1), small(2)}
+			want := 3
+			if limit == "8MiB" {
+				messages = append(messages, medium, medium, medium, medium, medium)
+				want += 5
+			}
+			topic, failed := topic(t, 1), topic(t, 1)
+			s := start(t, source(messages...)+fmt.Sprintf(`
+output:
+  fallback:
+    - mfn_kafka:
+        seed_brokers: %v
+        topic: %v
+        compression: none
+        max_message_bytes: %v
+        batching: { count: %v }
+    - processors:
+        - mapping: 'root = "%%v bytes, %%v".format(content().length(), @fallback_error)'
+      mfn_kafka: { seed_brokers: %v, topic: %v }
+`, list(kafka.Brokers()), topic, limit, len(messages), list(kafka.Brokers()), failed), nil)
+
+			values := map[string]int{}
+			for _, r := range read(t, topic, want) {
+				values[string(r.Value)]++
+			}
+			rejected := read(t, failed, 1)
+			<-s.done
+			assert.Equal(t, 1, values[small(0)])
+			assert.Equal(t, 1, values[small(2)])
+			if limit == "8MiB" {
+				assert.Equal(t, 5, values[medium])
+			}
+			assert.Contains(t, string(rejected[0].Value), "1500000 bytes, ")
+			assert.Contains(t, string(rejected[0].Value), "MESSAGE_TOO_LARGE")
+			assert.Len(t, read(t, topic, want), want, "nothing was delivered twice")
+			assert.Len(t, rejected, 1)
+		})
+	}
+}
+
+// A topic that does not exist is tried again, as often as the policy says, and
+// then given up; a message that cannot become a record is given up at once.
+func TestGivenUp(t *testing.T) {
+	missing, failed := name(t, "missing"), topic(t, 1)
+	s := start(t, source(`{"id":"a"}`)+fmt.Sprintf(`
+output:
+  fallback:
+    - label: first
+      mfn_kafka:
+        seed_brokers: %v
+        topic: %v
+        allow_auto_topic_creation: false
+        retry: { max_retries: 1, initial_delay: 10ms }
+    - mfn_kafka:
+        seed_brokers: %v
+        topic: %v
+        metadata: { include_patterns: [ "^fallback_error$" ] }
+`, list(kafka.Brokers()), missing, list(kafka.Brokers()), failed), nil)
+	r := read(t, failed, 1)[0]
+	<-s.done
+	require.Len(t, r.Headers, 1)
+	assert.Contains(t, string(r.Headers[0].Value), "Kafka produce failed after 1 retry: UNKNOWN_TOPIC_OR_PARTITION")
+	assert.Contains(t, s.get("/stats"), `"total_publishes":2,"successful_publishes":0,"failed_publishes":1,"total_retries":1`)
+	logs := s.logs.String()
+	assert.Contains(t, logs, `msg="Operation failed, will be tried again"`)
+	assert.Contains(t, logs, `operation="Kafka produce" topic=`+missing)
+
+	bad := topic(t, 1)
+	start(t, source(`{"id":"a"}`)+fmt.Sprintf(`
+output:
+  fallback:
+    - mfn_kafka:
+        seed_brokers: %v
+        topic: %v
+        partitioner: manual
+        partition: ${! json("partition").or("none") }
+    - mfn_kafka:
+        seed_brokers: %v
+        topic: %v
+        metadata: { include_patterns: [ "^fallback_error$" ] }
+`, list(kafka.Brokers()), failed, list(kafka.Brokers()), bad), nil)
+	assert.Contains(t, string(read(t, bad, 1)[0].Headers[0].Value), `partition: "none" is no integer`)
+}
+
+func TestSettingsThatCannotBe(t *testing.T) {
+	input := func(field string) string {
+		return inputYAML("group", "topic", field) + "output: { drop: {} }\n"
+	}
+	output := func(field string) string { return source("a") + outputYAML("topic", field) }
+	for conf, want := range map[string]string{
+		input("checkpoint_limit: 0"):                                              "checkpoint_limit",
+		input("max_messages: 0"):                                                  "max_messages",
+		input("fetch_max_bytes: lots"):                                            `fetch_max_bytes: "lots" is no size`,
+		input("fetch_max_partition_bytes: 1GiB"):                                  "fetch_max_partition_bytes: it is above fetch_max_bytes",
+		input("revoke_timeout: 1h"):                                               "revoke_timeout: 1h0m0s is outside 0s … rebalance_timeout, 45s",
+		input("rebalance_timeout: 0s"):                                            "rebalance_timeout: 0s is not above 0s",
+		input("timeout: 0s"):                                                      "timeout: 0s is not above 0s",
+		input("sasl: [ { mechanism: PLAIN } ]"):                                   "sasl.0.username: PLAIN needs one",
+		inputYAML("group", "a:0") + "output: { drop: {} }":                        `topics: "a:0" names partitions`,
+		inputYAML("group", "a/b") + "output: { drop: {} }":                        `topics: "a/b" is no topic name`,
+		inputYAML(`" "`, "topic") + "output: { drop: {} }":                        "consumer_group",
+		inputYAML("group", "'['", "regexp_topics: true") + "output: { drop: {} }": `topics: "[" is no regular expression`,
+		output("acks: leader"):                                                    "idempotent_write needs acks all, got leader",
+		output("partitioner: manual"):                                             "partitioner manual needs the field partition",
+		output("partition: 1"):                                                    "partition needs partitioner manual",
+		output("max_in_flight: 0"):                                                "max_in_flight",
+		output("max_message_bytes: 2GiB"):                                         "max_message_bytes",
+		output("compression: rar"):                                                "rar is not a valid option",
+	} {
+		err := build(conf)
+		if assert.Error(t, err, conf) {
+			assert.Contains(t, err.Error(), want)
+		}
+	}
+}
+
+// build reports what is wrong with a stream.
+func build(conf string) error {
+	b := service.NewStreamBuilder()
+	if err := b.SetYAML(conf); err != nil {
+		return err
+	}
+	s, err := b.Build()
+	if err != nil {
+		return err
+	}
+	// Components are made when the stream starts.
+	done := make(chan error, 1)
+	go func() { done <- s.Run(context.Background()) }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(patience):
+		return s.StopWithin(patience)
+	}
+}
