@@ -42,35 +42,35 @@ func fileSpec() *service.ConfigSpec {
 		Description(`
 The directory may be empty, and need not exist yet. Files that are there when the stream starts are taken first, in the order of their paths; others as they appear, in that order among those that are ready. On a local disk they are noticed at once; where the system tells of no changes, as on network mounts, when the directory is looked at, each `+"`poll_interval`"+` (less often if a look takes more than a tenth of it).
 
-## Delivery
+### Delivery
 
 A file is done when every message that came of it has been delivered. Only then is it deleted, moved, or remembered as done. After a crash, files that were under way are read again: their messages are delivered at least once.
 
 A file that has new content, a new modification time or a new size is a new file, also under the name of one that is done. One that changes or is replaced while its messages are under way is not deleted, moved or remembered: what it holds now is read in its turn.
 
-## Half-written files
+### Half-written files
 
 A file is left alone until it has not changed for `+"`min_age`"+`. One that is there at the start is as old as its modification time says; one that appears or changes later is as old as it has been seen unchanged, whatever its time says. A file that changes while it is read is read again when it has come to rest. A writer that pauses for longer than `+"`min_age`"+` should write under a hidden name, and rename the file when it is complete, as the `+"`mfn_file`"+` output does.
 
-## What is not taken
+### What is not taken
 
 Hidden files and directories (whose names begin with a full stop), unless the pattern names them; pipes, devices and directories; files that are being written by an `+"`mfn_file`"+` output; what lies in `+"`move_to`"+`. A symbolic link to a file within the directory is taken as that file, and it is the link that is deleted or moved; one that leads out of the directory is refused. Linked directories are not entered.
 
-## Failures
+### Failures
 
 A file that cannot be read, after the retries, is logged, counted and left for later turns, at intervals that double up to `+"`retry.max_delay`"+`; others are not held up. It is logged again only when its error changes. A file that the scanner refuses, such as a CSV with a bad row, is logged, counted and left where it is, until it changes or the stream starts again; messages that came of it before the error are delivered.
 
 With `+"`auto_replay_nacks: false`"+`, a file of which a message was rejected is read again, whole, at a later turn.
 
-## The tracker
+### The tracker
 
 What is done is remembered in a small file, by path, size, modification time, and checksum where the inode has changed. A file that no longer exists is forgotten. Two inputs cannot share a tracker: the second says so, and waits. A damaged tracker is set aside, with an error in the log, and a new one is begun; what had been done is then done again. With `+"`auto_delete`"+` or `+"`move_to`"+`, files that the tracker knows as done, as after a failure to delete them, are deleted or moved without being read again.
 
-## Batch jobs
+### Batch jobs
 
 With `+"`exit_when_empty: true`"+`, the stream ends when no file is left and every message is delivered. Files that failed in this run are left for the next. An output that collects batches then needs a `+"`period`"+`, since the last batch may never be full.
 
-## Metadata
+### Metadata
 
 Each message has `+"`path`, `file_name`, `mod_time_unix`"+` (seconds) and `+"`size`"+` (bytes) of its file, and what the scanner adds.`).
 		Fields(

@@ -1,0 +1,171 @@
+// Package filewriter writes files into a directory: whole files, which nobody
+// sees before they are complete, and lines at the end of files, of which nobody
+// sees a part that stays.
+package filewriter
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
+)
+
+// leftoverAge is how old a file that is being written must be to be taken for
+// what a crash has left.
+const leftoverAge = 10 * time.Minute
+
+// Dir is a directory to write to. Nothing outside of it is ever touched,
+// whatever a name says and wherever links lead.
+type Dir struct {
+	Path string
+	// Fsync says whether a file, and its name, survive a loss of power once
+	// they are written.
+	Fsync bool
+}
+
+// CheckName returns a name in its simplest form, or what is wrong with it. A
+// name is a path relative to the directory, with slashes.
+func CheckName(name string) (string, error) {
+	clean := path.Clean(filepath.ToSlash(name))
+	switch {
+	case name == "":
+		return "", errors.New("the name of the file is empty")
+	case strings.ContainsRune(name, 0):
+		return "", fmt.Errorf("the name %.200q holds a zero byte", name)
+	case !filepath.IsLocal(filepath.FromSlash(clean)):
+		return "", fmt.Errorf("the name %.200q leads out of the directory", name)
+	case strings.HasSuffix(name, "/") || clean == "." || path.Base(name) == "." || path.Base(name) == "..":
+		return "", fmt.Errorf("the name %.200q is that of a directory", name)
+	case files.IsTemp(clean):
+		return "", fmt.Errorf("the name %.200q ends like that of a file that is being written", name)
+	}
+	return clean, nil
+}
+
+// Make makes the directory if it is missing, and removes what earlier writers
+// have left unfinished in it.
+func (d *Dir) Make() error {
+	root, err := d.open()
+	if err != nil {
+		return err
+	}
+	defer root.Close() //nolint:errcheck // nothing was written through it
+	return fs.WalkDir(root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || !files.IsTemp(name) || !strings.HasPrefix(e.Name(), ".mfn-") {
+			return nil //nolint:nilerr // what cannot be looked at is of no interest
+		}
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > leftoverAge {
+			_ = root.Remove(name) // the next start will find it again
+		}
+		return nil
+	})
+}
+
+func (d *Dir) open() (*os.Root, error) {
+	root, err := os.OpenRoot(d.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(d.Path, 0o755); err == nil { //nolint:gosec // results are for others to read; the umask may say otherwise
+			root, err = os.OpenRoot(d.Path)
+		}
+	}
+	return root, err
+}
+
+// parent opens the directory of a file, which it makes if it is missing.
+func (d *Dir) parent(root *os.Root, name string) (*os.Root, string, error) {
+	dir, base, err := files.Parent(root, name, false)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return dir, base, err
+	}
+	if dir, base, err = files.Parent(root, name, true); err != nil || !d.Fsync {
+		return dir, base, err
+	}
+	// The names of the new directories are in those above.
+	for up := path.Dir(name); up != "."; {
+		up = path.Dir(up)
+		if err := d.sync(root, up); err != nil {
+			return nil, "", errors.Join(err, dir.Close())
+		}
+	}
+	return dir, base, nil
+}
+
+func (d *Dir) sync(root *os.Root, name string) error {
+	dir, err := root.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close() //nolint:errcheck // nothing was written through it
+	return files.Sync(dir)
+}
+
+// Write writes a file of the given name, which CheckName has returned. It is
+// complete when it gets the name. If something has the name, it is replaced, or
+// else the new file gets a number before its extension. Write returns the name,
+// also with an error if only the durability of the name is in doubt.
+func (d *Dir) Write(name string, content []byte, replace bool) (string, error) {
+	root, err := d.open()
+	if err != nil {
+		return "", err
+	}
+	defer root.Close() //nolint:errcheck // nothing was written through it
+	dir, base, err := d.parent(root, name)
+	if err != nil {
+		return "", err
+	}
+	defer dir.Close() //nolint:errcheck // nothing was written through it
+
+	temp, err := d.writeTemp(dir, content)
+	if err != nil {
+		return "", err
+	}
+	if replace {
+		err = dir.Rename(temp, base)
+	} else {
+		base, err = files.Publish(dir, temp, base)
+	}
+	if err != nil {
+		_ = dir.Remove(temp) // the first error tells more
+		return "", err
+	}
+	if d.Fsync {
+		err = files.Sync(dir)
+	}
+	return path.Join(path.Dir(name), base), err
+}
+
+// Sync makes the name of a file durable.
+func (d *Dir) Sync(name string) error {
+	root, err := d.open()
+	if err != nil {
+		return err
+	}
+	defer root.Close() //nolint:errcheck // nothing was written through it
+	return d.sync(root, path.Dir(name))
+}
+
+// writeTemp writes a file under a name of its own, and returns that.
+func (d *Dir) writeTemp(dir *os.Root, content []byte) (string, error) {
+	f, name, err := files.CreateTemp(dir)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(content)
+	if err == nil && d.Fsync {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		_ = dir.Remove(name) // the first error tells more
+		return "", err
+	}
+	return name, nil
+}
