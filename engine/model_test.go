@@ -144,6 +144,10 @@ func modelParams(r *rand.Rand, n int, b Boundary, turing, jitter bool) Params {
 	if r.IntN(2) == 0 {
 		p.Steps += 60
 		p.TuringThreshold, p.RActivator, p.RInhibitor = 0.5, 0.1, 0.001
+	} else if r.IntN(2) == 0 {
+		// So much flows out of a cell that concentrations fall below 0.
+		p.DActivator, p.DInhibitor = between(0.24, 0.25), between(0.24, 0.25)
+		p.RActivator, p.RInhibitor = between(0.09, 0.1), between(0.09, 0.1)
 	}
 	p.Seed = new(r.Uint64())
 	if r.IntN(4) == 0 {
@@ -180,6 +184,59 @@ func TestSimulatorIsTheModel(t *testing.T) {
 	assert.Positive(t, seen.growths)
 	assert.Positive(t, seen.activations)
 	assert.Positive(t, seen.clamps)
+}
+
+// Huge initial fields: an infinity that is clamped goes on, and what becomes a
+// NaN ends the run at the model's step.
+func TestSimulatorDivergesAsTheModel(t *testing.T) {
+	random := rand.New(rand.NewPCG(41, 2))
+	huge := []float64{1e308, -1e308, math.MaxFloat64, 6e307, 1e300, -0.07, 0}
+	ended, went := 0, 0
+	for trial := range 200 {
+		b := []Boundary{Periodic, Neumann, Dirichlet}[trial%3]
+		p := modelParams(random, 4+random.IntN(14), b, random.IntN(2) == 0, random.IntN(2) == 0)
+		p.Steps = 1 + random.IntN(8)
+		p.InitialField = make([]float64, p.GridSize*p.GridSize)
+		share := random.Float64() * random.Float64()
+		for k := range p.InitialField {
+			if random.Float64() < share {
+				p.InitialField[k] = huge[random.IntN(len(huge))]
+			}
+		}
+		if trial < 3 {
+			for k := range p.InitialField {
+				p.InitialField[k] = 1e308
+			}
+		}
+
+		m, step := newOracleModel(p), 0
+		for s := 1; s <= p.Steps && step == 0; s++ {
+			m.step()
+			for _, v := range flat(m.v) {
+				if !finite(v) {
+					step = s
+				}
+			}
+		}
+		for _, k := range kernels() {
+			name := fmt.Sprintf("trial %v, %v: %v", trial, k.name, b)
+			got, err := (&Simulator{kernel: k}).Run(t.Context(), p, Options{Features: DefaultFeatureConfig()})
+			if step == 0 {
+				require.NoError(t, err, name)
+				requireSameBits(t, flat(m.v), got.Field, name)
+				require.Equal(t, m.clamps, got.ClampingEvents, name)
+				went++
+				continue
+			}
+			var diverged *DivergenceError
+			require.ErrorAs(t, err, &diverged, name)
+			require.Equal(t, DivergenceError{Field: "potential", Step: step}, *diverged, name)
+			require.Nil(t, got)
+			ended++
+		}
+	}
+	assert.Positive(t, ended)
+	assert.Positive(t, went)
 }
 
 func assertModel(t *testing.T, m *oracleModel, got Result) {
