@@ -3,10 +3,10 @@ package kafka
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
@@ -251,54 +251,76 @@ output:
 }
 
 func TestSettingsThatCannotBe(t *testing.T) {
-	input := func(field string) string {
-		return inputYAML("group", "topic", field) + "output: { drop: {} }\n"
-	}
-	output := func(field string) string { return source("a") + outputYAML("topic", field) }
-	for conf, want := range map[string]string{
-		input("checkpoint_limit: 0"):                                              "checkpoint_limit",
-		input("max_messages: 0"):                                                  "max_messages",
-		input("fetch_max_bytes: lots"):                                            `fetch_max_bytes: "lots" is no size`,
-		input("fetch_max_partition_bytes: 1GiB"):                                  "fetch_max_partition_bytes: it is above fetch_max_bytes",
-		input("revoke_timeout: 1h"):                                               "revoke_timeout: 1h0m0s is outside 0s … rebalance_timeout, 45s",
-		input("rebalance_timeout: 0s"):                                            "rebalance_timeout: 0s is not above 0s",
-		input("timeout: 0s"):                                                      "timeout: 0s is not above 0s",
-		input("sasl: [ { mechanism: PLAIN } ]"):                                   "sasl.0.username: PLAIN needs one",
-		inputYAML("group", "a:0") + "output: { drop: {} }":                        `topics: "a:0" names partitions`,
-		inputYAML("group", "a/b") + "output: { drop: {} }":                        `topics: "a/b" is no topic name`,
-		inputYAML(`" "`, "topic") + "output: { drop: {} }":                        "consumer_group",
-		inputYAML("group", "'['", "regexp_topics: true") + "output: { drop: {} }": `topics: "[" is no regular expression`,
-		output("acks: leader"):                                                    "idempotent_write needs acks all, got leader",
-		output("partitioner: manual"):                                             "partitioner manual needs the field partition",
-		output("partition: 1"):                                                    "partition needs partitioner manual",
-		output("max_in_flight: 0"):                                                "max_in_flight",
-		output("max_message_bytes: 2GiB"):                                         "max_message_bytes",
-		output("compression: rar"):                                                "rar is not a valid option",
+	const required = "seed_brokers: [ localhost:9092 ], "
+	for field, want := range map[string]string{
+		"checkpoint_limit: 0":                                           "checkpoint_limit must be 1 or more, got 0",
+		"max_messages: 0":                                               "max_messages must be 1 or more, got 0",
+		"fetch_max_bytes: lots":                                         `fetch_max_bytes: "lots" is no size`,
+		"fetch_max_partition_bytes: 1GiB":                               "fetch_max_partition_bytes: it is above fetch_max_bytes",
+		"revoke_timeout: 1h":                                            "revoke_timeout: 1h0m0s is outside 0s … rebalance_timeout, 45s",
+		"rebalance_timeout: 0s":                                         "rebalance_timeout: 0s is not above 0s",
+		"heartbeat_interval: 30s":                                       "heartbeat_interval: 30s is above a third of session_timeout, 1m0s",
+		"commit_period: 0s":                                             "commit_period: 0s is not above 0s",
+		"timeout: 0s":                                                   "timeout: 0s is not above 0s",
+		"metadata_max_age: 1ms":                                         "metadata_max_age: 1ms is below 1s",
+		"start_offset: middle":                                          "middle is not a valid option",
+		"isolation_level: none":                                         "none is not a valid option",
+		"group_balancer: fair":                                          "fair is not a valid option",
+		"sasl: [ { mechanism: PLAIN } ]":                                "sasl.0.username: PLAIN needs one",
+		"sasl: [ { mechanism: OTHER, username: a } ]":                   "OTHER is not a valid option",
+		"consumer_group: group, topics: [ 'a:0' ]":                      `topics: "a:0" names partitions`,
+		"consumer_group: group, topics: [ a/b ]":                        `topics: "a/b" is no topic name`,
+		"consumer_group: group, topics: [ ',' ]":                        "topics: at least one topic is required",
+		"consumer_group: group, topics: []":                             "topics must name at least one topic",
+		"consumer_group: ' ', topics: [ topic ]":                        "consumer_group must not be empty",
+		"consumer_group: group, topics: [ '[' ], regexp_topics: true":   `topics: "[" is no regular expression`,
+		"consumer_group: group, topics: [ topic ], seed_brokers: [ '']": "seed_brokers: at least one broker is required",
 	} {
-		err := build(conf)
-		if assert.Error(t, err, conf) {
-			assert.Contains(t, err.Error(), want)
+		if !strings.Contains(field, "consumer_group") {
+			field = "consumer_group: group, topics: [ topic ], " + field
 		}
+		if !strings.Contains(field, "seed_brokers") {
+			field = required + field
+		}
+		b := service.NewResourceBuilder()
+		err := b.AddInputYAML("{ label: test, mfn_kafka: { " + field + " } }")
+		assert.ErrorContains(t, build(b, err), want, field)
+	}
+	for field, want := range map[string]string{
+		"acks: leader":             "idempotent_write needs acks all, got leader",
+		"acks: some":               "some is not a valid option",
+		"partitioner: manual":      "partitioner manual needs the field partition",
+		"partitioner: other":       "other is not a valid option",
+		"partition: 1":             "partition needs partitioner manual",
+		"max_in_flight: 0":         "max_in_flight must be 1 or more, got 0",
+		"max_message_bytes: 1.5GB": "max_message_bytes: it is above 1GiB",
+		"max_message_bytes: 0":     "max_message_bytes: 0 is outside 1B … 2GiB",
+		"compression: rar":         "rar is not a valid option",
+		"topic: ' '":               "topic: a name is required",
+	} {
+		if !strings.HasPrefix(field, "topic") {
+			field = "topic: topic, " + field
+		}
+		b := service.NewResourceBuilder()
+		err := b.AddOutputYAML("{ label: test, mfn_kafka: { " + required + field + " } }")
+		assert.ErrorContains(t, build(b, err), want, field)
 	}
 }
 
-// build reports what is wrong with a stream.
-func build(conf string) error {
-	b := service.NewStreamBuilder()
-	if err := b.SetYAML(conf); err != nil {
-		return err
-	}
-	s, err := b.Build()
+// build makes the component called test that was added with err.
+func build(b *service.ResourceBuilder, err error) error {
 	if err != nil {
 		return err
 	}
-	// Components are made when the stream starts.
-	done := make(chan error, 1)
-	go func() { done <- s.Run(context.Background()) }()
-	select {
-	case err := <-done:
+	res, stop, err := b.Build()
+	if err != nil {
 		return err
-	case <-time.After(patience):
-		return s.StopWithin(patience)
 	}
+	ctx := context.Background()
+	if res.HasInput("test") {
+		err = res.AccessInput(ctx, "test", func(*service.ResourceInput) {})
+	} else {
+		err = res.AccessOutput(ctx, "test", func(*service.ResourceOutput) {})
+	}
+	return errors.Join(err, stop(ctx))
 }

@@ -1,0 +1,321 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/goleak"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+)
+
+const (
+	patience  = 30 * time.Second
+	topicName = "topic"
+)
+
+func eventually(t *testing.T, condition func() bool, msgAndArgs ...any) {
+	t.Helper()
+	require.Eventually(t, condition, patience, 10*time.Millisecond, msgAndArgs...)
+}
+
+// newCluster starts an in-process broker with a topic and checks in the end
+// that nothing runs any more.
+func newCluster(t *testing.T, partitions int32) *kfake.Cluster {
+	t.Helper()
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topicName), kfake.GroupMinSessionTimeout(time.Second))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func fill(t *testing.T, c *kfake.Cluster, partitions int32, count int, padding string) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerBatchCompression(kgo.NoCompression()))
+	require.NoError(t, err)
+	defer cl.Close()
+	var records []*kgo.Record
+	for p := range partitions {
+		for n := range count {
+			records = append(records, &kgo.Record{Topic: topicName, Partition: p, Value: fmt.Appendf(nil, "%v:%v%v", p, n, padding)})
+		}
+	}
+	require.NoError(t, cl.ProduceSync(t.Context(), records...).FirstErr())
+}
+
+// join makes a consumer that is quick in everything.
+func join(t *testing.T, c *kfake.Cluster, change func(*ConsumerConfig)) *Consumer {
+	t.Helper()
+	conf := ConsumerConfig{
+		Connection: Connection{Seeds: c.ListenAddrs(), ClientID: "test", MaxAge: time.Second},
+		Topics:     []string{topicName},
+		Group: []kgo.Opt{
+			kgo.ConsumeTopics(topicName), kgo.ConsumerGroup("group"), kgo.FetchMaxWait(50 * time.Millisecond),
+			kgo.SessionTimeout(5 * time.Second), kgo.HeartbeatInterval(50 * time.Millisecond),
+		},
+		MaxMessages: 10, PollTimeout: time.Second, CheckpointLimit: 1000, CommitPeriod: 20 * time.Millisecond,
+		RevokeTimeout: patience, LagPeriod: time.Minute, QueueBytes: 1 << 20, TotalBytes: 50 << 20,
+	}
+	if change != nil {
+		change(&conf)
+	}
+	res := service.MockResources()
+	component := status.New(res, "mfn_kafka", status.Connector)
+	t.Cleanup(component.Close)
+	consumer, err := NewConsumer(t.Context(), conf, retry.Policy{Strategy: retry.NoRetry}, res, component)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, consumer.Close(context.Background())) })
+	return consumer
+}
+
+type delivered struct {
+	id  string
+	ack service.AckFunc
+}
+
+// take reads so many messages without confirming them.
+func take(t *testing.T, c *Consumer, count int) (all []delivered) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for range count {
+		b, err := c.Read(ctx)
+		require.NoError(t, err, "after %v of %v messages", len(all), count)
+		for _, m := range b.Messages {
+			content, err := m.AsBytes()
+			require.NoError(t, err)
+			id, _, _ := strings.Cut(string(content), " ")
+			all = append(all, delivered{id, b.Ack})
+		}
+	}
+	return all
+}
+
+func ids(all []delivered) (list []string) {
+	for _, d := range all {
+		list = append(list, d.id)
+	}
+	return list
+}
+
+func confirm(t *testing.T, all []delivered) {
+	t.Helper()
+	for _, d := range all {
+		require.NoError(t, d.ack(t.Context(), nil))
+	}
+}
+
+// commits records every offset that is asked to be committed.
+type commits struct {
+	mu  sync.Mutex
+	all []string // "partition@offset", as asked
+}
+
+func watchCommits(c *kfake.Cluster) *commits {
+	w := &commits{}
+	c.ControlKey(int16(kmsg.OffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, topic := range req.(*kmsg.OffsetCommitRequest).Topics {
+			for _, p := range topic.Partitions {
+				w.all = append(w.all, fmt.Sprintf("%v@%v", p.Partition, p.Offset))
+			}
+		}
+		return nil, nil, false
+	})
+	return w
+}
+
+func (w *commits) list() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.all)
+}
+
+func committedAt(c *kfake.Cluster, partition int32) int64 {
+	info := c.GroupInfo("group")
+	if info == nil {
+		return -1
+	}
+	commit, ok := info.Commits[topicName][partition]
+	if !ok {
+		return -1
+	}
+	return commit.Offset
+}
+
+// A member that the group has thrown out commits nothing of what it had, and
+// what was in flight is delivered again.
+func TestLostPartitionsAreNotCommitted(t *testing.T) {
+	c := newCluster(t, 1)
+	fill(t, c, 1, 5, "")
+	w := watchCommits(c)
+	consumer := join(t, c, nil)
+	before := take(t, consumer, 5)
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID, TopLevel: true, Group: "group"})
+	again := take(t, consumer, 5)
+	assert.Equal(t, ids(before), ids(again))
+
+	confirm(t, before) // late
+	confirm(t, again[:2])
+	eventually(t, func() bool { return committedAt(c, 0) == 2 })
+	for _, commit := range w.list() {
+		assert.NotEqual(t, "0@5", commit)
+	}
+	confirm(t, again[2:])
+	eventually(t, func() bool { return committedAt(c, 0) == 5 })
+}
+
+// Nothing of a partition that was revoked is committed afterwards, though its
+// messages are confirmed then.
+func TestNothingIsCommittedAfterRevocation(t *testing.T) {
+	c := newCluster(t, 2)
+	fill(t, c, 2, 5, "")
+	w := watchCommits(c)
+	quick := func(conf *ConsumerConfig) { conf.RevokeTimeout = 100 * time.Millisecond }
+	first := join(t, c, quick)
+	held := take(t, first, 10)
+
+	second := join(t, c, quick)
+	moved := take(t, second, 5)
+	partition := moved[0].id[:1]
+	confirm(t, held)
+	kept := int32(0)
+	if partition == "0" {
+		kept = 1
+	}
+	eventually(t, func() bool { return committedAt(c, kept) == 5 })
+	for _, commit := range w.list() {
+		assert.False(t, strings.HasPrefix(commit, partition), commit)
+	}
+	confirm(t, moved)
+	eventually(t, func() bool { return committedAt(c, 1-kept) == 5 })
+}
+
+// A commit that fails is made again, by the same member or, when it is for a
+// partition that goes, before it goes.
+func TestCommitsThatFail(t *testing.T) {
+	c := newCluster(t, 2)
+	fill(t, c, 2, 5, "")
+	first := join(t, c, nil)
+	failing := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.UnstableOffsetCommit, Count: 3})
+	confirm(t, take(t, first, 10))
+	eventually(t, func() bool { return failing.Hits() >= 3 })
+	eventually(t, func() bool { return committedAt(c, 0) == 5 && committedAt(c, 1) == 5 })
+
+	fill(t, c, 2, 5, "")
+	all := take(t, first, 10)
+	second := join(t, c, nil)
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.UnstableOffsetCommit, Count: 4})
+	confirm(t, all)
+	eventually(t, func() bool { return committedAt(c, 0) == 10 && committedAt(c, 1) == 10 })
+	fill(t, c, 2, 1, "")
+	confirm(t, take(t, first, 1))
+	confirm(t, take(t, second, 1))
+	eventually(t, func() bool { return committedAt(c, 0) == 11 && committedAt(c, 1) == 11 })
+}
+
+// With nothing confirmed, what waits is bounded, partition by partition and
+// together; and all of it arrives in the end, once and in order.
+func TestWhatWaitsIsBounded(t *testing.T) {
+	const partitions, each, kib = 4, 200, 1 << 10
+	c := newCluster(t, partitions)
+	fill(t, c, partitions, each, " "+strings.Repeat("x", 10*kib))
+	consumer := join(t, c, func(conf *ConsumerConfig) {
+		conf.CheckpointLimit = 1
+		conf.QueueBytes, conf.TotalBytes = 1<<20, 400*kib
+		conf.Group = append(conf.Group, kgo.FetchMaxBytes(400*kib), kgo.FetchMaxPartitionBytes(100*kib))
+	})
+	waiting := func() (total int64, paused int) {
+		for _, p := range consumer.partitions() {
+			p.mu.Lock()
+			total += p.queued
+			if p.paused {
+				paused++
+			}
+			p.mu.Unlock()
+		}
+		return total, paused
+	}
+	eventually(t, func() bool { _, paused := waiting(); return paused == partitions })
+	// One poll of 10 records may come on top of each partition's share.
+	total, _ := waiting()
+	assert.LessOrEqual(t, total, int64(400*kib+partitions*10*11*kib))
+
+	next := [partitions]int{}
+	for range partitions * each {
+		d := take(t, consumer, 1)[0]
+		var p, n int
+		_, err := fmt.Sscanf(d.id, "%d:%d", &p, &n)
+		require.NoError(t, err)
+		require.Equal(t, next[p], n, "partition %v", p)
+		next[p]++
+		confirm(t, []delivered{d})
+	}
+	for p := range int32(partitions) {
+		eventually(t, func() bool { return committedAt(c, p) == each })
+	}
+	total, _ = waiting()
+	assert.Zero(t, total)
+}
+
+// A partition that cannot be fetched is in the log and counted; the others go on.
+func TestFetchErrors(t *testing.T) {
+	c := newCluster(t, 2)
+	fill(t, c, 2, 3, "")
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.TopicAuthorizationFailed, Partitions: []int32{1}, Count: 3})
+	consumer := join(t, c, nil)
+	all := take(t, consumer, 6)
+	confirm(t, all)
+	eventually(t, func() bool { return committedAt(c, 0) == 3 && committedAt(c, 1) == 3 })
+	found := false
+	for _, component := range status.Snapshot().Components {
+		if m, ok := component.Metrics.(status.ConnectorMetrics); ok && m.LastError != nil && strings.Contains(*m.LastError, "topic topic, partition 1: TOPIC_AUTHORIZATION_FAILED") {
+			found = true
+		}
+	}
+	assert.True(t, found)
+}
+
+// A consumer closes although the brokers are gone.
+func TestCloseWithoutBrokers(t *testing.T) {
+	c := newCluster(t, 1)
+	fill(t, c, 1, 3, "")
+	consumer := join(t, c, func(conf *ConsumerConfig) { conf.CommitPeriod = time.Hour })
+	confirm(t, take(t, consumer, 3))
+	c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	require.Error(t, consumer.Close(ctx))
+	_, err := consumer.Read(t.Context())
+	require.ErrorIs(t, err, service.ErrEndOfInput)
+}
+
+// Closing does not wait for what is in flight when a partition is being
+// revoked at that moment.
+func TestCloseDuringRevocation(t *testing.T) {
+	c := newCluster(t, 2)
+	fill(t, c, 2, 3, "")
+	first := join(t, c, nil)
+	take(t, first, 6) // never confirmed
+	second := join(t, c, nil)
+	eventually(t, func() bool { return len(first.partitions()) == 1 }, "a revocation waits")
+	require.NoError(t, first.Close(t.Context()))
+	assert.Len(t, take(t, second, 6), 6)
+}

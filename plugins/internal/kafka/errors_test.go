@@ -1,0 +1,92 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+)
+
+func TestClassify(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	for _, c := range []struct {
+		err       error
+		transient bool
+		says      string
+	}{
+		{refused, true, "connection refused"},
+		{fmt.Errorf("unable to dial: %w", refused), true, "unable to dial"},
+		{io.EOF, true, "EOF"},
+		{&kgo.ErrFirstReadEOF{}, true, ""},
+		{context.DeadlineExceeded, true, ""},
+		{kgo.ErrRecordTimeout, true, ""},
+		{kerr.NotLeaderForPartition, true, "NOT_LEADER"},
+		{kerr.UnknownTopicOrPartition, true, "UNKNOWN_TOPIC"},
+		{kerr.NotEnoughReplicas, true, ""},
+		{kerr.RequestTimedOut, true, ""},
+		{kerr.MessageTooLarge, false, ""},
+		{fmt.Errorf("wrapped: %w", kerr.MessageTooLarge), false, "wrapped"},
+		{kerr.TopicAuthorizationFailed, false, ""},
+		{kerr.InvalidRecord, false, ""},
+		{kerr.SaslAuthenticationFailed, false, "check sasl"},
+		{kerr.UnsupportedSaslMechanism, false, "check sasl"},
+		{x509.UnknownAuthorityError{}, false, "check tls"},
+		{&tls.CertificateVerificationError{Err: errors.New("bad")}, false, "check tls"},
+		{tls.RecordHeaderError{Msg: "no TLS"}, false, "check tls"},
+		{kgo.ErrClientClosed, false, ""},
+		{context.Canceled, false, ""},
+		{errors.New("unheard of"), false, "unheard of"},
+	} {
+		err := Classify(c.err)
+		_, transient := errors.AsType[*retry.Transient](err)
+		assert.Equal(t, c.transient, transient, "%v", c.err)
+		require.ErrorIs(t, err, c.err)
+		assert.Contains(t, err.Error(), c.says)
+	}
+	assert.NoError(t, Classify(nil))
+}
+
+func TestConnectionError(t *testing.T) {
+	c := Connection{Seeds: []string{"a:1", "b:2"}}
+	assert.EqualError(t, c.Error(io.EOF), "connecting to a:1, b:2: EOF")
+	c.SASL = []sasl.Mechanism{plain.Auth{User: "u", Pass: "p"}.AsMechanism()}
+	assert.EqualError(t, c.Error(io.EOF), "connecting to a:1, b:2: the broker hung up while authenticating, check sasl: EOF")
+}
+
+func TestSplitList(t *testing.T) {
+	assert.Equal(t, []string{"a", "b", "c", "d"}, SplitList([]string{"a, b", "c", "", " ,d,"}))
+	assert.Empty(t, SplitList([]string{"", ","}))
+}
+
+func TestReach(t *testing.T) {
+	var says []string
+	r := &Reach{
+		Lost:  func(err error) { says = append(says, err.Error()) },
+		Found: func() { says = append(says, "found") },
+	}
+	connect := func(err error) { r.OnBrokerConnect(kgo.BrokerMetadata{}, 0, nil, err) }
+	connect(nil)
+	require.NoError(t, r.Err())
+	connect(io.EOF)
+	connect(io.ErrUnexpectedEOF)
+	require.ErrorIs(t, r.Err(), io.ErrUnexpectedEOF)
+	connect(nil)
+	connect(nil)
+	require.NoError(t, r.Err())
+	assert.Equal(t, []string{"EOF", "found"}, says)
+}
