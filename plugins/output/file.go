@@ -55,7 +55,7 @@ With limits in `+"`rotation`"+`, a file that has reached one is ended, and a new
 
 ### Names
 
-A name is a path relative to the directory. One that is empty, absolute, holds a zero byte, or leads out of the directory, by `+"`..`"+` or through a symbolic link, is an error of its message. The error says so, and nothing is written.
+A name is a path relative to the directory. One that is empty, absolute, too long, holds a zero byte, or leads out of the directory, by `+"`..`"+` or through a symbolic link, is an error of its message. The error says so, and nothing is written. A field that a message lacks reads `+"`null`"+` in a name; with `+"`.not_null()`"+`, as in `+"`${! json(\"id\").not_null() }.json`"+`, it is an error too.
 
 ### Failures
 

@@ -20,6 +20,13 @@ import (
 // what a crash has left.
 const leftoverAge = 10 * time.Minute
 
+// A name beyond these limits is of no use to other programs, and comes from no
+// honest message.
+const (
+	maxNameBytes = 4096
+	maxNameDepth = 64
+)
+
 // Dir is a directory to write to. Nothing outside of it is ever touched,
 // whatever a name says and wherever links lead.
 type Dir struct {
@@ -40,6 +47,8 @@ func CheckName(name string) (string, error) {
 		return "", fmt.Errorf("the name %.200q holds a zero byte", name)
 	case !filepath.IsLocal(filepath.FromSlash(clean)):
 		return "", fmt.Errorf("the name %.200q leads out of the directory", name)
+	case len(name) > maxNameBytes || strings.Count(clean, "/") > maxNameDepth:
+		return "", fmt.Errorf("the name %.200q… is longer than %v bytes or leads down more than %v directories", name, maxNameBytes, maxNameDepth)
 	case strings.HasSuffix(name, "/") || clean == "." || path.Base(name) == "." || path.Base(name) == "..":
 		return "", fmt.Errorf("the name %.200q is that of a directory", name)
 	case files.IsTemp(clean):
