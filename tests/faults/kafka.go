@@ -90,13 +90,13 @@ func (t *topics) feed(ctx context.Context, first, n int) error {
 	var records []*kgo.Record
 	for i := first; i < first+n; i++ {
 		id, content := message(i)
+		t.ledger.send(id) // an answer may come before ProduceSync returns
 		records = append(records, &kgo.Record{Topic: t.in, Key: []byte(id), Value: content})
 	}
 	for _, r := range t.client.ProduceSync(ctx, records...) {
 		if r.Err != nil {
 			return fmt.Errorf("producing: %w", r.Err)
 		}
-		t.ledger.send(string(r.Record.Key))
 	}
 	return nil
 }
