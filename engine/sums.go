@@ -1,5 +1,7 @@
 package engine
 
+import "math"
+
 // laneSums gathers over rows of one step what the features of the history need,
 // with d = |V(t) − V(t−1)|, in volts. Cell c of a row goes to lane c mod 8; a
 // row's lanes are summed by themselves and then added to the rows' before. That
@@ -37,10 +39,7 @@ func (s *laneSums) addRow(now, before []float64) {
 func (s *laneSums) addLanes(now, before *[lanes]float64) {
 	for k := range lanes {
 		v := now[k]
-		d := v - before[k]
-		if d < 0 {
-			d = -d
-		}
+		d := math.Abs(v - before[k]) // a branch on its sign would go wrong half the time
 		s.absDiff[k] += d
 		s.sqDiff[k] += float64(d * d)
 		s.energy[k] += float64(v * v)
@@ -51,10 +50,7 @@ func (s *laneSums) addLanes(now, before *[lanes]float64) {
 }
 
 func (s *laneSums) addCell(k int, v, before float64) {
-	d := v - before
-	if d < 0 {
-		d = -d
-	}
+	d := math.Abs(v - before)
 	s.absDiff[k] += d
 	s.sqDiff[k] += float64(d * d)
 	s.energy[k] += float64(v * v)
