@@ -11,9 +11,8 @@ import (
 	"time"
 )
 
-// fileFault runs a stream from files to files. prepare sets up the output's
-// directory and says how to strike.
-func fileFault(times int, limits []string, strike func(ctx context.Context, dir, out string) error) func(context.Context, *suite, string, *row) error {
+// fileFault runs a stream from files to files, and strikes it or its output.
+func fileFault(times int, limits []string, strike func(ctx context.Context, p *program, out string) error) func(context.Context, *suite, string, *row) error {
 	return func(ctx context.Context, s *suite, dir string, r *row) error {
 		in, err := subdir(dir, "in")
 		if err != nil {
@@ -27,7 +26,7 @@ func fileFault(times int, limits []string, strike func(ctx context.Context, dir,
 		return disturbance{
 			stream: fileInput(in) + fileOutput(out), limits: limits, ledger: l,
 			feed: feedFiles(in, l), collect: resultDirectory(out, l), times: times,
-			strike: func(ctx context.Context, _ *program) error { return strike(ctx, dir, out) },
+			strike: func(ctx context.Context, p *program) error { return strike(ctx, p, out) },
 		}.run(ctx, s, dir, r)
 	}
 }
@@ -80,15 +79,18 @@ func diskScenarios() []scenario {
 			pause(ctx, 3*time.Second)
 			return syscall.Mount("", out, "", syscall.MS_REMOUNT, "size=8m")
 		})},
-		{name: "output's directory removed", short: true, run: fileFault(2, nil, func(ctx context.Context, _, out string) error {
+		{name: "output's directory removed", short: true, run: fileFault(2, nil, func(ctx context.Context, _ *program, out string) error {
 			if err := os.Rename(out, out+".away"); err != nil {
 				return err
 			}
 			pause(ctx, time.Second)
 			return restore(out)
 		})},
-		{name: "too many open files", run: fileFault(1, []string{"ulimit -n 40"}, func(ctx context.Context, _, _ string) error {
+		{name: "too many open files", run: fileFault(1, []string{"ulimit -n 20"}, func(ctx context.Context, p *program, _ string) error {
 			pause(ctx, 5*time.Second)
+			if !strings.Contains(p.log.String(), "too many open files") {
+				return errors.New("there were never too many open files")
+			}
 			return nil
 		})},
 		{name: "tracker damaged", short: true, run: damagedTracker},
