@@ -29,9 +29,9 @@ test: build
 test-kafka:
 	./tests/kafka/run.sh
 
-## test-faults: break things on purpose, about 15 minutes, and print the table
-test-faults: build
-	go run ./tests/faults
+## test-faults: break things on purpose for about 15 minutes, and print the table
+test-faults:
+	MFN_KAFKA_JARS="$$(tests/kafka/broker/fetch.sh)" go run ./tests/faults
 
 ## lint: golangci-lint, installed into bin/tools
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -44,6 +44,10 @@ $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION):
 ## vet-arm64: compile and vet everything for arm64
 vet-arm64:
 	GOARCH=arm64 CGO_ENABLED=0 go vet ./...
+
+## vulnerabilities: known ones in what is used, by govulncheck
+vulnerabilities:
+	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
 
 ## bench: the engine against the C loop and NumPy, and the whole program
 bench:

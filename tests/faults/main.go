@@ -3,7 +3,7 @@
 // of this machine only, is bounded in time, and ends what it starts.
 //
 // The rows that need a Kafka are run when MFN_KAFKA_JARS names the directory of
-// a broker's jars, as tests/kafka/run.sh does.
+// a broker's jars, which tests/kafka/broker/fetch.sh prints.
 package main
 
 import (
