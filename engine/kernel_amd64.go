@@ -35,6 +35,7 @@ type kernelArgs struct {
 	turing         uint64  // 0 or 1
 	sums           *laneSums
 	sumsStride     uintptr // bytes from one row's sums to the next's
+	sumsAt         uintptr // bytes from sums to this row's; a pointer must not end up behind them
 
 	activations, clamps int64
 
@@ -102,7 +103,7 @@ const stripVectors = 32
 // strips computes the rows strip by strip.
 func (args *kernelArgs) strips(wide bool) {
 	const cell = 8
-	vectors, tail, rows, sums, offset, noise := args.vectors, args.tail, args.rows, args.sums, args.offset, args.noise
+	vectors, tail, rows, offset, noise := args.vectors, args.tail, args.rows, args.offset, args.noise
 	for first := uintptr(0); ; first += stripVectors {
 		args.vectors, args.tail = min(vectors-first, stripVectors), 0
 		last := first+args.vectors == vectors
@@ -113,7 +114,7 @@ func (args *kernelArgs) strips(wide bool) {
 		if noise != nil {
 			args.noise = (*float64)(unsafe.Add(unsafe.Pointer(noise), first*lanes*cell))
 		}
-		args.rows, args.sums = rows, sums
+		args.rows, args.sumsAt = rows, 0
 		args.step(wide)
 		if last {
 			return

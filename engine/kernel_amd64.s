@@ -16,7 +16,7 @@ TEXT ·stepAVX512(SB), NOSPLIT, $0-8
 	MOVQ       40(DI), R13
 	MOVQ       48(DI), BX
 	MOVQ       56(DI), AX
-	MOVQ       144(DI), R14
+	MOVQ       152(DI), R14
 	VMOVUPD    (R14), Z10
 	VMOVUPD    64(R14), Z11
 	VMOVUPD    128(R14), Z12
@@ -39,6 +39,7 @@ TEXT ·stepAVX512(SB), NOSPLIT, $0-8
 
 row:
 	MOVQ    104(DI), R15
+	ADDQ    120(DI), R15
 	CMPQ    112(DI), $0x00
 	JEQ     anew
 	VMOVUPD (R15), Z24
@@ -292,6 +293,7 @@ avx512_silente:
 plain_done:
 summed:
 	MOVQ    104(DI), R15
+	ADDQ    120(DI), R15
 	MOVQ    112(DI), CX
 	TESTQ   CX, CX
 	JZ      common
@@ -299,8 +301,7 @@ summed:
 	VMOVUPD Z25, 64(R15)
 	VMOVUPD Z26, 128(R15)
 	VMOVUPD Z27, 192(R15)
-	ADDQ    CX, R15
-	MOVQ    R15, 104(DI)
+	ADDQ    CX, 120(DI)
 	JMP     next
 
 common:
@@ -321,7 +322,7 @@ next:
 	TESTQ BX, BX
 	JZ    silent
 	SUBQ  CX, BX
-	ADDQ  136(DI), BX
+	ADDQ  144(DI), BX
 
 silent:
 	DECQ          72(DI)
@@ -333,7 +334,7 @@ silent:
 	VPSHUFD       $0xee, X1, X2
 	VPADDQ        X1, X2, X1
 	VMOVQ         X1, R15
-	ADDQ          R15, 120(DI)
+	ADDQ          R15, 128(DI)
 	VEXTRACTI64X4 $0x01, Z29, Y1
 	VPADDQ        Y29, Y1, Y1
 	VEXTRACTI128  $0x01, Y1, X2
@@ -341,7 +342,7 @@ silent:
 	VPSHUFD       $0xee, X1, X2
 	VPADDQ        X1, X2, X1
 	VMOVQ         X1, R15
-	ADDQ          R15, 128(DI)
+	ADDQ          R15, 136(DI)
 	VZEROUPPER
 	RET
 
@@ -357,10 +358,11 @@ TEXT ·stepAVX2(SB), NOSPLIT, $0-8
 	MOVQ 40(DI), R13
 	MOVQ 48(DI), BX
 	MOVQ 56(DI), AX
-	MOVQ 144(DI), R14
+	MOVQ 152(DI), R14
 
 row:
 	MOVQ    104(DI), R15
+	ADDQ    120(DI), R15
 	CMPQ    112(DI), $0x00
 	JEQ     anew
 	VMOVUPD (R15), Y0
@@ -441,7 +443,7 @@ turing_vector:
 	VADDPD    Y9, Y8, Y13
 	VMOVMSKPD Y14, R15
 	POPCNTL   R15, R15
-	ADDQ      R15, 120(DI)
+	ADDQ      R15, 128(DI)
 	VANDPD    512(R14), Y14, Y14
 	VADDPD    Y14, Y13, Y13
 	TESTQ     BX, BX
@@ -456,7 +458,7 @@ avx2_silentb:
 	VCMPPD    $0x04, Y13, Y10, Y14
 	VMOVMSKPD Y14, R15
 	POPCNTL   R15, R15
-	ADDQ      R15, 128(DI)
+	ADDQ      R15, 136(DI)
 	VMOVUPD   Y10, (R11)(AX*1)
 	VSUBPD    Y8, Y10, Y8
 	VANDPD    704(R14), Y8, Y8
@@ -512,7 +514,7 @@ avx2_silentb:
 	VADDPD    Y9, Y8, Y13
 	VMOVMSKPD Y14, R15
 	POPCNTL   R15, R15
-	ADDQ      R15, 120(DI)
+	ADDQ      R15, 128(DI)
 	VANDPD    544(R14), Y14, Y14
 	VADDPD    Y14, Y13, Y13
 	TESTQ     BX, BX
@@ -527,7 +529,7 @@ avx2_silentc:
 	VCMPPD    $0x04, Y13, Y10, Y14
 	VMOVMSKPD Y14, R15
 	POPCNTL   R15, R15
-	ADDQ      R15, 128(DI)
+	ADDQ      R15, 136(DI)
 	VMOVUPD   Y10, 32(R11)(AX*1)
 	VSUBPD    Y8, Y10, Y8
 	VANDPD    736(R14), Y8, Y8
@@ -600,7 +602,7 @@ turing_tail:
 	VANDPD     768(R14), Y14, Y14
 	VMOVMSKPD  Y14, R15
 	POPCNTL    R15, R15
-	ADDQ       R15, 120(DI)
+	ADDQ       R15, 128(DI)
 	VANDPD     512(R14), Y14, Y14
 	VADDPD     Y14, Y13, Y13
 	TESTQ      BX, BX
@@ -616,7 +618,7 @@ avx2_silentd:
 	VANDPD     768(R14), Y14, Y14
 	VMOVMSKPD  Y14, R15
 	POPCNTL    R15, R15
-	ADDQ       R15, 128(DI)
+	ADDQ       R15, 136(DI)
 	VMOVUPD    768(R14), Y12
 	VMASKMOVPD Y10, Y12, (R11)(AX*1)
 	VSUBPD     Y8, Y10, Y8
@@ -678,7 +680,7 @@ avx2_silentd:
 	VANDPD     800(R14), Y14, Y14
 	VMOVMSKPD  Y14, R15
 	POPCNTL    R15, R15
-	ADDQ       R15, 120(DI)
+	ADDQ       R15, 128(DI)
 	VANDPD     544(R14), Y14, Y14
 	VADDPD     Y14, Y13, Y13
 	TESTQ      BX, BX
@@ -694,7 +696,7 @@ avx2_silente:
 	VANDPD     800(R14), Y14, Y14
 	VMOVMSKPD  Y14, R15
 	POPCNTL    R15, R15
-	ADDQ       R15, 128(DI)
+	ADDQ       R15, 136(DI)
 	VMOVUPD    800(R14), Y12
 	VMASKMOVPD Y10, Y12, 32(R11)(AX*1)
 	VSUBPD     Y8, Y10, Y8
@@ -738,7 +740,7 @@ avx2_silentf:
 	VCMPPD    $0x04, Y13, Y10, Y14
 	VMOVMSKPD Y14, R15
 	POPCNTL   R15, R15
-	ADDQ      R15, 128(DI)
+	ADDQ      R15, 136(DI)
 	VMOVUPD   Y10, (R11)(AX*1)
 	VSUBPD    Y8, Y10, Y8
 	VANDPD    704(R14), Y8, Y8
@@ -769,7 +771,7 @@ avx2_silentg:
 	VCMPPD    $0x04, Y13, Y10, Y14
 	VMOVMSKPD Y14, R15
 	POPCNTL   R15, R15
-	ADDQ      R15, 128(DI)
+	ADDQ      R15, 136(DI)
 	VMOVUPD   Y10, 32(R11)(AX*1)
 	VSUBPD    Y8, Y10, Y8
 	VANDPD    736(R14), Y8, Y8
@@ -815,7 +817,7 @@ avx2_silenth:
 	VANDPD     768(R14), Y14, Y14
 	VMOVMSKPD  Y14, R15
 	POPCNTL    R15, R15
-	ADDQ       R15, 128(DI)
+	ADDQ       R15, 136(DI)
 	VMOVUPD    768(R14), Y12
 	VMASKMOVPD Y10, Y12, (R11)(AX*1)
 	VSUBPD     Y8, Y10, Y8
@@ -850,7 +852,7 @@ avx2_silenti:
 	VANDPD     800(R14), Y14, Y14
 	VMOVMSKPD  Y14, R15
 	POPCNTL    R15, R15
-	ADDQ       R15, 128(DI)
+	ADDQ       R15, 136(DI)
 	VMOVUPD    800(R14), Y12
 	VMASKMOVPD Y10, Y12, 32(R11)(AX*1)
 	VSUBPD     Y8, Y10, Y8
@@ -867,6 +869,7 @@ avx2_silenti:
 plain_done:
 summed:
 	MOVQ    104(DI), R15
+	ADDQ    120(DI), R15
 	MOVQ    112(DI), CX
 	TESTQ   CX, CX
 	JZ      common
@@ -878,8 +881,7 @@ summed:
 	VMOVUPD Y5, 96(R15)
 	VMOVUPD Y6, 160(R15)
 	VMOVUPD Y7, 224(R15)
-	ADDQ    CX, R15
-	MOVQ    R15, 104(DI)
+	ADDQ    CX, 120(DI)
 	JMP     next
 
 common:
@@ -908,7 +910,7 @@ next:
 	TESTQ BX, BX
 	JZ    silent
 	SUBQ  CX, BX
-	ADDQ  136(DI), BX
+	ADDQ  144(DI), BX
 
 silent:
 	DECQ 72(DI)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -83,4 +85,34 @@ func TestTilingsAreValid(t *testing.T) {
 			}
 		}
 	}
+}
+
+// While the garbage collector is at work, it looks at every pointer that a
+// kernel leaves behind.
+func TestCollectorRunsBesideTiles(t *testing.T) {
+	stop := make(chan struct{})
+	var collector sync.WaitGroup
+	collector.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				runtime.GC()
+			}
+		}
+	})
+	for _, k := range kernels() {
+		for _, n := range []int{100, 384} {
+			p := DefaultParams()
+			p.GridSize, p.Steps, p.Seed = n, 16, new(uint64(1))
+			for range 20 {
+				s := &Simulator{kernel: k, tiling: &tiling{depth: 16, bands: 2, chunk: 9}}
+				_, err := s.Run(t.Context(), p, Options{Features: DefaultFeatureConfig()})
+				require.NoError(t, err)
+			}
+		}
+	}
+	close(stop)
+	collector.Wait()
 }

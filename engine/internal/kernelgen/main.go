@@ -29,6 +29,7 @@ const (
 	argTuring
 	argSums
 	argSumsStride
+	argSumsAt
 	argActivations
 	argClamps
 	argNoiseRow
@@ -117,6 +118,7 @@ func (k kernel) emit() {
 	// columns before have stopped; else they begin anew and are added to those
 	// of the rows before.
 	MOVQ(arg(argSums), scratch)
+	ADDQ(arg(argSumsAt), scratch)
 	CMPQ(arg(argSumsStride), U8(0))
 	JEQ(LabelRef("anew"))
 	k.loadSums()
@@ -137,12 +139,12 @@ func (k kernel) emit() {
 
 	Label("summed")
 	MOVQ(arg(argSums), scratch)
+	ADDQ(arg(argSumsAt), scratch)
 	MOVQ(arg(argSumsStride), count)
 	TESTQ(count, count)
 	JZ(LabelRef("common"))
 	k.storeSums()
-	ADDQ(count, scratch)
-	MOVQ(scratch, arg(argSums))
+	ADDQ(count, arg(argSumsAt))
 	JMP(LabelRef("next"))
 	Label("common")
 	k.addSums()
