@@ -187,7 +187,7 @@ func TestFileIsNeverHalfThere(t *testing.T) {
 	dir := t.TempDir()
 	r := runFile(t, dir, byID+"fsync: false\n")
 	content := func(n int) string {
-		return fmt.Sprintf(`{"id":"a","text":%q}`, strings.Repeat(string(rune('a'+n%26)), 1<<20))
+		return fmt.Sprintf(`{"id":"a","text":%q}`, strings.Repeat(string(rune('a'+n%26)), 1<<17))
 	}
 	stop := make(chan struct{})
 	var watching sync.WaitGroup

@@ -70,6 +70,9 @@ func newestMeta(content []byte) (newest meta, err error) {
 	if newest.pageSize < 1024 || newest.pageSize > 65536 || newest.pageSize&(newest.pageSize-1) != 0 {
 		return newest, fmt.Errorf("page size %v", newest.pageSize)
 	}
+	if newest.pages > uint64(len(content))/newest.pageSize {
+		return newest, errors.New("the file is cut off")
+	}
 	return newest, nil
 }
 

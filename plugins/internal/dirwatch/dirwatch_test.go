@@ -1,0 +1,304 @@
+package dirwatch
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func dir(t testing.TB, path, pattern string, exclude ...string) *Dir {
+	t.Helper()
+	d, err := New(path, pattern, exclude...)
+	require.NoError(t, err)
+	return d
+}
+
+func put(t testing.TB, dir, name, content string) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+}
+
+func TestMatch(t *testing.T) {
+	for pattern, c := range map[string]struct{ yes, no []string }{
+		"*.json":       {[]string{"a.json", "two words.json", "é.json"}, []string{"a.csv", "sub/a.json", ".a.json", ".json", "a.json.mfn-tmp", ".a.json.mfn-taken"}},
+		"*":            {[]string{"a", "a.json"}, []string{".a", "a.mfn-tmp", "sub/a"}},
+		"**":           {[]string{"a", "sub/a", "x/y/z"}, []string{".a", ".git/a", "sub/.a", "done/a", "done", "done/x/y"}},
+		"**/*.csv":     {[]string{"a.csv", "x/y/a.csv"}, []string{"x/.y/a.csv"}},
+		"a/*/b.{x,y}":  {[]string{"a/1/b.x", "a/2/b.y"}, []string{"a/b.x", "a/1/2/b.x", "a/1/b.z"}},
+		".hidden/*":    {[]string{".hidden/a"}, []string{"hidden/a", ".hidden/a.mfn-tmp"}},
+		"[a-c]?.json":  {[]string{"a1.json"}, []string{"d1.json", "a.json"}},
+		"done*/*.json": {[]string{"done2/a.json"}, []string{"done/a.json"}},
+	} {
+		d := dir(t, "/in", pattern, "/in/done", "/elsewhere")
+		for _, path := range c.yes {
+			assert.True(t, d.Match(path), "%v %v", pattern, path)
+			for at := filepath.Dir(path); at != "."; at = filepath.Dir(at) {
+				assert.True(t, d.descends(at), "%v descends to %v", pattern, at)
+			}
+		}
+		for _, path := range c.no {
+			assert.False(t, d.Match(path), "%v %v", pattern, path)
+		}
+	}
+	for pattern, below := range map[string]string{"*.json": "sub", "a/*.json": "b", "a/*/*.json": "a/b/c", "x/**": "y", "**": ".git"} {
+		assert.False(t, dir(t, "/in", pattern).descends(below), "%v descends to %v", pattern, below)
+	}
+	for _, bad := range []string{"", "[", "/a", "../a", "a/../b", "./a", "{a"} {
+		assert.Error(t, CheckPattern(bad), bad)
+	}
+}
+
+func FuzzMatch(f *testing.F) {
+	f.Add("**/*.json", "a/b.json")
+	f.Add("{a,b/c}*", "b/cd")
+	f.Add(`\*[!x]`, "*y")
+	f.Fuzz(func(t *testing.T, pattern, path string) {
+		if CheckPattern(pattern) != nil || !fs.ValidPath(path) || path == "." {
+			return
+		}
+		d := dir(t, "/in", pattern)
+		if !d.Match(path) {
+			return
+		}
+		for at := filepath.Dir(path); at != "."; at = filepath.Dir(at) {
+			require.True(t, d.descends(at), "what matches is found: %q in %q by %q", path, at, pattern)
+		}
+	})
+}
+
+func TestScan(t *testing.T) {
+	in := t.TempDir()
+	for _, name := range []string{"b.json", "a.json", "sub/c.json", "sub/deep/d.json", "x.txt", ".h/e.json", "done/f.json", ".taken.json.mfn-taken"} {
+		put(t, in, name, name)
+	}
+	require.NoError(t, os.Symlink("loop.json", filepath.Join(in, "loop.json")))
+	d := dir(t, in, "**/*.json", filepath.Join(in, "done"))
+	var entered []string
+	s, err := d.Scan(t.Context(), ".", func(rel string) { entered = append(entered, rel) })
+	require.NoError(t, err)
+	var found []string
+	for _, f := range s.Files {
+		found = append(found, f.Path)
+		assert.EqualValues(t, len(f.Path), f.Size)
+		assert.NotZero(t, f.Inode)
+	}
+	assert.ElementsMatch(t, []string{"a.json", "b.json", "sub/c.json", "sub/deep/d.json"}, found)
+	assert.ElementsMatch(t, []string{".", "sub", "sub/deep"}, entered)
+	assert.Equal(t, []string{"taken.json"}, s.Taken)
+	assert.Len(t, s.Failed, 1)
+	require.ErrorIs(t, s.Failed["loop.json"], syscall.ELOOP)
+
+	s, err = d.Scan(t.Context(), "sub/deep", func(string) {})
+	require.NoError(t, err)
+	assert.Len(t, s.Files, 1)
+	_, err = dir(t, filepath.Join(in, "missing"), "*").Scan(t.Context(), ".", func(string) {})
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+func TestOpenFileDoesNotWaitForAPipe(t *testing.T) {
+	in := t.TempDir()
+	require.NoError(t, syscall.Mkfifo(filepath.Join(in, "pipe"), 0o600))
+	_, _, err := dir(t, in, "*").OpenFile("pipe")
+	require.ErrorIs(t, err, ErrNotRegular)
+}
+
+func TestQueue(t *testing.T) {
+	start := time.Unix(1000, 0)
+	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+	file := func(path string, version int64) File {
+		return File{Path: path, Version: files.Version{Size: version}}
+	}
+	pop := func(q *Queue, now time.Time) string {
+		f, _, _ := q.Pop(now)
+		return f.Path
+	}
+
+	q := NewQueue(10 * time.Second)
+	_, waits := q.Next()
+	assert.False(t, waits)
+	q.Offer(file("b", 1), at(0))
+	q.Offer(file("a", 1), at(1))
+	q.Offer(file("c", 1), at(5))
+	q.Offer(file("b", 1), at(9)) // unchanged, so it keeps its age
+	next, _ := q.Next()
+	assert.Equal(t, at(10), next)
+	assert.Empty(t, pop(q, at(9)))
+	assert.Equal(t, "b", pop(q, at(10)), "the only one that is ready")
+	q.Offer(file("b", 2), at(2))
+	assert.Equal(t, "a", pop(q, at(12)), "the first by name of those that are")
+	assert.Equal(t, "b", pop(q, at(12)))
+	q.Offer(file("c", 2), at(14)) // changed, so it is young again
+	assert.Empty(t, pop(q, at(16)))
+	assert.Equal(t, "c", pop(q, at(24)))
+	assert.Zero(t, q.Len())
+
+	q.Again(file("x", 1), 3, at(40))
+	f, tries, ok := q.Pop(at(40))
+	assert.True(t, ok)
+	assert.Equal(t, file("x", 1), f)
+	assert.Equal(t, 3, tries)
+
+	for i := range 1000 {
+		q.Offer(file(fmt.Sprintf("%03d", (i*7)%1000), 1), at(0))
+	}
+	q.Remove("500")
+	q.Remove("500")
+	q.Retain(func(path string) bool { return path != "000" })
+	var order []string
+	for {
+		path := pop(q, at(100))
+		if path == "" {
+			break
+		}
+		order = append(order, path)
+	}
+	assert.Len(t, order, 998)
+	assert.True(t, slices.IsSorted(order))
+}
+
+func TestTakeLosesNothingThatReplacesAFile(t *testing.T) {
+	in := t.TempDir()
+	d := dir(t, in, "*")
+	path := filepath.Join(in, "a")
+	const n = 3000
+	var written atomic.Int64
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for i := range n {
+			temp := filepath.Join(in, ".new")
+			assert.NoError(t, os.WriteFile(temp, fmt.Appendf(nil, "%06d", i), 0o600))
+			written.Store(int64(i))
+			assert.NoError(t, os.Rename(temp, path))
+		}
+	})
+	taken, last := 0, -1
+	for last < n-1 {
+		f, err := d.Look("a")
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		require.NoError(t, err)
+		content, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		require.NoError(t, err)
+		sum := files.NewHash()
+		sum.Write(content)
+		err = d.Take(f, files.SumOf(sum), func(root *os.Root, name string) error {
+			removed, readErr := root.ReadFile(name)
+			require.NoError(t, readErr)
+			// What is removed is what was read, however fast it is replaced. The
+			// look and the read are two steps, so the read may have been of a
+			// later file, which then is not what is removed.
+			number, parseErr := strconv.Atoi(string(removed))
+			require.NoError(t, parseErr)
+			require.Greater(t, number, last)
+			last = number
+			taken++
+			return root.Remove(name)
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			require.ErrorIs(t, err, ErrChanged)
+		}
+	}
+	writing.Wait()
+	assert.Positive(t, taken)
+	assert.Equal(t, n-1, last, "the last is never taken for one before it")
+	entries, err := os.ReadDir(in)
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+}
+
+func TestTakePutsBackWhatCannotBeTaken(t *testing.T) {
+	in := t.TempDir()
+	d := dir(t, in, "**")
+	put(t, in, "sub/a", "content")
+	f, err := d.Look("sub/a")
+	require.NoError(t, err)
+	failure := errors.New("no")
+	require.ErrorIs(t, d.Take(f, files.Sum{}, func(*os.Root, string) error { return failure }), failure)
+	again, err := d.Look("sub/a")
+	require.NoError(t, err)
+	assert.Equal(t, f, again)
+
+	// As above, while a new file comes to have the name.
+	require.ErrorIs(t, d.Take(f, files.Sum{}, func(*os.Root, string) error {
+		put(t, in, "sub/a", "newer")
+		return failure
+	}), failure)
+	content, err := os.ReadFile(filepath.Join(in, "sub", "a"))
+	require.NoError(t, err)
+	assert.Equal(t, "newer", string(content))
+	entries, err := os.ReadDir(filepath.Join(in, "sub"))
+	require.NoError(t, err)
+	assert.Len(t, entries, 1)
+}
+
+func TestPutBackAfterACrash(t *testing.T) {
+	in := t.TempDir()
+	d := dir(t, in, "*")
+	put(t, in, ".a.mfn-taken", "left")
+	put(t, in, ".b.mfn-taken", "superseded")
+	put(t, in, "b", "newer")
+	for _, rel := range []string{"a", "b", "c"} {
+		require.NoError(t, d.PutBack(rel))
+	}
+	for name, want := range map[string]string{"a": "left", "b": "newer"} {
+		content, err := os.ReadFile(filepath.Join(in, name))
+		require.NoError(t, err)
+		assert.Equal(t, want, string(content))
+	}
+	entries, err := os.ReadDir(in)
+	require.NoError(t, err)
+	assert.Len(t, entries, 2)
+}
+
+func TestWatcher(t *testing.T) {
+	in := t.TempDir()
+	d := dir(t, in, "**/*.json")
+	w := Watch(d, service.MockResources().Logger())
+	w.Add(".")
+	w.Add(".")
+	w.Add("missing")
+	put(t, in, "a.json", "1")
+	put(t, in, "ignored.txt", "1")
+	require.NoError(t, os.Mkdir(filepath.Join(in, "sub"), 0o755))
+	changed := map[string]bool{}
+	for !changed["a.json"] || !changed["sub"] {
+		<-w.Notify()
+		paths, _ := w.Changes()
+		for _, p := range paths {
+			changed[p] = true
+		}
+	}
+	paths, others := w.Changes()
+	assert.Empty(t, paths)
+	assert.False(t, others)
+	require.NoError(t, w.Close())
+	w.Add(".")
+
+	none := &Watcher{dir: d, notify: make(chan struct{})}
+	none.Add(".")
+	require.NoError(t, none.Close(), "a system may offer no watcher")
+}

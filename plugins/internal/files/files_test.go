@@ -1,0 +1,160 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func openRoot(t *testing.T, dir string) *os.Root {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, root.Close()) })
+	return root
+}
+
+func write(t *testing.T, dir, name, content string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+}
+
+func TestClassify(t *testing.T) {
+	require.NoError(t, Classify(nil))
+	transient := func(err error) bool {
+		_, ok := errors.AsType[*retry.Transient](Classify(&fs.PathError{Op: "open", Path: "x", Err: err}))
+		return ok
+	}
+	for _, err := range []error{syscall.ENOSPC, syscall.EIO, syscall.EMFILE, syscall.ESTALE, syscall.EAGAIN, syscall.ETIMEDOUT, syscall.EDQUOT} {
+		assert.True(t, transient(err), err)
+	}
+	for _, err := range []error{syscall.ENOENT, syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.EISDIR, syscall.ENAMETOOLONG, syscall.ELOOP, errors.New("x")} {
+		assert.False(t, transient(err), err)
+	}
+}
+
+func TestNumbered(t *testing.T) {
+	for name, want := range map[string]string{
+		"a.json": "a_3.json", "a": "a_3", "a.tar.gz": "a.tar_3.gz", ".profile": ".profile_3", "a.": "a_3.",
+	} {
+		assert.Equal(t, want, Numbered(name, 3))
+		assert.Equal(t, name, Numbered(name, 0))
+	}
+}
+
+func TestPublishNeverOverwrites(t *testing.T) {
+	dir := t.TempDir()
+	root := openRoot(t, dir)
+	const n = 200
+	var publishing sync.WaitGroup
+	for i := range n {
+		publishing.Go(func() {
+			f, temp, err := CreateTemp(root)
+			if !assert.NoError(t, err) {
+				return
+			}
+			_, err = fmt.Fprint(f, i)
+			assert.NoError(t, errors.Join(err, f.Close()))
+			_, err = Publish(root, temp, "a.json")
+			assert.NoError(t, err)
+		})
+	}
+	publishing.Wait()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, n)
+	for i := range n {
+		assert.FileExists(t, filepath.Join(dir, Numbered("a.json", i)), "numbers have no gaps")
+	}
+}
+
+func TestMoveAfterACrashInTheMiddle(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	write(t, from, "a", "content")
+	require.NoError(t, os.Link(filepath.Join(from, "a"), filepath.Join(to, "a")))
+	name, err := Move(openRoot(t, from), "a", openRoot(t, to), "a")
+	require.NoError(t, err)
+	assert.Equal(t, "a", name)
+	assert.NoFileExists(t, filepath.Join(from, "a"))
+	assert.FileExists(t, filepath.Join(to, "a"))
+	assert.NoFileExists(t, filepath.Join(to, "a_1"))
+}
+
+func TestCopyToKeepsTheTimeAndLeavesNothingHalf(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	write(t, from, "a", "content")
+	old := time.Now().Add(-time.Hour).Truncate(time.Second)
+	require.NoError(t, os.Chtimes(filepath.Join(from, "a"), old, old))
+	_, err := copyTo(openRoot(t, from), "a", openRoot(t, to), "b")
+	require.NoError(t, err)
+	info, err := os.Stat(filepath.Join(to, "b"))
+	require.NoError(t, err)
+	assert.True(t, info.ModTime().Equal(old))
+
+	require.NoError(t, os.Mkdir(filepath.Join(from, "dir"), 0o755))
+	_, err = copyTo(openRoot(t, from), "dir", openRoot(t, to), "c")
+	require.ErrorContains(t, err, "not a regular file")
+	entries, err := os.ReadDir(to)
+	require.NoError(t, err)
+	assert.Len(t, entries, 1)
+}
+
+func TestWithinDoesNotWaitForWhatHangs(t *testing.T) {
+	value, err := Within(t.Context(), func() (int, error) { return 7, nil }, nil)
+	require.NoError(t, err)
+	assert.Equal(t, 7, value)
+	_, err = Within(t.Context(), func() (int, error) { return 7, fs.ErrExist }, nil)
+	require.ErrorIs(t, err, fs.ErrExist)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	hangs, discarded := make(chan struct{}), make(chan int)
+	_, err = Within(ctx, func() (int, error) {
+		cancel()
+		<-hangs
+		return 8, nil
+	}, func(v int) { discarded <- v })
+	require.ErrorIs(t, err, context.Canceled)
+	close(hangs)
+	assert.Equal(t, 8, <-discarded)
+
+	var calls atomic.Int32
+	_, err = Within(ctx, func() (int, error) { calls.Add(1); return 0, nil }, nil)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Zero(t, calls.Load())
+}
+
+func TestLockIsHeldByOne(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a", "")
+	open := func() *os.File {
+		f, err := os.OpenFile(filepath.Join(dir, "a"), os.O_RDWR, 0)
+		require.NoError(t, err)
+		return f
+	}
+	first, second := open(), open()
+	require.NoError(t, Lock(t.Context(), first))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorContains(t, Lock(ctx, second), "another writer holds it")
+	locked := make(chan error)
+	go func() { locked <- Lock(t.Context(), second) }()
+	require.NoError(t, first.Close())
+	require.NoError(t, <-locked)
+	require.NoError(t, second.Close())
+}
