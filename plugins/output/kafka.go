@@ -2,6 +2,7 @@ package output
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -464,16 +465,18 @@ func (k *kafkaOutput) keyOf(messages service.MessageBatch, i int) ([]byte, error
 	}
 	object, _ := value.(map[string]any)
 	switch id := object["simulation_id"].(type) {
-	case nil:
-		return nil, nil
 	case string:
-		if id == "" {
-			return nil, nil
+		if id != "" {
+			return []byte(id), nil
 		}
+	case json.Number:
 		return []byte(id), nil
-	default:
-		return fmt.Append(nil, id), nil
+	case int64:
+		return strconv.AppendInt(nil, id, 10), nil
+	case float64:
+		return strconv.AppendFloat(nil, id, 'f', -1, 64), nil
 	}
+	return nil, nil
 }
 
 func interpolatedInt(messages service.MessageBatch, i int, field *service.InterpolatedString, most int64) (int64, error) {

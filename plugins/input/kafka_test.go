@@ -1,0 +1,189 @@
+package input
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+)
+
+const kafkaType = "mfn_kafka"
+
+// kafkaCluster starts an in-process broker with the topic params, which has one
+// partition and the given values.
+func kafkaCluster(t *testing.T, values ...string) *kfake.Cluster {
+	t.Helper()
+	webtest.VerifyNoLeak(t)
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "params"), kfake.GroupMinSessionTimeout(time.Second))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic("params"))
+	require.NoError(t, err)
+	defer cl.Close()
+	for _, v := range values {
+		require.NoError(t, cl.ProduceSync(t.Context(), kgo.StringRecord(v)).FirstErr())
+	}
+	return c
+}
+
+// kafkaRun is a stream that reads from a broker.
+type kafkaRun struct {
+	*webtest.Stream
+	mu  sync.Mutex
+	got []string
+}
+
+func runKafka(t *testing.T, c *kfake.Cluster, fields string) *kafkaRun {
+	t.Helper()
+	r := &kafkaRun{}
+	r.Stream = webtest.Run(t, func(b *service.StreamBuilder) {
+		require.NoError(t, b.AddInputYAML(fmt.Sprintf(`
+label: params
+mfn_kafka:
+  seed_brokers: [ %q ]
+  topics: [ params ]
+  consumer_group: workers
+  fetch_max_wait: 50ms
+  commit_period: 50ms
+  %v`, c.ListenAddrs()[0], strings.ReplaceAll(fields, "\n", "\n  "))))
+		require.NoError(t, b.AddConsumerFunc(func(_ context.Context, m *service.Message) error {
+			content, err := m.AsBytes()
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.got = append(r.got, string(content))
+			return err
+		}))
+	})
+	return r
+}
+
+func (r *kafkaRun) values() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]string(nil), r.got...)
+}
+
+func kafkaCommitted(c *kfake.Cluster) int64 {
+	if info := c.GroupInfo("workers"); info != nil {
+		if commit, ok := info.Commits["params"][0]; ok {
+			return commit.Offset
+		}
+	}
+	return -1
+}
+
+func TestKafkaReadsCommitsAndCounts(t *testing.T) {
+	c := kafkaCluster(t, "a", "bc", "")
+	r := runKafka(t, c, "")
+	webtest.Await(t, func() bool { return kafkaCommitted(c) == 3 }, "all is committed")
+	assert.Equal(t, []string{"a", "bc", ""}, r.values())
+	report := webtest.Report(t, kafkaType)
+	assert.Equal(t, status.Fetching, report.Status)
+	m := report.Metrics.(status.ConnectorMetrics)
+	assert.EqualValues(t, 3, m.TotalBytesFetched)
+	assert.Equal(t, m.TotalRequests, m.SuccessfulRequests)
+	assert.GreaterOrEqual(t, m.TotalRequests, int64(2), "the connection and a poll at least")
+	r.Stop(t)
+	assert.Equal(t, status.Disconnected, webtest.Report(t, kafkaType).Status)
+	assert.Empty(t, c.GroupInfo("workers").Members, "it has left")
+}
+
+// What is not committed when a stream stops is delivered again to the next.
+func TestKafkaGoesOnWhereItWas(t *testing.T) {
+	c := kafkaCluster(t, "a", "b")
+	first := runKafka(t, c, "commit_period: 1h")
+	webtest.Await(t, func() bool { return len(first.values()) == 2 }, "both arrive")
+	first.Stop(t)
+	assert.EqualValues(t, 2, kafkaCommitted(c), "stopping commits")
+
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic("params"))
+	require.NoError(t, err)
+	require.NoError(t, cl.ProduceSync(t.Context(), kgo.StringRecord("c")).FirstErr())
+	cl.Close()
+	second := runKafka(t, c, "")
+	webtest.Await(t, func() bool { return len(second.values()) == 1 }, "the third arrives")
+	assert.Equal(t, []string{"c"}, second.values())
+}
+
+// Connecting is tried again as the policy says, and then at Benthos's next turn.
+func TestKafkaRetriesConnecting(t *testing.T) {
+	c := kafkaCluster(t, "a")
+	refused := make(chan struct{})
+	var count int
+	c.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+		if count++; count > 4 {
+			c.DropControl()
+			return nil, nil, false
+		}
+		if count == 4 {
+			close(refused)
+		}
+		c.KeepControl()
+		return nil, errors.New("hang up"), true
+	})
+	r := runKafka(t, c, "retry: { strategy: fixed_delay, initial_delay: 1ms, max_retries: 1 }")
+	<-refused
+	webtest.Await(t, func() bool { return len(r.values()) == 1 }, "it arrives")
+	m := webtest.Report(t, kafkaType).Metrics.(status.ConnectorMetrics)
+	assert.Positive(t, m.TotalRetries)
+	logs := r.Logs.String()
+	assert.Contains(t, logs, `msg="Operation failed, will be tried again"`)
+	assert.Contains(t, logs, `operation="Kafka connect" topic=params attempt=1 max_retries=1`)
+}
+
+// A group that cannot be joined is in the log and on the board.
+func TestKafkaGroupThatCannotBeJoined(t *testing.T) {
+	c := kafkaCluster(t, "a")
+	fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Group: "workers", Err: kerr.GroupAuthorizationFailed, TopLevel: true, Count: -1})
+	r := runKafka(t, c, "")
+	webtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "GROUP_AUTHORIZATION_FAILED") }, "the log says so")
+	webtest.Await(t, func() bool {
+		m, _ := webtest.Report(t, kafkaType).Metrics.(status.ConnectorMetrics)
+		return m.LastError != nil && strings.Contains(*m.LastError, "GROUP_AUTHORIZATION_FAILED")
+	}, "the board says so")
+	fault.Remove()
+	webtest.Await(t, func() bool { return len(r.values()) == 1 }, "it arrives when it may join")
+}
+
+func TestKafkaExamplesBuild(t *testing.T) {
+	view, ok := service.GlobalEnvironment().GetInputConfig(kafkaType)
+	require.True(t, ok)
+	data, err := view.TemplateData()
+	require.NoError(t, err)
+	require.NotEmpty(t, data.Examples)
+	for _, example := range data.Examples {
+		conf := example.Config // the other components are not part of this package
+		if at := strings.Index(conf, "pipeline:"); at >= 0 {
+			conf = conf[:at]
+		}
+		require.NoError(t, service.NewStreamBuilder().SetYAML(conf), example.Title)
+	}
+}
+
+func TestKafkaWorksWithRequiredFieldsAlone(t *testing.T) {
+	conf, err := kafkaSpec().ParseYAML("seed_brokers: [ localhost:9092 ]\ntopics: [ params ]\nconsumer_group: workers", nil)
+	require.NoError(t, err)
+	in, err := newKafka(conf, service.MockResources())
+	require.NoError(t, err)
+	assert.Equal(t, 100, in.conf.MaxMessages)
+	assert.Equal(t, time.Second, in.conf.PollTimeout)
+	assert.Equal(t, 1024, in.conf.CheckpointLimit)
+	assert.Equal(t, 5*time.Second, in.conf.CommitPeriod)
+	_, _, err = in.ReadBatch(t.Context())
+	require.ErrorIs(t, err, service.ErrNotConnected)
+	require.NoError(t, in.Close(t.Context()))
+}

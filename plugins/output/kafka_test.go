@@ -1,0 +1,222 @@
+package output
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+)
+
+const kafkaType = "mfn_kafka"
+
+// runKafka runs a stream that publishes to an in-process broker, which has the
+// topics results and others, of one partition.
+func runKafka(t *testing.T, fields string) (*webhookRun, *kfake.Cluster) {
+	t.Helper()
+	webtest.VerifyNoLeak(t)
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "results", "others"))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return runOutput(t, fmt.Sprintf("label: results\nmfn_kafka:\n  seed_brokers: [ %q ]\n  %v", c.ListenAddrs()[0],
+		strings.ReplaceAll(fields, "\n", "\n  "))), c
+}
+
+// kafkaValues reads so many values from a topic, and looks for more.
+func kafkaValues(t *testing.T, c *kfake.Cluster, topic string, count int) (values []string) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic), kgo.FetchMaxWait(10*time.Millisecond))
+	require.NoError(t, err)
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), webtest.Within)
+	defer cancel()
+	for len(values) < count {
+		for _, r := range cl.PollFetches(ctx).Records() {
+			values = append(values, string(r.Value))
+		}
+		require.NoError(t, ctx.Err(), "only %v", values)
+	}
+	require.EqualValues(t, c.PartitionInfo(topic, 0).HighWatermark, count, "%v", values)
+	return values
+}
+
+func kafkaMetrics(t *testing.T) status.PublisherMetrics {
+	t.Helper()
+	return webtest.Report(t, kafkaType).Metrics.(status.PublisherMetrics)
+}
+
+func TestKafkaCountsWhatItPublishes(t *testing.T) {
+	run, c := runKafka(t, "topic: results")
+	require.NoError(t, run.publish(`{"simulation_id":"a"}`, `b`))
+	require.NoError(t, run.publish(`c`))
+	assert.Equal(t, []string{`{"simulation_id":"a"}`, "b", "c"}, kafkaValues(t, c, "results", 3))
+	m := kafkaMetrics(t)
+	assert.EqualValues(t, 2, m.TotalPublishes)
+	assert.EqualValues(t, 2, m.SuccessfulPublishes)
+	assert.Zero(t, m.FailedPublishes)
+	assert.EqualValues(t, len(`{"simulation_id":"a"}`)+len("a")+len("b")+len("c"), m.TotalBytesPublished)
+}
+
+// What passes while an attempt lasts is the client's to mend, without duplicates.
+func TestKafkaTransientErrorsPass(t *testing.T) {
+	for _, err := range []*kerr.Error{kerr.NotEnoughReplicas, kerr.NotLeaderForPartition, kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend, kerr.CoordinatorLoadInProgress} {
+		run, c := runKafka(t, "topic: results")
+		fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: err, Count: 2})
+		require.NoError(t, run.publish("a", "b"), err.Message)
+		assert.Equal(t, []string{"a", "b"}, kafkaValues(t, c, "results", 2), err.Message)
+		assert.EqualValues(t, 2, fault.Hits(), err.Message)
+		m := kafkaMetrics(t)
+		assert.EqualValues(t, 1, m.TotalPublishes)
+		assert.Zero(t, m.TotalRetries)
+		run.Stop(t)
+	}
+}
+
+// What outlasts attempts is tried again, and counted, without duplicates.
+func TestKafkaRetries(t *testing.T) {
+	run, c := runKafka(t, "topic: results\ntimeout: 200ms\nretry: { strategy: fixed_delay, initial_delay: 1ms, max_retries: 100 }")
+	fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
+	done := make(chan error, 1)
+	go func() { done <- run.publish("a", "b") }()
+	webtest.Await(t, func() bool { return kafkaMetrics(t).TotalRetries >= 2 }, "it is tried again")
+	fault.Remove()
+	require.NoError(t, <-done)
+	assert.Equal(t, []string{"a", "b"}, kafkaValues(t, c, "results", 2))
+	m := kafkaMetrics(t)
+	assert.EqualValues(t, m.TotalRetries+1, m.TotalPublishes)
+	assert.EqualValues(t, 1, m.SuccessfulPublishes)
+	assert.Zero(t, m.FailedPublishes)
+	assert.Contains(t, run.Logs.String(), "timed out after 200ms: 2 of 2 messages are not confirmed")
+}
+
+// What cannot succeed fails at once, those messages of the batch alone.
+func TestKafkaRejectsOnlyTheMessagesThatFailed(t *testing.T) {
+	run, c := runKafka(t, `topic: ${! json("topic") }`)
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "others", Err: kerr.TopicAuthorizationFailed, Count: -1})
+	batch := service.MessageBatch{}
+	for _, topic := range []string{"results", "others", "results", "", "others"} {
+		batch = append(batch, service.NewMessage(fmt.Appendf(nil, `{"topic":%q}`, topic)))
+	}
+	batch = append(batch, service.NewMessage([]byte("no JSON")))
+	err := run.send(t.Context(), batch)
+	require.Error(t, err)
+	// Which messages are rejected is what a fallback sees, and it is what is not there.
+	values := kafkaValues(t, c, "results", 2)
+	assert.Equal(t, []string{`{"topic":"results"}`, `{"topic":"results"}`}, values)
+	m := kafkaMetrics(t)
+	assert.EqualValues(t, 1, m.TotalPublishes)
+	assert.EqualValues(t, 1, m.FailedPublishes)
+	assert.Zero(t, m.TotalRetries)
+	assert.Contains(t, *m.LastError, "TOPIC_AUTHORIZATION_FAILED")
+}
+
+func TestKafkaBatchErrorNamesTheMessages(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "results", "others"))
+	require.NoError(t, err)
+	defer c.Close()
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "others", Err: kerr.TopicAuthorizationFailed, Count: -1})
+	conf, err := kafkaSpec().ParseYAML(fmt.Sprintf("seed_brokers: [ %q ]\ntopic: ${! content() }", c.ListenAddrs()[0]), nil)
+	require.NoError(t, err)
+	out, err := newKafka(conf, service.MockResources())
+	require.NoError(t, err)
+	require.ErrorIs(t, out.WriteBatch(t.Context(), service.MessageBatch{service.NewMessage(nil)}), service.ErrNotConnected)
+	require.NoError(t, out.Connect(t.Context()))
+	batch := service.MessageBatch{}
+	for _, topic := range []string{"results", "others", "results", "", "others"} {
+		batch = append(batch, service.NewMessage([]byte(topic)))
+	}
+	index := batch.Index()
+	err = out.WriteBatch(t.Context(), batch)
+	var batchErr *service.BatchError
+	require.ErrorAs(t, err, &batchErr)
+	failed := map[int]string{}
+	batchErr.WalkMessagesIndexedBy(index, func(i int, _ *service.Message, err error) bool {
+		if err != nil {
+			failed[i] = err.Error()
+		}
+		return true
+	})
+	require.Len(t, failed, 3)
+	assert.Contains(t, failed[1], "TOPIC_AUTHORIZATION_FAILED")
+	assert.Contains(t, failed[3], "topic: it is empty for this message")
+	assert.Contains(t, failed[4], "TOPIC_AUTHORIZATION_FAILED")
+	require.NoError(t, out.Close(t.Context()))
+}
+
+func TestKafkaShutdownInterruptsAWait(t *testing.T) {
+	run, c := runKafka(t, "topic: results")
+	asked := make(chan struct{}, 10)
+	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		return nil, nil, true // no answer
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- run.send(ctx, service.MessageBatch{service.NewMessage([]byte("a"))}) }()
+	<-asked
+	run.StopWithin(t, time.Millisecond)
+	cancel() // who publishes learns nothing from a stream that had to hurry
+	require.Error(t, <-done)
+}
+
+func TestKafkaExamplesBuild(t *testing.T) {
+	view, ok := service.GlobalEnvironment().GetOutputConfig(kafkaType)
+	require.True(t, ok)
+	data, err := view.TemplateData()
+	require.NoError(t, err)
+	require.NotEmpty(t, data.Examples)
+	for _, example := range data.Examples {
+		conf := strings.ReplaceAll(example.Config, "mfn_simulate: {}", "noop: {}") // it is not part of this package
+		require.NoError(t, service.NewStreamBuilder().SetYAML(conf), example.Title)
+	}
+}
+
+// Any message becomes a record, or an error, and its key is its simulation id.
+func FuzzKafkaRecord(f *testing.F) {
+	for _, s := range []string{`{"simulation_id":"a"}`, `{"simulation_id":1e999}`, `{"simulation_id":{}}`, `[]`, "", "\xff", `{"simulation_id":"\u0000"}`} {
+		f.Add([]byte(s), "header", "value", "3")
+	}
+	conf, err := kafkaSpec().ParseYAML(`
+seed_brokers: [ localhost:9092 ]
+topic: t
+partitioner: manual
+partition: ${! @partition }
+timestamp_ms: ${! @partition }
+metadata: { include_patterns: [ ".*" ] }
+`, nil)
+	require.NoError(f, err)
+	out, err := newKafka(conf, service.MockResources())
+	require.NoError(f, err)
+	f.Cleanup(func() { _ = out.Close(context.Background()) })
+	f.Fuzz(func(t *testing.T, content []byte, header, value, partition string) {
+		msg := service.NewMessage(content)
+		msg.MetaSet(header, value)
+		msg.MetaSet("partition", partition)
+		r, err := out.record(service.MessageBatch{msg}, 0)
+		if err != nil {
+			assert.Contains(t, err.Error(), "is no integer")
+			return
+		}
+		assert.Equal(t, string(content), string(r.Value))
+		assert.GreaterOrEqual(t, r.Partition, int32(0))
+		assert.NotEmpty(t, r.Headers)
+		if r.Key != nil {
+			assert.NotEmpty(t, r.Key)
+		}
+	})
+}
