@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -204,4 +205,29 @@ func TestEveryStreamOfConfigLintsAndPassesItsTests(t *testing.T) {
 	}
 	p := run(t, t.TempDir(), nil, "test", filepath.Dir(config(t, "x"))+"/...")
 	assert.NoError(t, p.err, p.stdout.String())
+}
+
+// Clients that send their request a byte at a time, or never end it, hold up
+// nobody else and are let go of when the service ends.
+func TestServeIsNotHeldUpBySlowClients(t *testing.T) {
+	address := freeAddress(t)
+	p := start(t, t.TempDir(), []string{"ADDRESS=" + address}, "-c", config(t, "serve.yaml"))
+	eventually(t, func() bool {
+		status, _ := get(t, "http://"+address+"/ready")
+		return status == http.StatusOK
+	}, "the service to be ready")
+
+	for k := range 100 {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() }) // the service may have closed it
+		request := "POST /simulate HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{\"grid"
+		_, err = conn.Write([]byte(request[:1+k%len(request)]))
+		require.NoError(t, err)
+	}
+	for range 20 {
+		status, _ := post(t, "http://"+address+"/simulate", `{"grid_size":8,"steps":2}`)
+		assert.Equal(t, http.StatusOK, status)
+	}
+	p.stop(t)
 }

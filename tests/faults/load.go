@@ -13,6 +13,7 @@ import (
 
 func loadScenarios() []scenario {
 	return []scenario{
+		{name: "100 000 tiny files", run: manyFiles},
 		{name: "overload of a service", run: overload},
 		{name: "soak, files to webhook", run: soak},
 	}
