@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -66,7 +67,8 @@ tried again, those messages of a batch alone that are not there yet; what cannot
 large, is rejected alone, and the rest of its batch is delivered.
 
 The client reconnects and follows moving leaders by itself, without duplicates while `+"`idempotent_write`"+` is on. An attempt
-fails when the brokers have not confirmed it within `+"`timeout`"+`.
+fails when the brokers have not confirmed it within `+"`timeout`"+`, and at once when none can be reached. When its retries are
+used up, a message is rejected: the input delivers it again, or a `+"`fallback`"+` takes it.
 
 Messages of one batch that go to one partition keep their order. Batches that are in flight at the same time can overtake
 each other; set `+"`max_in_flight: 1`"+` where order matters.`).
@@ -191,6 +193,7 @@ type kafkaOutput struct {
 	status  *status.Component
 	retrier *retry.Retrier
 	reach   *kafka.Reach
+	reached atomic.Bool
 
 	mu     sync.RWMutex
 	client *kgo.Client // nil before Connect and after Close
@@ -346,7 +349,8 @@ func (k *kafkaOutput) parseProducer(conf *service.ParsedConfig) error {
 	return nil
 }
 
-// Connect finds out whether the brokers can be reached.
+// Connect makes the client. Brokers that are away are no error yet: messages
+// shall fail as the retry policy says, so that a fallback can take them.
 func (k *kafkaOutput) Connect(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -358,17 +362,26 @@ func (k *kafkaOutput) Connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("making the client: %w", err)
 	}
-	if err := client.Ping(ctx); err != nil {
-		client.Close()
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		err = k.conn.Error(err)
-		k.status.GaveUp(err)
-		return err
-	}
 	k.client = client
 	k.status.Set(status.Connected)
+	if err := k.reachable(ctx, client); err != nil && ctx.Err() == nil {
+		k.status.Set(status.Error)
+		k.log.With("operation", "Kafka connect", "error", err.Error()).Error("Brokers cannot be reached")
+	}
+	return nil
+}
+
+// reachable finds out whether the brokers can be reached, if the client has not
+// reached them yet or has lost them. It fails sooner and says more clearly why
+// than records that wait in the client.
+func (k *kafkaOutput) reachable(ctx context.Context, client *kgo.Client) error {
+	if k.reached.Load() && k.reach.Err() == nil {
+		return nil
+	}
+	if err := client.Ping(ctx); err != nil {
+		return k.conn.Error(err)
+	}
+	k.reached.Store(true)
 	return nil
 }
 
@@ -401,6 +414,9 @@ func (k *kafkaOutput) WriteBatch(ctx context.Context, messages service.MessageBa
 
 	op := retry.Operation{Name: "Kafka produce", Subject: "topic", Value: topics}
 	err := k.retrier.Do(ctx, op, func(attempt context.Context) (int64, error) {
+		if err := k.reachable(attempt, client); err != nil {
+			return 0, err
+		}
 		return d.attempt(ctx, attempt, k.reach.Err)
 	})
 	if err == nil || ctx.Err() != nil {
