@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,20 +27,19 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
 )
 
-// inChild reports whether this process was started by startChild for the test.
+// inChild reports whether this process was started by childOf for the test.
 func inChild(t *testing.T) bool {
 	t.Helper()
 	return os.Getenv("MFN_TEST_CHILD") == t.Name()
 }
 
-// startChild runs the test itself in a process of its own, where inChild is true.
-func startChild(t *testing.T, env ...string) (*exec.Cmd, *bytes.Buffer) {
+// childOf runs the test itself in a process of its own, where inChild is true.
+func childOf(t *testing.T) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	output := &bytes.Buffer{}
 	child := exec.CommandContext(context.Background(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	child.Env = append(append(os.Environ(), "MFN_TEST_CHILD="+t.Name()), env...)
+	child.Env = append(os.Environ(), "MFN_TEST_CHILD="+t.Name())
 	child.Stdout, child.Stderr = output, output
-	require.NoError(t, child.Start())
 	return child, output
 }
 
@@ -53,8 +53,8 @@ func TestFileThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 			for _, capability := range []uintptr{unix.CAP_DAC_OVERRIDE, unix.CAP_DAC_READ_SEARCH} {
 				assert.NoError(t, unix.Prctl(unix.PR_CAPBSET_DROP, capability, 0, 0, 0))
 			}
-			child, output := startChild(t)
-			assert.NoError(t, child.Wait(), output)
+			child, output := childOf(t)
+			assert.NoError(t, child.Run(), output)
 			assert.Contains(t, output.String(), "--- PASS: "+t.Name())
 		}()
 		<-dropped
@@ -94,8 +94,8 @@ func TestFileThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 
 func TestFileIsReadAgainWhenAnErrorPasses(t *testing.T) {
 	if !inChild(t) {
-		child, output := startChild(t)
-		require.NoError(t, child.Wait(), output)
+		child, output := childOf(t)
+		require.NoError(t, child.Run(), output)
 		return
 	}
 	dir := t.TempDir()
@@ -151,7 +151,7 @@ func TestFileCrashesLoseNothing(t *testing.T) {
 			in, out, moved := filepath.Join(base, "in"), filepath.Join(base, "out"), filepath.Join(base, "moved")
 			field := strings.NewReplacer("MOVED", moved, "TRACKER", filepath.Join(base, "tracker.db")).Replace(field)
 			env := []string{
-				"MFN_TEST_CHILD=" + "TestFileCrashesLoseNothing", "XDG_STATE_HOME=" + filepath.Join(base, "state"),
+				"MFN_TEST_CHILD=TestFileCrashesLoseNothing", "XDG_STATE_HOME=" + filepath.Join(base, "state"),
 				"MFN_TEST_STREAM=" + fmt.Sprintf(crashStream, in, out, field),
 			}
 			run := func() *exec.Cmd {
@@ -186,7 +186,7 @@ func TestFileCrashesLoseNothing(t *testing.T) {
 				// What is gone from the input has been answered.
 				for f := range files {
 					name := fmt.Sprintf("f%05d", f)
-					if _, err := os.Stat(filepath.Join(in, fmt.Sprint(f%3), name+".txt")); errors.Is(err, os.ErrNotExist) {
+					if _, err := os.Stat(filepath.Join(in, strconv.Itoa(f%3), name+".txt")); errors.Is(err, os.ErrNotExist) {
 						for l := range perFile {
 							require.FileExists(t, filepath.Join(out, fmt.Sprintf("%v-%v.json", name, l)))
 						}

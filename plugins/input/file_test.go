@@ -401,16 +401,16 @@ func TestFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 	r := runFile(t, dir, "pattern: '*'\npoll_interval: 10ms\nmin_age: 300ms\n", nil)
 	f, err := os.Create(filepath.Join(dir, "slow"))
 	require.NoError(t, err)
-	want := ""
+	var want strings.Builder
 	for i := range 20 {
 		part := fmt.Sprintf("part %v\n", i)
-		want += part
+		want.WriteString(part)
 		_, err := f.WriteString(part)
 		require.NoError(t, err)
 		time.Sleep(20 * time.Millisecond) // the writer's own pace
 	}
 	require.NoError(t, f.Close())
-	r.await(t, want)
+	r.await(t, want.String())
 }
 
 func TestFileOfAnotherClockIsLeftAloneWhileItGrows(t *testing.T) {

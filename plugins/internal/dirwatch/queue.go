@@ -126,7 +126,7 @@ func (h *itemHeap) Swap(i, j int) {
 
 // Push is for container/heap.
 func (h *itemHeap) Push(x any) {
-	it := x.(*item) //nolint:errcheck,forcetypeassert // nothing else is ever pushed
+	it := x.(*item)
 	it.index = len(h.items)
 	h.items = append(h.items, it)
 }

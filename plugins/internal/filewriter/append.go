@@ -107,7 +107,7 @@ func (a *Appender) appendTo(ctx context.Context, root *os.Root, name string, lin
 		return false, fmt.Errorf("%v is not a regular file", actual)
 	}
 	if now, err := dir.Stat(base); err != nil || !os.SameFile(now, info) {
-		return false, nil //nolint:nilerr // another writer has rotated it meanwhile
+		return false, nil // another writer has rotated it meanwhile
 	}
 
 	size, err := a.repair(f, actual)
