@@ -1,0 +1,204 @@
+package output
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+)
+
+const transactionID = "transactional_id"
+
+func init() {
+	service.MustRegisterBatchOutput("mfn_kafka_transaction", kafkaTransactionSpec(),
+		func(conf *service.ParsedConfig, res *service.Resources) (out service.BatchOutput, policy service.BatchPolicy, maxInFlight int, err error) {
+			if maxInFlight, err = kafka.FieldCount(conf, kafkaMaxInFlight); err != nil {
+				return nil, policy, 0, err
+			}
+			out, err = newKafkaTransaction(conf, res)
+			return out, policy, maxInFlight, err
+		})
+}
+
+func kafkaTransactionSpec() *service.ConfigSpec {
+	return service.NewConfigSpec().
+		Categories("Services").
+		Summary("Publishes messages to a Kafka topic inside the transaction in which an `mfn_kafka_transaction` input has read what they were made from.").
+		Description(`
+What it writes becomes visible to consumers with the isolation level `+"`read_committed`"+` when the input commits, together
+with the input's offsets, or never. It uses the connection of the input with the same `+"`transactional_id`"+` in the same
+stream, and so has no settings for one. Several outputs may take part in the same transaction, such as one for results
+and one for dead letters.
+
+It takes only messages of the transaction that is open: a message of another input is rejected, as is one of which a
+processor has kept nothing but the content. A message that the brokers refuse is rejected; the input then aborts the
+transaction and reads its messages again, unless the stream sends the message elsewhere.`).
+		Fields(
+			service.NewStringField(transactionID).
+				Description("The `transactional_id` of the input.").
+				Example("mfn-processor-${HOSTNAME}").
+				LintRule(`root = if this.trim() == "" { [ "transactional_id must not be empty" ] }`),
+			service.NewInterpolatedStringField(kafkaTopic).
+				Description("The topic to publish to.").
+				Example("mfn-output").
+				Example(`results-${! @kafka_partition }`),
+			service.NewInterpolatedStringField(kafkaKey).
+				Description("The key of each message; messages with the same key go to the same partition. By default it is the `simulation_id` of a message that has one. A key that is empty is none.").
+				Example(`${! json("simulation_id") }`).
+				Example(`${! @kafka_key }`).
+				Optional(),
+			service.NewMetadataFilterField(kafkaMetadata).
+				Description("Which metadata become headers; none by default.").
+				Example(map[string]any{"include_prefixes": []any{"mfn_"}}).
+				Optional(),
+			service.NewInterpolatedStringField(kafkaPartition).
+				Description("The number of the partition, in place of the one that follows from the key.").
+				Example(`${! @kafka_partition }`).
+				Optional().
+				Advanced(),
+			service.NewInterpolatedStringField(kafkaTimestampMs).
+				Description("The time of each message in milliseconds since 1970; by default the moment it is published.").
+				Example(`${! @kafka_timestamp_ms }`).
+				Optional().
+				Advanced(),
+			service.NewIntField(kafkaMaxInFlight).
+				Description("How many batches may be on their way at the same time, where processors have split that of the transaction.").
+				Default(64).
+				LintRule(`root = if this < 1 { [ "max_in_flight must be 1 or more, got %v".format(this) ] }`).
+				Advanced(),
+		).
+		Example("Exactly one result for each message", "Offsets and results are committed together.", `
+input:
+  mfn_kafka_transaction:
+    seed_brokers: [ "localhost:9092" ]
+    topics: [ mfn-input ]
+    consumer_group: mfn-processor
+    transactional_id: mfn-processor-${HOSTNAME:1}
+
+pipeline:
+  processors:
+    - mfn_simulate: {}
+
+output:
+  mfn_kafka_transaction:
+    transactional_id: mfn-processor-${HOSTNAME:1}
+    topic: mfn-output
+`)
+}
+
+type kafkaTransactionOutput struct {
+	id     string
+	shape  kafkaOutput // makes the records
+	status *status.Component
+}
+
+func newKafkaTransaction(conf *service.ParsedConfig, res *service.Resources) (*kafkaTransactionOutput, error) {
+	k := &kafkaTransactionOutput{}
+	var err error
+	if k.id, err = conf.FieldString(transactionID); err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(k.id) == "" {
+		return nil, fmt.Errorf("%v: a name is required", transactionID)
+	}
+	if err := k.shape.parseMessage(conf); err != nil {
+		return nil, err
+	}
+	if !kafka.TransactionsAnnounced(res, k.id) {
+		return nil, fmt.Errorf("%v: the stream has no input mfn_kafka_transaction with the transactional_id %q, in whose transactions to write", transactionID, k.id)
+	}
+	k.status = status.New(res, "mfn_kafka_transaction", status.Publisher)
+	return k, nil
+}
+
+// Connect has nothing to do: the input connects.
+func (k *kafkaTransactionOutput) Connect(context.Context) error {
+	k.status.Set(status.Connected)
+	return nil
+}
+
+// WriteBatch publishes the messages inside the transaction in which they were
+// read. Its error tells which messages of the batch are not published.
+func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages service.MessageBatch) error {
+	end := k.status.Begin()
+	defer end()
+
+	var failed *service.BatchError
+	reject := func(i int, err error) {
+		if failed == nil {
+			failed = service.NewBatchError(messages, err)
+		}
+		failed.Failed(i, err)
+	}
+	// They are of one transaction, unless a mistake in the stream mixes them.
+	type part struct {
+		records []*kgo.Record
+		indices []int
+	}
+	parts := make(map[*kafka.Transaction]*part)
+	for i, msg := range messages {
+		tx := kafka.TransactionOf(msg)
+		switch {
+		case tx == nil:
+			reject(i, errors.New("the message does not come from an input mfn_kafka_transaction, so there is no transaction to publish it in"))
+			continue
+		case tx.ID() != k.id:
+			reject(i, fmt.Errorf("the message belongs to the transactional_id %q, not to %q", tx.ID(), k.id))
+			continue
+		}
+		record, err := k.record(messages, i)
+		if err != nil {
+			reject(i, err)
+			continue
+		}
+		p := parts[tx]
+		if p == nil {
+			p = &part{}
+			parts[tx] = p
+		}
+		p.records, p.indices = append(p.records, record), append(p.indices, i)
+	}
+
+	var bytes int64
+	for tx, p := range parts {
+		for n, err := range tx.Produce(ctx, p.records) {
+			if err != nil {
+				reject(p.indices[n], err)
+				continue
+			}
+			bytes += int64(len(p.records[n].Key) + len(p.records[n].Value))
+		}
+	}
+	if failed == nil {
+		k.status.Succeeded(bytes)
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	k.status.Erred(failed)
+	k.status.GaveUp(failed)
+	return failed
+}
+
+// record makes the record of a message. Without a partition of its own it goes
+// where its key says.
+func (k *kafkaTransactionOutput) record(messages service.MessageBatch, i int) (*kgo.Record, error) {
+	record, err := k.shape.record(messages, i)
+	if err == nil && k.shape.partition == nil {
+		record.Partition = -1
+	}
+	return record, err
+}
+
+// Close has nothing to do: the input closes the connection.
+func (k *kafkaTransactionOutput) Close(context.Context) error {
+	k.status.Close()
+	return nil
+}
