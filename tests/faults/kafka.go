@@ -426,6 +426,8 @@ func kafkaScenarios() []scenario {
 	}
 	return []scenario{
 		{name: "kill, Kafka to Kafka", kafka: true, run: one(killKafkaToKafka)},
+		{name: "kill, Kafka to Kafka, exactly once", kafka: true, run: one(killExactlyOnce)},
+		{name: "workers join and leave, exactly once", kafka: true, run: one(churnExactlyOnce)},
 		{name: "kill, Kafka to webhook", kafka: true, run: one(killKafkaToWebhook)},
 		{name: "broker stopped and started", kafka: true, run: one(brokerFault(2, stopAndStart))},
 		{name: "broker killed", kafka: true, run: one(brokerFault(3, killAndStart))},

@@ -1,0 +1,255 @@
+package kafka
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// transactionYAML is a stream in transactions, with further fields of its
+// input, one a line.
+func transactionYAML(id, group, from, processors, output string, fields ...string) string {
+	return fmt.Sprintf(`
+input:
+  label: source
+  mfn_kafka_transaction:
+    seed_brokers: %v
+    topics: [ %v ]
+    consumer_group: %v
+    transactional_id: %v
+    timeout: 100ms
+    session_timeout: 10s
+    heartbeat_interval: 100ms
+    fetch_max_wait: 100ms
+    transaction_timeout: 10s
+    metadata_max_age: 1s
+    %v
+pipeline:
+  processors: [ %v ]
+output:
+  label: sink
+%v
+`, list(kafka.Brokers()), from, group, id, strings.Join(fields, "\n    "), processors, indent(output))
+}
+
+func transactionOutput(id, to string, fields ...string) string {
+	return fmt.Sprintf("mfn_kafka_transaction:\n  transactional_id: %v\n  topic: %v\n  %v", id, to, strings.Join(fields, "\n  "))
+}
+
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(text, "\n", "\n  ")
+}
+
+// answers follows what a consumer of committed records reads from a topic.
+func answers(t *testing.T, topic string) *ledger {
+	t.Helper()
+	l := &ledger{}
+	cl := client(t, kgo.ConsumeTopics(topic), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.UnknownTopicRetries(-1))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			fetches := cl.PollFetches(t.Context())
+			if fetches.IsClientClosed() || t.Context().Err() != nil {
+				return
+			}
+			fetches.EachRecord(func(r *kgo.Record) { l.add(string(r.Value)) })
+		}
+	}()
+	t.Cleanup(func() { <-done })
+	return l
+}
+
+// requireOnce waits until every message of the partitions is there, and then
+// for the marker that a transaction behind them writes, so that nothing of
+// theirs can follow.
+func requireOnce(t *testing.T, l *ledger, want int) {
+	t.Helper()
+	eventually(t, func() bool { return l.distinct() >= want })
+	assert.Equal(t, want, l.distinct())
+	assert.Equal(t, want, l.total(), "nothing is there twice")
+}
+
+func TestTransactionsFromTopicToTopic(t *testing.T) {
+	const partitions, each = 3, 50
+	from, to, group, id := topic(t, partitions), topic(t, 1), name(t, "group"), name(t, "id")
+	produce(t, numbered(from, partitions, 0, each)...)
+	l := answers(t, to)
+	s := start(t, transactionYAML(id, group, from, "", transactionOutput(id, to), "max_messages: 7"), nil)
+	requireOnce(t, l, partitions*each)
+	adm := admin(t)
+	for p := range int32(partitions) {
+		eventually(t, func() bool { return committed(adm, group, from, p) == each })
+		assertInOrder(t, l.partition(p))
+	}
+	stats := s.get("/metrics")
+	assert.Contains(t, stats, "mfn_kafka_transaction")
+	s.Stop()
+	assert.Equal(t, 0, members(adm, group), "it has left the group")
+
+	// What comes after a restart is not mixed with what was before.
+	produce(t, numbered(from, partitions, each, 1)...)
+	start(t, transactionYAML(id, group, from, "", transactionOutput(id, to)), nil)
+	requireOnce(t, l, partitions*(each+1))
+}
+
+// A message that is rejected aborts what is written in its transaction, until
+// it is taken.
+func TestTransactionIsAbortedAndReadAgain(t *testing.T) {
+	from, to, group, id := topic(t, 1), topic(t, 1), name(t, "group"), name(t, "id")
+	produce(t, numbered(from, 1, 0, 20)...)
+	l := answers(t, to)
+	// The output rejects message 13 the first three times.
+	output := fmt.Sprintf(`switch:
+  cases:
+    - check: content().string() == "0:13" && count(%q) < 4
+      output: { reject: "not yet" }
+    - output:
+%v`, id, indent(indent(indent(indent(transactionOutput(id, to))))))
+	s := start(t, transactionYAML(id, group, from, "", output, "max_messages: 20"), nil)
+	requireOnce(t, l, 20)
+	eventually(t, func() bool { return committed(admin(t), group, from, 0) == 20 })
+	assertInOrder(t, l.partition(0))
+	assert.Equal(t, 3, strings.Count(s.logs.String(), "Transaction aborted, since a message was rejected"))
+	// Without transactions in mind, the aborted ones are there to see.
+	assert.Greater(t, len(read(t, to, 21)), 20)
+}
+
+// Results and dead letters are written in the same transaction; batches are
+// split, filtered and made anew by processors.
+func TestTransactionOfSeveralOutputs(t *testing.T) {
+	const each = 40
+	from, to, dead, group, id := topic(t, 2), topic(t, 1), topic(t, 1), name(t, "group"), name(t, "id")
+	produce(t, numbered(from, 2, 0, each)...)
+	results, letters := answers(t, to), answers(t, dead)
+	processors := `
+    { mapping: 'root.text = content().string()' },
+    { split: { size: 3 } },
+    { mapping: 'root = if this.text.has_suffix("5") { deleted() } else if this.text.has_suffix("7") { throw("seven") }' },
+    { branch: { processors: [ { mapping: 'root = "x"' } ], result_map: 'root.x = content().string()' } },
+    { archive: { format: json_array } },
+    { unarchive: { format: json_array } },
+    { mapping: 'root = this.text' }`
+	output := fmt.Sprintf(`switch:
+  cases:
+    - check: content().string().has_suffix("7")
+      output:
+%v
+    - output:
+%v`, indent(indent(indent(indent(transactionOutput(id, dead))))), indent(indent(indent(indent(transactionOutput(id, to))))))
+	start(t, transactionYAML(id, group, from, processors, output, "max_messages: 11"), nil)
+	requireOnce(t, letters, 2*each/10)
+	requireOnce(t, results, 2*each-2*2*each/10)
+}
+
+// Workers join and leave, and each result is there once.
+func TestTransactionsWhileWorkersJoinAndLeave(t *testing.T) {
+	for _, balancer := range []string{"cooperative_sticky", "range"} {
+		t.Run(balancer, func(t *testing.T) {
+			const partitions, step = 6, 20
+			from, to, group := topic(t, partitions), topic(t, partitions), name(t, "group")
+			l := answers(t, to)
+			ids := [3]string{name(t, "id"), name(t, "id"), name(t, "id")}
+			worker := func(k int) *stream {
+				return start(t, transactionYAML(ids[k], group, from, "{ sleep: { duration: 2ms } }", transactionOutput(ids[k], to),
+					"max_messages: 10", "group_balancer: "+balancer), nil)
+			}
+			written := 0
+			write := func() {
+				produce(t, numbered(from, partitions, written, step)...)
+				written += step
+				eventually(t, func() bool { return l.distinct() >= written*partitions/2 })
+			}
+			a := worker(0)
+			write()
+			b := worker(1)
+			write()
+			c := worker(2)
+			write()
+			a.Stop()
+			write()
+			b.Stop()
+			a = worker(0)
+			write()
+			c.Stop()
+			write()
+			requireOnce(t, l, written*partitions)
+			a.Stop()
+			requireOnce(t, l, written*partitions)
+		})
+	}
+}
+
+// Two instances with one transactional id fence each other, which one of them
+// says, and still no result is lost or there twice.
+func TestTransactionIsFenced(t *testing.T) {
+	from, to, group, id := topic(t, 2), topic(t, 1), name(t, "group"), name(t, "id")
+	l := answers(t, to)
+	conf := transactionYAML(id, group, from, "", transactionOutput(id, to))
+	old := start(t, conf, nil)
+	produce(t, numbered(from, 2, 0, 5)...)
+	eventually(t, func() bool { return l.distinct() == 10 })
+	other := start(t, conf, nil)
+	written := 5
+	eventually(t, func() bool {
+		produce(t, numbered(from, 2, written, 1)...)
+		written++
+		return old.logs.contain("is in use by another instance")
+	})
+	other.Stop()
+	requireOnce(t, l, written*2)
+}
+
+// A message that is too large is rejected alone, and may go elsewhere in the
+// same transaction.
+func TestTransactionGoesOnAfterATooLargeMessage(t *testing.T) {
+	from, to, dead, group, id := topic(t, 1), topic(t, 1), topic(t, 1), name(t, "group"), name(t, "id")
+	produce(t, &kgo.Record{Topic: from, Value: []byte("a")}, &kgo.Record{Topic: from, Value: []byte("large")}, &kgo.Record{Topic: from, Value: []byte("b")})
+	results, letters := answers(t, to), answers(t, dead)
+	output := fmt.Sprintf(`fallback:
+  -
+%v
+  -
+%v
+    processors: [ { mapping: 'root = content().slice(0, 5)' } ]`, indent(indent(transactionOutput(id, to))), indent(indent(transactionOutput(id, dead))))
+	processors := `{ mapping: 'root = if content().string() == "large" { "large" + "x".repeat(2000000) } else { content() }' }`
+	start(t, transactionYAML(id, group, from, processors, output), nil)
+	requireOnce(t, results, 2)
+	requireOnce(t, letters, 1)
+}
+
+// Only messages of the transaction may be written in it.
+func TestTransactionTakesNoOtherMessages(t *testing.T) {
+	from, to, group, id := topic(t, 1), topic(t, 1), name(t, "group"), name(t, "id")
+	l := answers(t, to)
+	conf := transactionYAML(id, group, from, "", transactionOutput(id, to))
+	conf = strings.Replace(conf, "  label: source\n", "  broker:\n    inputs:\n      - generate: { count: 1, interval: '', mapping: 'root = \"alien\"' }\n      - label: source\n", 1)
+	conf = strings.Replace(conf, "  mfn_kafka_transaction:\n    seed", "        mfn_kafka_transaction:\n    seed", 1)
+	before, after, _ := strings.Cut(conf, "    seed_brokers")
+	fields, rest, _ := strings.Cut("    seed_brokers"+after, "pipeline:")
+	conf = before + indent(indent(indent(fields))) + "\npipeline:" + rest
+	s := start(t, conf, nil)
+	eventually(t, func() bool { return s.logs.contain("does not come from an input mfn_kafka_transaction") })
+	produce(t, numbered(from, 1, 0, 3)...)
+	requireOnce(t, l, 3)
+	assert.False(t, l.has("alien"))
+}
+
+func TestTransactionOutputWithoutItsInput(t *testing.T) {
+	b := service.NewStreamBuilder()
+	require.NoError(t, b.SetYAML("input: { generate: { mapping: 'root = 1' } }\noutput:\n"+indent(transactionOutput("some-id", "t"))))
+	b.DisableLinting()
+	b.SetLogger(slog.New(slog.DiscardHandler))
+	s, err := b.Build()
+	if err == nil {
+		err = s.Run(t.Context())
+	}
+	require.ErrorContains(t, err, `no input mfn_kafka_transaction with the transactional_id "some-id"`)
+}
