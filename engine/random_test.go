@@ -13,13 +13,13 @@ func TestFillsDrawAsLoopsDo(t *testing.T) {
 		filled, looped := newStream(seed), newStream(seed)
 		for _, n := range []int{0, 1, 7, 100_000} {
 			cells := make([]float64, n)
-			filled.fillNormal(cells, -0.070, 0.005)
+			filled.fillNormal(cells, 1, 3)
 			for _, x := range cells {
-				require.Equal(t, looped.normal(-0.070, 0.005), x)
+				require.Equal(t, looped.normal(1, 3), x)
 			}
-			filled.fillUniform(cells, 0.05, 0.1)
+			filled.fillUniform(cells, 2, 7)
 			for _, x := range cells {
-				require.Equal(t, 0.05+float64((0.1-0.05)*looped.random()), x)
+				require.Equal(t, 2+float64(5*looped.random()), x)
 			}
 			require.Equal(t, looped, filled)
 		}
