@@ -11,8 +11,8 @@ import (
 type Options struct {
 	Features FeatureConfig
 
-	// Threads is how many cores one simulation may use; below 2 it is one. The
-	// result does not depend on it.
+	// Threads is how many cores one simulation may use; below 2 it is one. Small
+	// grids do not gain from several and use one. The result does not depend on it.
 	Threads int
 
 	// Concentrations says whether the result holds activator and inhibitor.

@@ -31,6 +31,9 @@ const (
 	// deepest bounds the memory of the sums, which are kept for each row of
 	// each step of a pass.
 	deepest = 16
+	// bandSteps is how many cell-steps of a pass are worth waking a core for,
+	// which can take as long as a fast kernel takes for a hundred thousand.
+	bandSteps = 1 << 18
 )
 
 // tilingFor returns the tiling of a run. Noise is drawn step by step, so that a
@@ -39,8 +42,12 @@ func tilingFor(l layout, threads int, jitter bool) tiling {
 	const planesAtOnce, cellBytes = 6, 8
 	rowBytes := planesAtOnce * l.stride * cellBytes
 	t := tiling{depth: 1, bands: 1, chunk: l.n}
+	depth := deepest
+	if jitter {
+		depth = 1
+	}
 	if threads > 1 {
-		t.bands = min(threads, l.n/2)
+		t.bands = max(min(threads, l.n*l.n*depth/bandSteps), 1)
 	}
 	if jitter || t.bands == 1 && rowBytes*l.n < gridBytes {
 		return t
