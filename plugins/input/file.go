@@ -322,6 +322,9 @@ func (in *fileInput) ReadBatch(ctx context.Context) (service.MessageBatch, servi
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
+	if err := in.closing.Err(); err != nil {
+		return nil, nil, err
+	}
 
 	for {
 		if in.current == nil {

@@ -143,7 +143,7 @@ func TestFileCrashesLoseNothing(t *testing.T) {
 		require.NoError(t, stream.Run(context.Background()))
 		return
 	}
-	const kills, perFile = 8, 5
+	const kills, perFile = 5, 5
 	random := rand.New(rand.NewPCG(7, 7))
 	for how, field := range map[string]string{"delete": "auto_delete: true", "move": "move_to: MOVED", "remember": "tracker: TRACKER"} {
 		t.Run(how, func(t *testing.T) {

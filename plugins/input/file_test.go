@@ -1,6 +1,7 @@
 package input
 
 import (
+	"archive/tar"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -759,11 +760,7 @@ func TestFileInFlightIsLimited(t *testing.T) {
 func TestFileClosesWhileItWaits(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	conf, err := fileSpec().ParseYAML("directory: "+t.TempDir(), nil)
-	require.NoError(t, err)
-	in, err := newFileInput(conf, service.MockResources())
-	require.NoError(t, err)
-	require.NoError(t, in.Connect(t.Context()))
+	in := openFile(t, "directory: "+t.TempDir())
 	ended := make(chan error)
 	go func() {
 		_, _, err := in.ReadBatch(context.Background())
@@ -771,5 +768,107 @@ func TestFileClosesWhileItWaits(t *testing.T) {
 	}()
 	require.NoError(t, in.Close(t.Context()))
 	require.ErrorIs(t, <-ended, context.Canceled)
-	require.NoError(t, in.scanner.Close(t.Context()))
+}
+
+// openFile returns an input of the given fields that is connected, and no part of
+// a stream.
+func openFile(t *testing.T, fields string) *fileInput {
+	t.Helper()
+	conf, err := fileSpec().ParseYAML(fields, nil)
+	require.NoError(t, err)
+	in, err := newFileInput(conf, service.MockResources())
+	require.NoError(t, err)
+	require.NoError(t, in.Connect(t.Context()))
+	return in
+}
+
+func TestFileThatIsHalfReadAtTheEndIsReadAgain(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	dir := t.TempDir()
+	put(t, dir, "a.json", strings.Repeat("line\n", 1<<20))
+	for range 2 {
+		in := openFile(t, fmt.Sprintf("directory: %q\nauto_delete: true\nscanner: { lines: {} }\n%v", dir, fileAtOnce))
+		var acks []service.AckFunc
+		for range 100 {
+			batch, ack, err := in.ReadBatch(t.Context())
+			require.NoError(t, err)
+			require.Len(t, batch, 1)
+			acks = append(acks, ack)
+		}
+		require.NoError(t, acks[0](t.Context(), nil))
+		require.NoError(t, in.Close(t.Context()))
+		require.NoError(t, acks[1](t.Context(), nil), "an answer may come late")
+		_, _, err := in.ReadBatch(t.Context())
+		require.ErrorIs(t, err, context.Canceled)
+		assert.Equal(t, []string{"a.json"}, names(t, dir))
+	}
+}
+
+func TestFileOfWhichTheScannerReadsAPartIsDoneWhole(t *testing.T) {
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	require.NoError(t, w.WriteHeader(&tar.Header{Name: "x", Size: 3, Mode: 0o600}))
+	_, err := w.Write([]byte("one"))
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	archive.Write(make([]byte, 3<<20)) // padding, which no reader of archives looks at
+	dir := t.TempDir()
+	put(t, dir, "a.tar", archive.String())
+	fields := "pattern: '*.tar'\nscanner: { tar: {} }\n" + fileJob
+	r := runFile(t, dir, fields, nil)
+	r.AwaitEnd(t)
+	assert.Equal(t, []string{"one"}, r.contents(t))
+	assert.EqualValues(t, archive.Len(), webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).TotalBytesFetched)
+	again := runFile(t, dir, fields, nil)
+	again.AwaitEnd(t)
+	assert.Empty(t, again.contents(t))
+}
+
+func TestFileThatGrowsWhileItIsReadIsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.txt")
+	line := strings.Repeat("x", 1023) + "\n"
+	put(t, dir, "a.txt", strings.Repeat(line, 3*1024))
+	held := newGate()
+	r := runFile(t, dir, "pattern: '*.txt'\nscanner: { lines: {} }\nauto_delete: true\n"+fileAtOnce, held.pass)
+	webtest.Await(t, func() bool { return len(r.contents(t)) > 0 }, "the first line")
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	require.NoError(t, err)
+	_, err = f.WriteString("last\n")
+	require.NoError(t, errors.Join(err, f.Close()))
+	close(held.opened)
+	webtest.Await(t, func() bool { return !exists(t, path) }, "the deletion")
+	assert.Contains(t, r.contents(t), "last")
+	assert.EqualValues(t, 0, webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).FailedRequests)
+}
+
+func TestFileTurnsOfAFailure(t *testing.T) {
+	in := &fileInput{interval: time.Second}
+	in.policy.MaxDelay = time.Minute
+	for tries, want := range map[int]time.Duration{1: 1, 2: 2, 3: 4, 6: 32, 7: 60, 8: 60, 1000: 60} {
+		assert.Equal(t, want*time.Second, in.retryDelay(tries), tries)
+	}
+	in.interval = time.Hour
+	assert.Equal(t, time.Hour, in.retryDelay(5), "never more often than the directory is looked at")
+}
+
+func TestFileTrackerHasAPlace(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", "/state")
+	first, err := defaultTracker("/data/input", "*.json")
+	require.NoError(t, err)
+	assert.Regexp(t, `^/state/mfn-connect/input-[0-9a-f]{16}\.db$`, first)
+	for _, other := range [][2]string{{"/data/input", "*"}, {"/other/input", "*.json"}} {
+		second, err := defaultTracker(other[0], other[1])
+		require.NoError(t, err)
+		assert.NotEqual(t, first, second)
+	}
+	t.Setenv("XDG_STATE_HOME", "relative")
+	t.Setenv("HOME", "/home/somebody")
+	home, err := defaultTracker("/", "*")
+	require.NoError(t, err)
+	assert.Regexp(t, `^/home/somebody/\.local/state/mfn-connect/-[0-9a-f]{16}\.db$`, home)
+	t.Setenv("HOME", "")
+	_, err = defaultTracker("/data", "*")
+	require.ErrorContains(t, err, "tracker: there is no directory for state")
 }

@@ -3,8 +3,6 @@ package dirwatch
 import (
 	"container/heap"
 	"time"
-
-	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 )
 
 // Queue holds files until they are ready, and gives those that are in the order
@@ -56,12 +54,6 @@ func (q *Queue) put(it *item) {
 	q.Remove(it.file.Path)
 	q.items[it.file.Path] = it
 	q.waiting.push(it)
-}
-
-// Has reports whether this version of a file is in the queue.
-func (q *Queue) Has(path string, v files.Version) bool {
-	it, ok := q.items[path]
-	return ok && it.file.Version == v
 }
 
 // Remove removes a file, if it is there.

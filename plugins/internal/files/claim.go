@@ -87,18 +87,24 @@ func Publish(dir *os.Root, temp, name string) (string, error) {
 		if errors.Is(err, fs.ErrExist) || !unsupported(err) {
 			return err
 		}
-		reserved, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if err != nil {
-			return err
-		}
-		if err = reserved.Close(); err == nil {
-			err = dir.Rename(temp, name)
-		}
-		if err != nil {
-			_ = dir.Remove(name) // the first error tells more
-		}
-		return err
+		return renameTo(dir, temp, name)
 	})
+}
+
+// renameTo gives a file a name that nothing has, by making an empty file of that
+// name and replacing it.
+func renameTo(dir *os.Root, temp, name string) error {
+	reserved, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	if err = reserved.Close(); err == nil {
+		err = dir.Rename(temp, name)
+	}
+	if err != nil {
+		_ = dir.Remove(name) // the first error tells more
+	}
+	return err
 }
 
 // Move moves a file, given by its path in from, into another directory, also of

@@ -84,6 +84,22 @@ func TestPublishNeverOverwrites(t *testing.T) {
 	}
 }
 
+func TestRenameToWithoutHardLinks(t *testing.T) {
+	dir := t.TempDir()
+	root := openRoot(t, dir)
+	write(t, dir, "temp", "new")
+	write(t, dir, "taken", "old")
+	require.ErrorIs(t, renameTo(root, "temp", "taken"), fs.ErrExist)
+	require.NoError(t, renameTo(root, "temp", "free"))
+	require.Error(t, renameTo(root, "temp", "another"))
+	for name, want := range map[string]string{"taken": "old", "free": "new"} {
+		content, err := root.ReadFile(name)
+		require.NoError(t, err)
+		assert.Equal(t, want, string(content))
+	}
+	assert.NoFileExists(t, filepath.Join(dir, "another"))
+}
+
 func TestMoveAfterACrashInTheMiddle(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
 	write(t, from, "a", "content")
