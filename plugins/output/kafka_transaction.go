@@ -134,7 +134,7 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 		if failed == nil {
 			failed = service.NewBatchError(messages, err)
 		}
-		failed.Failed(i, err)
+		failed = failed.Failed(i, err)
 	}
 	// They are of one transaction, unless a mistake in the stream mixes them.
 	type part struct {

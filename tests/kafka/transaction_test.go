@@ -227,15 +227,23 @@ func TestTransactionGoesOnAfterATooLargeMessage(t *testing.T) {
 
 // Only messages of the transaction may be written in it.
 func TestTransactionTakesNoOtherMessages(t *testing.T) {
-	from, to, group, id := topic(t, 1), topic(t, 1), name(t, "group"), name(t, "id")
+	from, alien, to, group, id := topic(t, 1), topic(t, 1), topic(t, 1), name(t, "group"), name(t, "id")
+	produce(t, &kgo.Record{Topic: alien, Value: []byte("alien")})
 	l := answers(t, to)
-	conf := transactionYAML(id, group, from, "", transactionOutput(id, to))
-	conf = strings.Replace(conf, "  label: source\n", "  broker:\n    inputs:\n      - generate: { count: 1, interval: '', mapping: 'root = \"alien\"' }\n      - label: source\n", 1)
-	conf = strings.Replace(conf, "  mfn_kafka_transaction:\n    seed", "        mfn_kafka_transaction:\n    seed", 1)
-	before, after, _ := strings.Cut(conf, "    seed_brokers")
-	fields, rest, _ := strings.Cut("    seed_brokers"+after, "pipeline:")
-	conf = before + indent(indent(indent(fields))) + "\npipeline:" + rest
-	s := start(t, conf, nil)
+	own := func(kind, topic, group, more string) string {
+		return fmt.Sprintf("{ %v: { seed_brokers: %v, topics: [ %v ], consumer_group: %v, %v } }", kind, list(kafka.Brokers()), topic, group, more)
+	}
+	s := start(t, fmt.Sprintf(`
+input:
+  broker:
+    inputs:
+      - %v
+      - %v
+output:
+%v
+`, own("mfn_kafka", alien, name(t, "group"), "auto_replay_nacks: false"),
+		own("mfn_kafka_transaction", from, group, "transactional_id: "+id),
+		indent(transactionOutput(id, to))), nil)
 	eventually(t, func() bool { return s.logs.contain("does not come from an input mfn_kafka_transaction") })
 	produce(t, numbered(from, 1, 0, 3)...)
 	requireOnce(t, l, 3)
@@ -244,7 +252,7 @@ func TestTransactionTakesNoOtherMessages(t *testing.T) {
 
 func TestTransactionOutputWithoutItsInput(t *testing.T) {
 	b := service.NewStreamBuilder()
-	require.NoError(t, b.SetYAML("input: { generate: { mapping: 'root = 1' } }\noutput:\n"+indent(transactionOutput("some-id", "t"))))
+	require.NoError(t, b.SetYAML(fmt.Sprintf("input: { mfn_file: { directory: %q, exit_when_empty: true } }\noutput:\n", t.TempDir())+indent(transactionOutput("some-id", "t"))))
 	b.DisableLinting()
 	b.SetLogger(slog.New(slog.DiscardHandler))
 	s, err := b.Build()
