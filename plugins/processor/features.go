@@ -29,13 +29,13 @@ func featuresSpec() *service.ConfigSpec {
 		Categories("Simulation").
 		Summary("Extracts the 18 fractal features from a given field, or from a history of fields, and replaces the message with them.").
 		Description(`
-A message is a JSON object with `+"`field`"+`, an array of N rows of N numbers, or with `+"`history`"+`, an array of such fields, oldest first. With a history, the features of the time series (`+"`dV_mean`, `dV_max`, `T_stable`, `E_trend`"+`) are those of its fields, and all others those of its last one; with a field alone they are 0. A grid has at most 1024 rows. The result is
+A message is a JSON object with `+"`field`"+`, an array of N rows of N numbers, or with `+"`history`"+`, an array of such fields, oldest first. With a history, the features of the time series (`+"`dV_mean`, `dV_max`, `T_stable`, `E_trend`"+`) are those of its fields, and all others those of its last one; with a field alone they are 0. A field has at most 1024 rows, a history at most 10000 fields and 2²⁶ numbers. The result is
 
 `+"```json"+`
 {"fractal_dimension":1.584,"features":{"D_box":1.584,"D_r2":0.99}}
 `+"```"+`
 
-with all 18 features. A field that is not square, ragged, not finite or too large marks the message as failed; the error says which row or cell is wrong, and the content stays as it is.`).
+with all 18 features. A field that is not square, ragged, not finite or too large marks the message as failed; the error says which row or cell is wrong, and the content stays as it is. Messages of a batch and of the pipeline's threads run side by side.`).
 		Field(service.NewBloblangField(fieldField).
 			Description("A mapping from the message to the field. By default it is the message's `field`.").
 			Optional().
@@ -81,8 +81,8 @@ pipeline:
 }
 
 func init() {
-	service.MustRegisterProcessor("mfn_features", featuresSpec(),
-		func(conf *service.ParsedConfig, _ *service.Resources) (service.Processor, error) {
+	service.MustRegisterBatchProcessor("mfn_features", featuresSpec(),
+		func(conf *service.ParsedConfig, _ *service.Resources) (service.BatchProcessor, error) {
 			return newFeatures(conf)
 		})
 }
@@ -93,10 +93,11 @@ type features struct {
 	millivolts     bool
 	config         engine.FeatureConfig
 	array          bool
+	crew           crew
 }
 
 func newFeatures(conf *service.ParsedConfig) (f *features, err error) {
-	f = &features{}
+	f = &features{crew: newCrew(1)}
 	for name, to := range map[string]**bloblang.Executor{fieldField: &f.field, fieldHistory: &f.history} {
 		if conf.Contains(name) {
 			if *to, err = conf.FieldBloblang(name); err != nil {
@@ -122,78 +123,81 @@ func newFeatures(conf *service.ParsedConfig) (f *features, err error) {
 	return f, err
 }
 
-// Process replaces the message with its features.
-func (f *features) Process(_ context.Context, msg *service.Message) (service.MessageBatch, error) {
-	frames, n, err := f.frames(msg)
+// ProcessBatch replaces every message with its features, several at a time. It
+// fails as a whole only when ctx ends.
+func (f *features) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	mapping, setting := f.field, fieldField
+	if f.history != nil {
+		mapping, setting = f.history, fieldHistory
+	}
+	sources := sourcesOf(batch, mapping, setting)
+	return f.crew.transform(ctx, batch, func(k int, msg *service.Message) error {
+		return f.process(&sources[k], msg)
+	})
+}
+
+func (f *features) process(from *source, msg *service.Message) error {
+	frames, n, err := f.frames(from)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	result, err := engine.FrameFeatures(frames, n, f.config)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	b := append([]byte(nil), `{"fractal_dimension":`...)
+	b := append(make([]byte, 0, 1024), `{"fractal_dimension":`...)
 	b = appendFloat(b, result.FractalDimension())
 	b = append(b, `,"features":`...)
 	b = appendFeatures(b, &result, f.array)
 	msg.SetBytes(append(b, '}'))
-	return service.MessageBatch{msg}, nil
+	return nil
 }
 
 // Close has nothing to let go of.
 func (f *features) Close(context.Context) error { return nil }
 
-// frames returns the message's fields, row by row, in volts, and how many rows
+// frames returns the source's fields, row by row, in volts, and how many rows
 // each has.
-func (f *features) frames(msg *service.Message) ([][]float64, int, error) {
-	field, history, err := f.source(msg)
+func (f *features) frames(from *source) (frames [][]float64, n int, err error) {
+	field, history, err := f.raw(from)
+	switch {
+	case err != nil:
+	case history != nil:
+		frames, n, err = parseHistory(history)
+	default:
+		frames = make([][]float64, 1)
+		s := scanner{data: field}
+		frames[0], n, err = s.grid(fieldField, 0, engine.MaxGridSize)
+	}
 	if err != nil {
 		return nil, 0, err
 	}
-	var frames [][]float64
-	var n int
-	if history != nil {
-		frames, n, err = historyFrames(history)
-	} else {
-		frames = make([][]float64, 1)
-		frames[0], n, err = fieldOf(field)
-	}
-	if err != nil || !f.millivolts {
-		return frames, n, err
-	}
-	for _, frame := range frames {
-		for c := range frame {
-			frame[c] /= 1000
+	if f.millivolts {
+		for _, frame := range frames {
+			for c := range frame {
+				frame[c] /= 1000
+			}
 		}
 	}
 	return frames, n, nil
 }
 
-// source returns the raw field or the raw history; the other is nil.
-func (f *features) source(msg *service.Message) (field, history []byte, err error) {
+// raw returns the raw field or the raw history; the other is nil.
+func (f *features) raw(from *source) (field, history []byte, err error) {
 	switch {
 	case f.field != nil:
-		field, err = mapped(msg, f.field, fieldField)
-		return field, nil, validJSON(field, err)
+		field, err = from.value(fieldField)
+		return field, nil, err
 	case f.history != nil:
-		history, err = mapped(msg, f.history, fieldHistory)
-		return nil, history, validJSON(history, err)
+		history, err = from.value(fieldHistory)
+		return nil, history, err
 	}
-	object, err := msg.AsBytes()
+	members, err := from.members([]string{fieldField, fieldHistory})
 	if err != nil {
 		return nil, nil, err
 	}
-	err = eachMember(object, func(name string, raw []byte) error {
-		switch name {
-		case fieldField:
-			field = raw
-		case fieldHistory:
-			history = raw
-		}
-		return nil
-	})
+	field, history = members[0], members[1]
 	switch {
-	case err != nil:
 	case field != nil && history != nil:
 		err = errors.New("the message holds both field and history, must hold one of them")
 	case field == nil && history == nil:
@@ -202,33 +206,31 @@ func (f *features) source(msg *service.Message) (field, history []byte, err erro
 	return field, history, err
 }
 
-func fieldOf(raw []byte) ([]float64, int, error) {
-	return field(fieldField, raw, 0, engine.MaxGridSize)
-}
-
-func historyFrames(raw []byte) (frames [][]float64, n int, err error) {
+// parseHistory reads an array of fields of one size from a value that the
+// scanner has passed.
+func parseHistory(raw []byte) (frames [][]float64, n int, err error) {
 	if kindOf(raw) != "an array" {
 		return nil, 0, wrongKind(fieldHistory, raw, "an array of fields")
 	}
-	count := elements(raw)
-	if count == 0 {
-		return nil, 0, &engine.ParamError{Name: fieldHistory, Value: rawValue("[]"), Allowed: "at least one field"}
-	}
-	s := scanner{raw, 1}
-	for t := range count {
-		s.separator()
+	s := scanner{data: raw}
+	s.take('[')
+	for more := s.peek() != ']'; more; more = s.take(',') {
 		var frame []float64
-		frame, n, err = field(fmt.Sprintf("%v[%v]", fieldHistory, t), s.value(), n, engine.MaxGridSize)
+		frame, n, err = s.grid(fmt.Sprintf("%v[%v]", fieldHistory, len(frames)), n, engine.MaxGridSize)
 		if err != nil {
 			return nil, 0, err
 		}
-		if count*n*n > mostHistoryCells {
-			return nil, 0, &engine.ParamError{
-				Name: fieldHistory, Value: rawValue(fmt.Sprintf("%v fields of %v × %v numbers", count, n, n)),
-				Allowed: fmt.Sprintf("at most %v numbers", mostHistoryCells),
-			}
-		}
 		frames = append(frames, frame)
+		switch {
+		case len(frames) > engine.MaxSteps:
+			return nil, 0, notAllowedWords(fieldHistory, "an array of more fields", fmt.Sprintf("1 … %v fields", engine.MaxSteps), "")
+		case len(frames)*n*n > mostHistoryCells:
+			return nil, 0, notAllowedWords(fieldHistory, fmt.Sprintf("more than %v fields of %v × %v numbers", len(frames)-1, n, n),
+				fmt.Sprintf("at most %v numbers", mostHistoryCells), "")
+		}
+	}
+	if len(frames) == 0 {
+		return nil, 0, notAllowed(fieldHistory, raw, "at least one field", "")
 	}
 	return frames, n, nil
 }

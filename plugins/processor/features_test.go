@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -84,7 +85,9 @@ func TestUnitsAndMappings(t *testing.T) {
 }
 
 func badFields() []bad {
-	big := "[" + strings.TrimSuffix(strings.Repeat("[],", 1025), ",") + "]"
+	rows := func(n int, row string) string {
+		return "[" + strings.TrimSuffix(strings.Repeat(row+",", n), ",") + "]"
+	}
 	return []bad{
 		{``, []string{"JSON object"}},
 		{`[]`, []string{"not a JSON object"}},
@@ -94,15 +97,24 @@ func badFields() []bad {
 		{`{"field":null}`, []string{"field: null", "array"}},
 		{`{"field":[]}`, []string{"field: []"}},
 		{`{"field":[1]}`, []string{"field[0]", "row"}},
-		{`{"field":[[1,2]]}`, []string{"field[0]", "2 numbers", "1 × 1"}},
-		{`{"field":[[1,2],[3]]}`, []string{"field[1]", "1 numbers", "2 × 2"}},
+		{`{"field":[[]]}`, []string{"field[0]: a row of 0 numbers", "1 … 1024"}},
+		{`{"field":[[1,2]]}`, []string{"field: an array of 1 row ", "2 rows", "not square"}},
+		{`{"field":[[1],[2],[3]]}`, []string{"field: an array of 3 rows", "1 row,", "not square"}},
+		{`{"field":[[1,2],[3]]}`, []string{"field[1]: a row of 1 number ", "2 numbers", "ragged"}},
+		{`{"field":[[1,2],[3,4,5]]}`, []string{"field[1]: a row of 3 numbers", "2 numbers", "ragged"}},
 		{`{"field":[[1,2],[3,"4"]]}`, []string{"field[1][1]", `"4"`}},
 		{`{"field":[[1,2],[3,1e999]]}`, []string{"field[1][1]", "1e999", "finite"}},
 		{`{"field":[[1,2],[3,NaN]]}`, []string{"JSON object"}},
-		{`{"field":` + big + `}`, []string{"field", "1025 rows", "1024"}},
+		{`{"field":[[1e300,2],[3,4]]}`, []string{"overflows"}},
+		{`{"field":` + rows(1025, "[0]") + `}`, []string{"field", "1025 rows"}},
+		{`{"field":[` + rows(1025, "0") + `]}`, []string{"field[0]: a row of 1025 numbers", "1 … 1024"}},
 		{`{"history":[]}`, []string{"history: []"}},
-		{`{"history":[[[1,2],[3,4]],[[1]]]}`, []string{"history[1]", "1 rows", "2 × 2"}},
+		{`{"history":{}}`, []string{"history: {}", "array of fields"}},
+		{`{"history":[[[1,2],[3,4]],[[1]]]}`, []string{"history[1][0]: a row of 1 number ", "2 × 2"}},
+		{`{"history":[[[1,2],[3,4]],[[1,2]]]}`, []string{"history[1]: an array of 1 row ", "2 × 2"}},
 		{`{"history":[[[1,2],[3,4]],[[1,2],[3,{}]]]}`, []string{"history[1][1][1]", "object"}},
+		{`{"history":[[[1,2],[3]]]}`, []string{"history[0][1]", "ragged"}},
+		{`{"history":` + rows(10_001, "[[0]]") + `}`, []string{"history", "10000"}},
 	}
 }
 
@@ -123,17 +135,96 @@ func TestBadFieldsAreNamedAndTheNextOnesWork(t *testing.T) {
 	}
 }
 
+func TestWhatAFieldsMappingMayNotGive(t *testing.T) {
+	content := `{"some":"content"}`
+	for setting, says := range map[string]string{
+		`field: 'root = [ [ "NaN".number() ] ]'`:         "field[0][0]: NaN is not allowed",
+		`field: 'root = this'`:                           "field: {",
+		`field: 'root = this.none'`:                      "field: null is not allowed",
+		`field: 'root = "[[1,"'`:                         "the result of field is not valid JSON: unexpected end",
+		`field: 'root = deleted()'`:                      "field: the mapping deletes the message",
+		`history: 'root = [ [ [ 1, 2 ], [ 3, "4" ] ] ]'`: `history[0][1][1]: "4" is not allowed`,
+		`history: 'root = throw("gone")'`:                "history: failed assignment (line 1): gone",
+	} {
+		o := through(t, "mfn_features: { "+setting+" }", content)[0]
+		assert.Contains(t, o.failure, says)
+		assert.Equal(t, content, o.content)
+	}
+	assert.Empty(t, through(t, `mfn_features: { field: 'root = "[[1,2],[3,4]]"' }`, `{}`)[0].failure, "text that is JSON is JSON")
+}
+
+// Any bytes give an error and stay, or give the features of what encoding/json
+// reads from them.
 func FuzzFeatures(f *testing.F) {
 	for _, b := range badFields() {
-		f.Add(b.message)
+		if len(b.message) < 1000 {
+			f.Add(b.message)
+		}
 	}
 	f.Add(`{"history":[[[1,2],[3,4]],[[1,2],[3,5]]]}`)
+	f.Add(`{"field":[[-0.07,-5e-2,0],[-4E-2, -0.06 ,1],[0,0,0]],"field":[[-0.05]]}`)
+	p := newPipe(f, "mfn_features: { features_format: array }")
 	f.Fuzz(func(t *testing.T, message string) {
-		o := through(t, "mfn_features: { units: millivolts }", message)[0]
+		o := p.through(t, message)[0]
 		if o.failure != "" {
 			assert.Equal(t, message, o.content)
+			assert.True(t, utf8.ValidString(o.failure))
 			return
 		}
-		featuresOf(t, o)
+		var got struct {
+			FractalDimension float64 `json:"fractal_dimension"`
+			Features         engine.Features
+		}
+		require.NoError(t, json.Unmarshal([]byte(o.content), &got))
+		var members map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal([]byte(message), &members))
+		var want engine.Features
+		var err error
+		if raw, ok := members["field"]; ok {
+			var field [][]float64
+			require.NoError(t, json.Unmarshal(raw, &field))
+			want, err = engine.FieldFeatures(field, engine.DefaultFeatureConfig())
+		} else {
+			var history [][][]float64
+			require.NoError(t, json.Unmarshal(members["history"], &history))
+			want, err = engine.HistoryFeatures(history, engine.DefaultFeatureConfig())
+		}
+		require.NoError(t, err)
+		assert.Equal(t, want, got.Features)
+		assert.Equal(t, want.FractalDimension(), got.FractalDimension)
 	})
+}
+
+// Bytes are those of the messages.
+func BenchmarkFeatures(b *testing.B) {
+	for _, n := range []int{64, 256} {
+		var message []byte
+		var field [][]float64
+		for range n {
+			row := make([]float64, n)
+			for c := range row {
+				row[c] = -0.07 + 0.03*rand.Float64()
+			}
+			field = append(field, row)
+		}
+		message, err := json.Marshal(map[string]any{"field": field})
+		require.NoError(b, err)
+		b.Run(fmt.Sprintf("engine/%dx%d", n, n), func(b *testing.B) {
+			b.SetBytes(int64(len(message)))
+			for b.Loop() {
+				_, err := engine.FieldFeatures(field, engine.DefaultFeatureConfig())
+				require.NoError(b, err)
+			}
+		})
+		b.Run(fmt.Sprintf("stream/%dx%d", n, n), func(b *testing.B) {
+			b.SetBytes(int64(len(message)))
+			p := newPipe(b, "mfn_features: {}")
+			messages := make([]string, b.N)
+			for k := range messages {
+				messages[k] = string(message)
+			}
+			b.ResetTimer()
+			p.through(b, messages...)
+		})
+	}
 }

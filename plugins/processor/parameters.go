@@ -1,8 +1,8 @@
 package processor
 
 import (
-	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/mfn-connect/mfn-connect/engine"
 )
@@ -12,73 +12,87 @@ type limits struct {
 	gridSize, steps int
 }
 
+// modelLimits are those of the model.
+var modelLimits = limits{engine.MaxGridSize, engine.MaxSteps}
+
+// memberNames are the members of a message that are looked at, in the order in
+// which they are checked.
+var memberNames = append([]string{"id", "simulation_id", "initial_field"}, parameterNames...)
+
+// parameterNames are the parameters that are a single value.
+var parameterNames = []string{
+	"grid_size", "steps", "alpha", "spike_probability", "turing_enabled", "turing_threshold", "quantum_jitter",
+	"jitter_var", "seed", "d_activator", "d_inhibitor", "r_activator", "r_inhibitor", "boundary",
+}
+
 // request is what a message asks for.
 type request struct {
 	params engine.Params
 	id     string // empty: none was given
 }
 
-// parseRequest reads the parameters of a message, a JSON object, over those of
+// parseRequest reads a message's parameters, raw by memberNames, over those of
 // defaults. Every error names the parameter, the value and what is allowed.
 // Nothing is allocated for a grid that is above the limits.
-func parseRequest(object []byte, defaults engine.Params, most limits) (request, error) {
-	r := request{params: defaults}
-	var initialField, simulationID []byte
-	err := eachMember(object, func(name string, raw []byte) (err error) {
-		switch name {
-		case "id":
-			r.id, err = identifier(name, raw)
-		case "simulation_id":
-			simulationID = raw
-		case "initial_field":
-			initialField = raw
-		default:
-			err = setParameter(&r.params, name, raw)
-		}
-		return err
-	})
-	if err != nil {
-		return request{}, err
+func parseRequest(members [][]byte, defaults engine.Params, most limits) (r request, err error) {
+	r.params = defaults
+	id, simulationID, initialField := members[0], members[1], members[2]
+	if id != nil {
+		r.id, err = identifier("id", id)
 	}
-	if r.id == "" && simulationID != nil {
-		if r.id, err = identifier("simulation_id", simulationID); err != nil {
-			return request{}, err
-		}
+	if err == nil && r.id == "" && simulationID != nil {
+		r.id, err = identifier("simulation_id", simulationID)
+	}
+	if err != nil {
+		return r, err
+	}
+	if err := setParameters(&r.params, members[3:], most); err != nil {
+		return r, err
 	}
 	if err := most.check(&r.params); err != nil {
-		return request{}, err
+		return r, err
+	}
+	if err := r.params.Validate(); err != nil {
+		return r, err
 	}
 	if initialField != nil {
-		given := r.params
-		given.InitialField = nil
-		if err := given.Validate(); err != nil {
-			return request{}, err
-		}
-		n := r.params.GridSize
-		if r.params.InitialField, _, err = field("initial_field", initialField, n, n); err != nil {
-			return request{}, err
-		}
+		s := scanner{data: initialField}
+		r.params.InitialField, _, err = s.grid("initial_field", r.params.GridSize, most.gridSize)
 	}
-	return r, r.params.Validate()
+	return r, err
 }
 
 func (l limits) check(p *engine.Params) error {
 	if p.GridSize > l.gridSize {
-		return &engine.ParamError{Name: "grid_size", Value: p.GridSize, Allowed: fmt.Sprintf("%v … %v", engine.MinGridSize, l.gridSize)}
+		return &engine.ParamError{Name: "grid_size", Value: p.GridSize, Allowed: bounds(engine.MinGridSize, l.gridSize)}
 	}
 	if p.Steps > l.steps {
-		return &engine.ParamError{Name: "steps", Value: p.Steps, Allowed: fmt.Sprintf("1 … %v", l.steps)}
+		return &engine.ParamError{Name: "steps", Value: p.Steps, Allowed: bounds(1, l.steps)}
 	}
 	return nil
 }
 
-// setParameter sets the parameter of this name; other names are ignored.
-func setParameter(p *engine.Params, name string, raw []byte) (err error) {
+func bounds(lo, hi any) string { return fmt.Sprintf("%v … %v", lo, hi) }
+
+// setParameters sets the parameters that are given, raw by parameterNames.
+func setParameters(p *engine.Params, raws [][]byte, most limits) error {
+	for k, raw := range raws {
+		if raw == nil {
+			continue
+		}
+		if err := setParameter(p, parameterNames[k], raw, most); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func setParameter(p *engine.Params, name string, raw []byte, most limits) (err error) {
 	switch name {
 	case "grid_size":
-		p.GridSize, err = size(name, raw, "4 … 1024")
+		p.GridSize, err = size(name, raw, engine.MinGridSize, most.gridSize)
 	case "steps":
-		p.Steps, err = size(name, raw, "1 … 10000")
+		p.Steps, err = size(name, raw, 1, most.steps)
 	case "alpha":
 		p.Alpha, err = number(name, raw)
 	case "spike_probability":
@@ -104,21 +118,19 @@ func setParameter(p *engine.Params, name string, raw []byte) (err error) {
 	case "r_inhibitor":
 		p.RInhibitor, err = number(name, raw)
 	case "boundary":
-		var b string
-		b, err = text(name, raw, "periodic, neumann or dirichlet")
-		p.Boundary = engine.Boundary(b)
+		p.Boundary, err = boundary(name, raw)
 	}
 	return err
 }
 
-// size reads a whole number that is to be within small bounds.
-func size(name string, raw []byte, allowed string) (int, error) {
-	x, err := whole(name, raw, "a whole number, "+allowed)
+// size reads a whole number within bounds.
+func size(name string, raw []byte, lo, hi int) (int, error) {
+	x, err := whole(name, raw, "a whole number, "+bounds(lo, hi))
 	if err != nil {
 		return 0, err
 	}
-	if x > 1<<31-1 {
-		return 0, &engine.ParamError{Name: name, Value: x, Allowed: allowed}
+	if x < uint64(lo) || x > uint64(hi) {
+		return 0, notAllowed(name, raw, bounds(lo, hi), "")
 	}
 	return int(x), nil
 }
@@ -134,21 +146,26 @@ func boolean(name string, raw []byte) (bool, error) {
 	}
 }
 
-func text(name string, raw []byte, allowed string) (string, error) {
+func boundary(name string, raw []byte) (engine.Boundary, error) {
+	const allowed = "periodic, neumann or dirichlet"
 	if kindOf(raw) != "a string" {
 		return "", wrongKind(name, raw, allowed)
 	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return "", fmt.Errorf("%v: %w", name, err)
+	b := engine.Boundary(unquoted(raw))
+	if !slices.Contains([]engine.Boundary{engine.Periodic, engine.Neumann, engine.Dirichlet}, b) {
+		return "", notAllowed(name, raw, allowed, "")
 	}
-	return s, nil
+	return b, nil
 }
 
 // identifier reads an id: a string, or a number as it is written.
 func identifier(name string, raw []byte) (string, error) {
-	if kindOf(raw) == "a number" {
+	switch kindOf(raw) {
+	case "a string":
+		return unquoted(raw), nil
+	case "a number":
 		return string(raw), nil
+	default:
+		return "", wrongKind(name, raw, "a string or a number")
 	}
-	return text(name, raw, "a string or a number")
 }

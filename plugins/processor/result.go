@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -30,7 +31,7 @@ func (w *resultWriter) append(b []byte, id string, r *engine.Result) []byte {
 	b = append(b, `,"fractal_dimension":`...)
 	b = appendFloat(b, r.Features.FractalDimension())
 	b = append(b, `,"features":`...)
-	b = w.appendFeatures(b, &r.Features)
+	b = appendFeatures(b, &r.Features, w.array)
 
 	b = append(b, `,"growth_events":`...)
 	b = strconv.AppendInt(b, r.GrowthEvents, 10)
@@ -67,10 +68,7 @@ func (w *resultWriter) append(b []byte, id string, r *engine.Result) []byte {
 	return append(b, '}')
 }
 
-func (w *resultWriter) appendFeatures(b []byte, f *engine.Features) []byte {
-	return appendFeatures(b, f, w.array)
-}
-
+// appendFeatures appends the features by name, or as an array in their order.
 func appendFeatures(b []byte, f *engine.Features, array bool) []byte {
 	open, end := byte('{'), byte('}')
 	if array {
@@ -92,8 +90,8 @@ func appendFeatures(b []byte, f *engine.Features, array bool) []byte {
 }
 
 // appendParams appends every parameter, so that they, taken as a message, give
-// the same simulation again. A missing seed and a missing initial field are left
-// out.
+// the same simulation again: the initial field too, all of it, since nothing else
+// could bring it back. What is missing of seed and initial field is left out.
 func appendParams(b []byte, p *engine.Params) []byte {
 	b = append(b, `{"grid_size":`...)
 	b = strconv.AppendInt(b, int64(p.GridSize), 10)
@@ -158,24 +156,33 @@ func appendGrid(b []byte, cells []float64, n int) []byte {
 	return append(b, ']')
 }
 
-// appendFloat appends the shortest number that reads back as x, as
-// encoding/json does.
+// appendFloat appends the shortest number that reads back as x, in the bytes of
+// encoding/json.
 func appendFloat(b []byte, x float64) []byte {
-	format := byte('f')
-	if abs := math.Abs(x); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
-		format = 'e'
+	abs := math.Abs(x)
+	if abs == 0 || abs >= 1e-6 && abs < 1e21 {
+		return strconv.AppendFloat(b, x, 'f', -1, 64)
 	}
-	return strconv.AppendFloat(b, x, format, -1, 64)
+	b = strconv.AppendFloat(b, x, 'e', -1, 64)
+	if n := len(b); b[n-3] == '-' && b[n-2] == '0' { // 1e-07 is written 1e-7
+		b[n-2] = b[n-1]
+		b = b[:n-1]
+	}
+	return b
 }
 
+// appendString appends a string in the bytes of encoding/json, without the
+// escapes that HTML needs.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
-			quoted, err := json.Marshal(s)
-			if err != nil {
-				panic(err) // a string always marshals
+			var quoted bytes.Buffer
+			encoder := json.NewEncoder(&quoted)
+			encoder.SetEscapeHTML(false)
+			if err := encoder.Encode(s); err != nil {
+				panic(err) // a string can always be encoded
 			}
-			return append(b, quoted...)
+			return append(b, bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))...)
 		}
 	}
 	b = append(b, '"')

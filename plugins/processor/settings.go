@@ -1,9 +1,10 @@
 package processor
 
 import (
-	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -66,7 +67,8 @@ func defaultsField() *service.ConfigField {
 		float("jitter_var", "The noise's variance, V².", d.JitterVar, 0, 0.01, false),
 		service.NewAnyField("seed").
 			Description("Seed of the random stream, a whole number from 0 to 2⁶⁴−1. Without one, each simulation draws its own from the operating system and reports it.").
-			Optional().Example(42),
+			Optional().Example(42).
+			LintRule(`root = if this.type() != "number" || !this.string().re_match("^[0-9]{1,20}$") { [ "seed: must be a whole number, 0 … 18446744073709551615, got %v".format(this) ] }`),
 		float("d_activator", "Diffusion of the activator, grid²/step.", d.DActivator, 0.01, 0.25, true),
 		float("d_inhibitor", "Diffusion of the inhibitor, grid²/step.", d.DInhibitor, 0.01, 0.25, true),
 		float("r_activator", "Reaction rate of the activator, 1/step.", d.RActivator, 0.001, 0.1, false),
@@ -82,17 +84,25 @@ func defaultsField() *service.ConfigField {
 // parseDefaults reads the parameters that messages start from.
 func parseDefaults(conf *service.ParsedConfig) (engine.Params, error) {
 	p := engine.DefaultParams()
-	object, err := conf.FieldAny(fieldDefaults)
+	value, err := conf.FieldAny(fieldDefaults)
 	if err != nil {
 		return p, err
 	}
-	raw, err := json.Marshal(object)
-	if err != nil {
-		return p, fmt.Errorf("%v: %w", fieldDefaults, err)
+	object, ok := value.(map[string]any)
+	if !ok {
+		return p, fmt.Errorf("%v: must be an object of parameters, got %v", fieldDefaults, value)
 	}
-	if err := eachMember(raw, func(name string, raw []byte) error {
-		return setParameter(&p, name, raw)
-	}); err != nil {
+	raws := make([][]byte, len(parameterNames))
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		k := slices.Index(parameterNames, name)
+		if k < 0 {
+			return p, fmt.Errorf("%v.%v: there is no such parameter, must be one of %v", fieldDefaults, name, strings.Join(parameterNames, ", "))
+		}
+		if raws[k], err = appendValue(nil, name, object[name]); err != nil {
+			return p, fmt.Errorf("%v.%w", fieldDefaults, err)
+		}
+	}
+	if err := setParameters(&p, raws, modelLimits); err != nil {
 		return p, fmt.Errorf("%v.%w", fieldDefaults, err)
 	}
 	if err := p.Validate(); err != nil {
@@ -132,7 +142,8 @@ func featureFields() []*service.ConfigField {
 			service.NewIntField("connectivity").
 				Description("By how many neighbours cells form a cluster. Valid: 4 or 8.").
 				Default(d.Connectivity).LintRule(`root = if this != 4 && this != 8 { [ "connectivity: must be 4 or 8, got %v".format(this) ] }`),
-		).Description("How features are extracted.").Advanced(),
+		).Description("How features are extracted.").Advanced().
+			LintRule(`root = if this.max_box_size != null && this.max_box_size < this.min_box_size.or(2) { [ "max_box_size: must be at least min_box_size, got %v".format(this.max_box_size) ] }`),
 		service.NewStringAnnotatedEnumField(fieldFeaturesFormat, map[string]string{
 			formatObject: "An object of features by name.",
 			formatArray:  "An array of 18 numbers, in the model's order.",

@@ -1,12 +1,11 @@
 package processor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
@@ -31,13 +30,15 @@ A message is a JSON object with any of the model's parameters (see `+"`defaults`
  "activator_mean":0.05,"inhibitor_mean":0.05}
 `+"```"+`
 
-with all 18 features and, in `+"`params`"+`, every parameter, defaults and a drawn seed included: taken as a message, they give the same simulation again. The same parameters give the same bytes, on every machine.
+with all 18 features and, in `+"`params`"+`, every parameter, defaults, a drawn seed and a given `+"`initial_field`"+` included: taken as a message, they give the same simulation again. The same parameters give the same bytes, on every machine. Where a large initial field is not wanted in the result, a `+"[`mapping`](https://docs.redpanda.com/connect/components/processors/mapping/)"+` after this processor removes it: `+"`root = this.without(\"params.initial_field\")`"+`.
 
-**Ids.** Without an id, `+"`simulation_id`"+` is derived from the parameters that were asked for, so that a message that is delivered again gets the same one. Two messages with the same parameters get the same id, too, even if each draws its own seed: give such replicates an id or a seed.
+**Numbers** are taken exactly: a seed may have all its 64 bits, and whole numbers may be written as 64, 64.0 or 6.4e1. Of a key that comes twice, the last one counts.
+
+**Ids.** An id is a string, or a number, which is kept as it is written. Without one, or with an empty one, `+"`simulation_id`"+` is derived from the parameters that were asked for, so that a message that is delivered again gets the same one. Two messages with the same parameters get the same id, too, even if each draws its own seed: give such replicates an id or a seed.
 
 **Bad messages** are marked as failed and pass on with their content unchanged; the error names the parameter, its value and what is allowed. They can be handled with [`+"`catch`, `switch`, `reject_errored`"+`](https://docs.redpanda.com/connect/configuration/error_handling/) and the like.
 
-**Concurrency.** Messages of a batch run side by side, as do the pipeline's threads. `+"`threads`"+` is for few large grids.
+**Concurrency.** Messages of a batch run side by side, as do those of the pipeline's threads: together on as many cores as there are, however large the batches. `+"`threads`"+` is for few large grids.
 
 **Metadata.** `+"`mfn_elapsed_seconds`"+` holds how long the simulation took.
 
@@ -131,8 +132,9 @@ type simulate struct {
 	limits   limits
 	timeout  time.Duration
 
-	simulators sync.Pool // of *worker
-	metrics    simulationMetrics
+	crew    crew
+	workers sync.Pool // of *worker
+	metrics simulationMetrics
 }
 
 // worker is what one simulation at a time uses.
@@ -143,8 +145,8 @@ type worker struct {
 
 func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulate, err error) {
 	s = &simulate{
-		simulators: sync.Pool{New: func() any { return &worker{simulator: engine.NewSimulator()} }},
-		metrics:    newSimulationMetrics(res.Metrics()),
+		workers: sync.Pool{New: func() any { return &worker{simulator: engine.NewSimulator()} }},
+		metrics: newSimulationMetrics(res.Metrics()),
 	}
 	if conf.Contains(fieldParams) {
 		if s.params, err = conf.FieldBloblang(fieldParams); err != nil {
@@ -170,6 +172,7 @@ func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulat
 	if s.options.Threads < 1 {
 		return nil, &engine.ParamError{Name: fieldThreads, Value: s.options.Threads, Allowed: "at least 1"}
 	}
+	s.crew = newCrew(s.options.Threads)
 	if _, err := engine.SelectedKernel(); err != nil {
 		return nil, err
 	}
@@ -181,13 +184,13 @@ func (s *simulate) parseLimits(conf *service.ParsedConfig) (err error) {
 		return err
 	}
 	if s.limits.gridSize < engine.MinGridSize || s.limits.gridSize > engine.MaxGridSize {
-		return &engine.ParamError{Name: fieldLimits + "." + fieldMaxGridSize, Value: s.limits.gridSize, Allowed: "4 … 1024"}
+		return &engine.ParamError{Name: fieldLimits + "." + fieldMaxGridSize, Value: s.limits.gridSize, Allowed: bounds(engine.MinGridSize, engine.MaxGridSize)}
 	}
 	if s.limits.steps, err = conf.FieldInt(fieldMaxSteps); err != nil {
 		return err
 	}
 	if s.limits.steps < 1 || s.limits.steps > engine.MaxSteps {
-		return &engine.ParamError{Name: fieldLimits + "." + fieldMaxSteps, Value: s.limits.steps, Allowed: "1 … 10000"}
+		return &engine.ParamError{Name: fieldLimits + "." + fieldMaxSteps, Value: s.limits.steps, Allowed: bounds(1, engine.MaxSteps)}
 	}
 	if s.timeout, err = conf.FieldDuration(fieldTimeout); err != nil {
 		return err
@@ -201,101 +204,61 @@ func (s *simulate) parseLimits(conf *service.ParsedConfig) (err error) {
 // ProcessBatch simulates every message, several at a time. It fails as a whole
 // only when ctx ends.
 func (s *simulate) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
-	out := batch.Copy()
-	s.each(len(out), func(w *worker, k int) {
-		if err := s.process(ctx, w, out[k]); err != nil {
-			out[k].SetError(err)
-		}
-	})
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return []service.MessageBatch{out}, nil
-}
-
-// each calls do for 0 … n−1, on as many cores as one simulation leaves to
-// others.
-func (s *simulate) each(n int, do func(w *worker, k int)) {
-	var next atomic.Int64
-	work := func() {
-		w := s.simulators.Get().(*worker)
-		defer s.simulators.Put(w)
-		for k := int(next.Add(1)) - 1; k < n; k = int(next.Add(1)) - 1 {
-			do(w, k)
-		}
-	}
-	workers := min(n, max(1, runtime.GOMAXPROCS(0)/s.options.Threads))
-	var others sync.WaitGroup
-	for range workers - 1 {
-		others.Go(work)
-	}
-	work()
-	others.Wait()
-}
-
-// process simulates one message and replaces its content.
-func (s *simulate) process(ctx context.Context, w *worker, msg *service.Message) error {
-	started := time.Now()
-	result, id, err := s.simulate(ctx, w, msg)
-	if err != nil {
-		if ctx.Err() == nil {
+	sources := sourcesOf(batch, s.params, fieldParams)
+	return s.crew.transform(ctx, batch, func(k int, msg *service.Message) error {
+		err := s.process(ctx, &sources[k], msg)
+		if err != nil && ctx.Err() == nil {
 			s.metrics.failed()
 		}
 		return err
+	})
+}
+
+// process simulates what the source asks for and replaces the message's content.
+func (s *simulate) process(ctx context.Context, from *source, msg *service.Message) error {
+	started := time.Now()
+	members, err := from.members(memberNames)
+	if err != nil {
+		return err
 	}
-	w.buffer = s.writer.append(w.buffer[:0], id, result)
+	request, err := parseRequest(members, s.defaults, s.limits)
+	if err != nil {
+		return err
+	}
+	if request.id == "" {
+		request.id = derivedID(&request.params)
+	}
+
+	w := s.workers.Get().(*worker)
+	defer s.workers.Put(w)
+	result, err := s.run(ctx, w, request.params)
+	if err != nil {
+		return err
+	}
+	w.buffer = s.writer.append(w.buffer[:0], request.id, result)
 	elapsed := time.Since(started)
-	msg.SetBytes(append([]byte(nil), w.buffer...))
+	msg.SetBytes(bytes.Clone(w.buffer))
 	msg.MetaSetMut("mfn_elapsed_seconds", elapsed.Seconds())
 	s.metrics.succeeded(result, elapsed)
 	return nil
 }
 
-func (s *simulate) simulate(ctx context.Context, w *worker, msg *service.Message) (*engine.Result, string, error) {
-	object, err := mapped(msg, s.params, fieldParams)
-	if err != nil {
-		return nil, "", err
-	}
-	request, err := parseRequest(object, s.defaults, s.limits)
-	if err != nil {
-		return nil, "", err
-	}
-	if request.id == "" {
-		request.id = derivedID(&request.params)
-	}
+// run runs a simulation within the time that it may take.
+func (s *simulate) run(ctx context.Context, w *worker, p engine.Params) (*engine.Result, error) {
 	if s.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("the simulation took longer than %v.%v, which is %v", fieldLimits, fieldTimeout, s.timeout))
 		defer cancel()
 	}
-	result, err := w.simulator.Run(ctx, request.params, s.options)
-	if err != nil && errors.Is(err, context.DeadlineExceeded) {
+	result, err := w.simulator.Run(ctx, p, s.options)
+	if errors.Is(err, context.DeadlineExceeded) {
 		err = context.Cause(ctx)
 	}
-	return result, request.id, err
+	return result, err
 }
 
 // Close has nothing to let go of.
 func (s *simulate) Close(context.Context) error { return nil }
-
-// mapped returns the JSON of the message, or of what the mapping makes of it.
-func mapped(msg *service.Message, mapping *bloblang.Executor, name string) ([]byte, error) {
-	if mapping == nil {
-		return msg.AsBytes()
-	}
-	from, err := msg.BloblangQuery(mapping)
-	if err != nil {
-		return nil, fmt.Errorf("%v: %w", name, err)
-	}
-	if from == nil {
-		return nil, fmt.Errorf("%v: the mapping deletes the message", name)
-	}
-	raw, err := from.AsBytes()
-	if err != nil {
-		return nil, fmt.Errorf("%v: %w", name, err)
-	}
-	return raw, nil
-}
 
 // simulationMetrics report through Benthos's metrics.
 type simulationMetrics struct {

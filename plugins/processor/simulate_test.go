@@ -4,11 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math"
+	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+	"unicode/utf8"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
@@ -26,19 +31,27 @@ type outcome struct {
 	content, failure, elapsed string
 }
 
-// through sends the messages as one batch through a stream with the processor.
-func through(t testing.TB, processor string, messages ...string) []outcome {
+// pipe is a stream with one processor, which runs until the test ends.
+type pipe struct {
+	send     service.MessageBatchHandlerFunc
+	outcomes []outcome
+	stream   *service.Stream
+	ended    chan error
+}
+
+func newPipe(t testing.TB, processor string, logs ...slog.Handler) *pipe {
 	t.Helper()
+	p := &pipe{ended: make(chan error, 1)}
 	builder := service.NewStreamBuilder()
 	require.NoError(t, builder.SetLoggerYAML(`level: "OFF"`))
+	for _, handler := range logs {
+		builder.SetLogger(slog.New(handler))
+	}
 	require.NoError(t, builder.AddProcessorYAML(processor))
-	send, err := builder.AddBatchProducerFunc()
+	var err error
+	p.send, err = builder.AddBatchProducerFunc()
 	require.NoError(t, err)
-	var mu sync.Mutex
-	var outcomes []outcome
 	require.NoError(t, builder.AddBatchConsumerFunc(func(_ context.Context, batch service.MessageBatch) error {
-		mu.Lock()
-		defer mu.Unlock()
 		for _, msg := range batch {
 			content, err := msg.AsBytes()
 			if err != nil {
@@ -49,23 +62,50 @@ func through(t testing.TB, processor string, messages ...string) []outcome {
 				o.failure = err.Error()
 			}
 			o.elapsed, _ = msg.MetaGet("mfn_elapsed_seconds")
-			outcomes = append(outcomes, o)
+			p.outcomes = append(p.outcomes, o)
 		}
 		return nil
 	}))
-	stream, err := builder.Build()
+	p.stream, err = builder.Build()
 	require.NoError(t, err)
-	done := make(chan error, 1)
-	go func() { done <- stream.Run(context.Background()) }()
+	go func() { p.ended <- p.stream.Run(context.Background()) }()
+	t.Cleanup(func() { p.stop(t, 30*time.Second) })
+	return p
+}
+
+// stop ends the stream, with so much time for the messages under way.
+func (p *pipe) stop(t testing.TB, within time.Duration) {
+	t.Helper()
+	if p.stream == nil {
+		return
+	}
+	require.Eventually(t, func() bool {
+		err := p.stream.StopWithin(within)
+		return err == nil || !strings.Contains(err.Error(), "has not been run yet")
+	}, time.Minute, time.Millisecond)
+	require.NoError(t, <-p.ended)
+	p.stream = nil
+}
+
+// through sends the messages as one batch and returns what has become of each.
+func (p *pipe) through(t testing.TB, messages ...string) []outcome {
+	t.Helper()
+	p.outcomes = nil
 	var batch service.MessageBatch
 	for _, m := range messages {
 		batch = append(batch, service.NewMessage([]byte(m)))
 	}
-	require.NoError(t, send(t.Context(), batch))
-	require.NoError(t, stream.StopWithin(30e9))
-	require.NoError(t, <-done)
-	require.Len(t, outcomes, len(messages))
-	return outcomes
+	require.NoError(t, p.send(t.Context(), batch))
+	require.Len(t, p.outcomes, len(messages))
+	return p.outcomes
+}
+
+// through sends the messages as one batch through a stream of their own.
+func through(t testing.TB, processor string, messages ...string) []outcome {
+	t.Helper()
+	p := newPipe(t, processor)
+	defer p.stop(t, 30*time.Second)
+	return p.through(t, messages...)
 }
 
 type result struct {
@@ -227,23 +267,32 @@ func badMessages() []bad {
 		{`{"x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `,"grid_size":2}`, []string{"grid_size: 2"}},
 		{`{"grid_size":8.5}`, []string{"grid_size: 8.5", "4 … 1024", "whole"}},
 		{`{"grid_size":1e400}`, []string{"grid_size: 1e400", "4 … 1024"}},
-		{`{"grid_size":1e9}`, []string{"grid_size: 1000000000", "4 … 1024"}},
+		{`{"grid_size":1e9}`, []string{"grid_size: 1e9", "4 … 1024"}},
 		{`{"grid_size":99999999999999999999999}`, []string{"grid_size: 99999999999999999999999", "4 … 1024"}},
-		{`{"steps":1e12}`, []string{"steps: 1000000000000", "1 … 10000"}},
+		{`{"steps":1e12}`, []string{"steps: 1e12", "1 … 10000"}},
 		{`{"grid_size":"64"}`, []string{`grid_size: "64"`, "string"}},
 		{`{"seed":-1}`, []string{"seed: -1", "0 … 18446744073709551615"}},
 		{`{"seed":18446744073709551616}`, []string{"seed: 18446744073709551616", "0 … 18446744073709551615"}},
 		{`{"seed":1.5}`, []string{"seed: 1.5", "whole"}},
+		{`{"seed":1e-999}`, []string{"seed: 1e-999", "whole"}},
+		{`{"grid_size":8.0000000000000000001}`, []string{"grid_size: 8.0000000000000000001", "whole"}},
+		{`{"grid_size":64,"grid_size":3}`, []string{"grid_size: 3"}},
+		{`{"boundary":"` + strings.Repeat("é", 1000) + `"}`, []string{"boundary: \"éé", "…", "periodic, neumann or dirichlet"}},
 		{`{"alpha":0.25}`, []string{"alpha: 0.25", "0.05", "CFL"}},
 		{`{"alpha":1e999}`, []string{"alpha: 1e999", "finite"}},
 		{`{"boundary":"open"}`, []string{`boundary: "open"`, "periodic, neumann or dirichlet"}},
 		{`{"boundary":3}`, []string{"boundary: 3", "periodic, neumann or dirichlet"}},
 		{`{"turing_enabled":1}`, []string{"turing_enabled: 1", "true or false"}},
 		{`{"id":{"a":1}}`, []string{"id: ", "string or a number"}},
-		{`{"grid_size":4,"initial_field":[[1,2],[3,4]]}`, []string{"initial_field", "2 rows", "4 × 4"}},
+		{`{"grid_size":4,"initial_field":[[1,2],[3,4]]}`, []string{"initial_field[0]", "2 numbers", "4 × 4"}},
 		{`{"grid_size":4,"initial_field":[[0,0,0,0],[0,0,0],[0,0,0,0],[0,0,0,0]]}`, []string{"initial_field[1]", "3 numbers"}},
 		{`{"grid_size":4,"initial_field":[[0,0,0,0],[0,0,0,0],[0,0,null,0],[0,0,0,0]]}`, []string{"initial_field[2][2]", "null"}},
 		{`{"grid_size":4,"initial_field":[[0,0,0,1e999],[0,0,0,0],[0,0,0,0],[0,0,0,0]]}`, []string{"initial_field[0][3]", "1e999", "finite"}},
+		{`{"grid_size":4,"initial_field":[[0,0,0,0],[0,0,0,0],[0,0,0,0]]}`, []string{"initial_field: an array of 3 rows", "4 × 4"}},
+		{`{"grid_size":4,"initial_field":[[0,0,0,0],[0,0,0,0],[0,0,0,0],[0,0,0,0],[0]]}`, []string{"initial_field: an array of 5 rows", "4 × 4"}},
+		{`{"grid_size":4,"initial_field":[[0,0,0,0,"x"],[],[],[]]}`, []string{"initial_field[0]: a row of 5 numbers", "4 × 4"}},
+		{`{"grid_size":4,"initial_field":[]}`, []string{"initial_field: []", "rows of numbers"}},
+		{`{"grid_size":4,"initial_field":null}`, []string{"initial_field: null", "rows of numbers"}},
 		{`{"grid_size":4,"initial_field":"x"}`, []string{"initial_field", "array"}},
 		{`{"grid_size":4,"initial_field":[1,2,3,4]}`, []string{"initial_field[0]", "row"}},
 		{`{"grid_size":4,"initial_field":[[1e308,1e308,0,0],[1e308,1e308,0,0],[0,0,0,0],[0,0,0,0]]}`, []string{"potential", "step 1"}},
@@ -286,18 +335,146 @@ func TestBadMessagesAreNamedAndTheNextOnesWork(t *testing.T) {
 			assert.Contains(t, refused.failure, part, "%.100s", b.message)
 		}
 		assert.Less(t, len(refused.failure), 300)
+		assert.True(t, utf8.ValidString(refused.failure))
 		assert.Equal(t, b.message, refused.content, "the content stays")
+		assert.Empty(t, refused.elapsed)
 		assert.Empty(t, next.failure)
 		assert.Equal(t, want, next.content)
 	}
 }
 
+// A mapping hands over values instead of JSON, and the errors are the same.
+func TestBadParametersOfAMappingHaveTheSameErrors(t *testing.T) {
+	var messages []string
+	for _, b := range badMessages() {
+		if strings.HasPrefix(b.message, "{") && json.Valid([]byte(b.message)) {
+			messages = append(messages, b.message)
+		}
+	}
+	require.Greater(t, len(messages), 100)
+	direct := through(t, "mfn_simulate: {}", messages...)
+	assert.Equal(t, direct, through(t, "mfn_simulate: { params: root = this }", messages...))
+	assert.Equal(t, direct, through(t, "mfn_simulate: { params: root = content() }", messages...))
+}
+
+func TestWhatAMappingMayNotGive(t *testing.T) {
+	content := `{"some":"content"}`
+	for mapping, says := range map[string]string{
+		`root.alpha = "NaN".number()`:                  "alpha: NaN is not allowed, must be a finite number",
+		`root.initial_field = [[0], ["Inf".number()]]`: "initial_field[1][0]: +Inf is not allowed",
+		`root = [ this ]`:                              "the result of params is not a JSON object but an array",
+		`root = 5`:                                     "the result of params is not a JSON object but a number",
+		`root = null`:                                  "the result of params is not a JSON object but null",
+		`root = "grid_size"`:                           "the result of params is not valid JSON, must be a JSON object: unexpected 'g' at byte 0",
+		`root = deleted()`:                             "params: the mapping deletes the message",
+		`root = throw("no parameters")`:                "params: failed assignment (line 1): no parameters",
+		"root.steps = 0.5":                             "steps: 0.5 is not allowed, must be a whole number, 1 … 10000",
+		"root.steps = 10.0 / 4.0":                      "steps: 2.5 is not allowed",
+		"root.seed = -5":                               "seed: -5 is not allowed",
+		`root.id = ["a"]`:                              `id: ["a"] is not allowed, must be a string or a number: it is an array`,
+		`root.boundary = "open"`:                       `boundary: "open" is not allowed`,
+		`root.turing_enabled = "true"`:                 `turing_enabled: "true" is not allowed, must be true or false: it is a string`,
+		`root = {"grid_size": 4, "initial_field": [[0.0, 0], [1]]}`: "initial_field[0]: a row of 2 numbers is not allowed, must be 4 × 4 numbers",
+	} {
+		processor, err := json.Marshal(map[string]any{"mfn_simulate": map[string]any{"params": mapping}})
+		require.NoError(t, err)
+		o := through(t, string(processor), content)[0]
+		assert.Contains(t, o.failure, says)
+		assert.Equal(t, content, o.content)
+	}
+}
+
+// What is bad, and would be large, is refused before room is made for it.
+func TestRefusalsAllocateNothingLarge(t *testing.T) {
+	p := newPipe(t, "mfn_simulate: { limits: { max_grid_size: 512 } }")
+	for _, message := range []string{
+		`{"grid_size":1000000000,"steps":10000}`, `{"grid_size":1024}`, `{"grid_size":1e300}`, `{"steps":4000000000}`,
+		`{"grid_size":512,"initial_field":[[1]]}`, `{"grid_size":512,"initial_field":[]}`, `{"grid_size":1024,"initial_field":[[1]]}`,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		o := p.through(t, message)[0]
+		runtime.ReadMemStats(&after)
+		assert.Contains(t, o.failure, "is not allowed")
+		assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20), message)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	out := through(t, "mfn_simulate: { limits: { max_grid_size: 16, max_steps: 10, timeout: 1ns } }",
-		`{"grid_size":17,"steps":1}`, `{"grid_size":16,"steps":11}`, `{"grid_size":16,"steps":10}`)
+		`{"grid_size":17,"steps":1}`, `{"grid_size":16,"steps":11}`, `{"grid_size":16,"steps":10}`, `{"grid_size":3}`, `{"steps":1}`)
 	assert.Contains(t, out[0].failure, "grid_size: 17 is not allowed, must be 4 … 16")
 	assert.Contains(t, out[1].failure, "steps: 11 is not allowed, must be 1 … 10")
 	assert.Contains(t, out[2].failure, "limits.timeout")
+	assert.Contains(t, out[3].failure, "grid_size: 3 is not allowed, must be 4 … 16")
+	assert.Contains(t, out[4].failure, "grid_size: 64 is not allowed, must be 4 … 16", "the default is above the limit")
+}
+
+func TestASimulationThatTakesTooLongIsStopped(t *testing.T) {
+	const long = `{"grid_size":1024,"steps":10000}`
+	out := through(t, "mfn_simulate: { limits: { timeout: 20ms } }", long, `{"grid_size":8,"steps":2}`)
+	assert.Equal(t, "the simulation took longer than limits.timeout, which is 20ms", out[0].failure)
+	assert.Equal(t, long, out[0].content)
+	resultOf(t, out[1])
+}
+
+// begun is closed by the first line that is logged.
+type begun struct {
+	slog.Handler
+	once sync.Once
+	now  chan struct{}
+}
+
+func (b *begun) Enabled(context.Context, slog.Level) bool { return true }
+func (b *begun) WithAttrs([]slog.Attr) slog.Handler       { return b }
+
+func (b *begun) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "begun" {
+		b.once.Do(func() { close(b.now) })
+	}
+	return nil
+}
+
+// A message that a shutdown stops is neither delivered nor called bad.
+func TestAShutdownStopsSimulations(t *testing.T) {
+	logs := &begun{now: make(chan struct{})}
+	p := newPipe(t, "processors: [ { log: { message: begun } }, { mfn_simulate: {} } ]", logs)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	sent := make(chan error, 1)
+	go func() {
+		var batch service.MessageBatch
+		for range 8 {
+			batch = append(batch, service.NewMessage([]byte(`{"grid_size":1024,"steps":10000}`)))
+		}
+		sent <- p.send(ctx, batch)
+	}()
+	<-logs.now
+	p.stop(t, 200*time.Millisecond) // returns when the stream has ended
+	cancel()                        // a stream that is ended by force may not answer
+	require.Error(t, <-sent)
+	assert.Empty(t, p.outcomes)
+}
+
+// Whatever else there is, each message gives the bytes that it gives alone.
+func TestResultsDoNotDependOnCompany(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var messages []string
+	for k := range 60 {
+		messages = append(messages, fmt.Sprintf(
+			`{"seed":%d,"grid_size":%d,"steps":%d,"turing_threshold":0.5,"r_activator":%v,"r_inhibitor":0.001,"quantum_jitter":%v,"jitter_var":2e-5,"boundary":%q}`,
+			k, 4+random.IntN(60), 1+random.IntN(60), 0.001+0.09*random.Float64(), random.IntN(2) == 0,
+			[]string{"periodic", "neumann", "dirichlet"}[random.IntN(3)]))
+	}
+	batch := through(t, "mfn_simulate: {}", messages...)
+	alone := newPipe(t, "mfn_simulate: {}")
+	threads := through(t, "mfn_simulate: { threads: 2 }", messages...)
+	for k, m := range messages {
+		one := alone.through(t, m)[0]
+		resultOf(t, one)
+		assert.Equal(t, one.content, batch[k].content, m)
+		assert.Equal(t, one.content, threads[k].content, m)
+	}
 }
 
 func TestNumbersInAnyNotation(t *testing.T) {
@@ -361,31 +538,93 @@ func TestExamplesLintAndAllFieldsAreDocumented(t *testing.T) {
 	}
 }
 
+// The examples do what they say: what their processors make of good messages
+// has no error.
+func TestExamplesRun(t *testing.T) {
+	const parameters = `{"id":"a","grid_size":8,"steps":3,"seed":1}`
+	messages := map[string]string{
+		"Parameters from the message":            parameters,
+		"A sweep":                                parameters,
+		"Parameters inside a larger document":    `{"experiment":{"name":"n","parameters":` + parameters + `}}`,
+		"Features of measured fields":            `{"field":[[-70,-50],[-40,-60]]}`,
+		"Other settings for the same simulation": parameters,
+	}
+	for _, name := range []string{"mfn_simulate", "mfn_features"} {
+		view, ok := service.GlobalEnvironment().GetProcessorConfig(name)
+		require.True(t, ok)
+		data, err := view.TemplateData()
+		require.NoError(t, err)
+		for _, example := range data.Examples {
+			_, rest, _ := strings.Cut(example.Config, "pipeline:\n")
+			processors, _, _ := strings.Cut(rest, "\noutput:")
+			require.Contains(t, messages, example.Title)
+			out := through(t, "processors:\n"+strings.Replace(processors, "  processors:\n", "", 1), messages[example.Title], `{}`)
+			assert.Empty(t, out[0].failure, example.Title)
+			assert.NotEmpty(t, out[0].content, example.Title)
+		}
+	}
+}
+
+// Any bytes give an error and stay, or give a result; and what is valid gives the
+// same result again, by a mapping too.
 func FuzzSimulate(f *testing.F) {
 	for _, b := range badMessages() {
-		f.Add(b.message)
+		if len(b.message) < 1000 { // long ones would be minimised for minutes
+			f.Add(b.message)
+		}
 	}
 	f.Add(`{"id":"x","grid_size":4,"steps":1,"seed":3,"initial_field":[[0,0,0,0],[0,0,0,0],[0,0,0,0],[0,0,0,0]]}`)
 	f.Add(`{"\u0069d":"escaped","grid_size" : 5 , "steps":1}`)
+	f.Add(`{"seed":1,"seed":2.0,"alpha":"x","alpha":0.1,"simulation_id":1E5}`)
+	const settings = "defaults: { grid_size: 4, steps: 1 }, limits: { max_grid_size: 8, max_steps: 4 }"
+	direct := newPipe(f, "mfn_simulate: { "+settings+" }")
+	byMapping := newPipe(f, "mfn_simulate: { "+settings+", params: root = this }")
 	f.Fuzz(func(t *testing.T, message string) {
-		o := through(t, "mfn_simulate: { defaults: { grid_size: 4, steps: 1 }, limits: { max_grid_size: 8, max_steps: 4 } }", message)[0]
+		o := direct.through(t, message)[0]
+		m := byMapping.through(t, message)[0]
+		require.Equal(t, o.failure == "", m.failure == "", "%v; by mapping: %v", o.failure, m.failure)
 		if o.failure != "" {
 			assert.Equal(t, message, o.content)
+			assert.Equal(t, message, m.content)
+			assert.True(t, utf8.ValidString(o.failure))
+			assert.Less(t, len(o.failure), 400)
 			return
 		}
-		resultOf(t, o)
+		r := resultOf(t, o)
+		require.True(t, json.Valid([]byte(message)))
+		r.Params["id"] = r.SimulationID
+		again, err := json.Marshal(r.Params)
+		require.NoError(t, err)
+		assert.Equal(t, o.content, direct.through(t, string(again))[0].content)
+		assert.Equal(t, r.SimulationID, resultOf(t, m).SimulationID)
 	})
 }
 
+// The engine, the processor and the whole stream take turns on one core and on
+// all of them: go test -bench Simulate -cpu 1,2.
 func BenchmarkSimulate(b *testing.B) {
 	for _, n := range []int{32, 64} {
-		b.Run(fmt.Sprintf("%dx%dx%d", n, n, n), func(b *testing.B) {
+		name := fmt.Sprintf("%dx%dx%d", n, n, n)
+		message := func(k int) string { return fmt.Sprintf(`{"grid_size":%d,"steps":%d,"seed":%d}`, n, n, k) }
+		b.Run("engine/"+name, func(b *testing.B) {
+			p := engine.DefaultParams()
+			p.GridSize, p.Steps, p.Seed = n, n, new(uint64)
+			s := engine.NewSimulator()
+			for b.Loop() {
+				*p.Seed++
+				_, err := s.Run(b.Context(), p, engine.Options{Features: engine.DefaultFeatureConfig()})
+				require.NoError(b, err)
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+		})
+		b.Run("stream/"+name, func(b *testing.B) {
+			p := newPipe(b, "mfn_simulate: {}")
 			messages := make([]string, b.N)
 			for k := range messages {
-				messages[k] = fmt.Sprintf(`{"grid_size":%d,"steps":%d,"seed":%d}`, n, n, k)
+				messages[k] = message(k)
 			}
 			b.ResetTimer()
-			through(b, "mfn_simulate: {}", messages...)
+			p.through(b, messages...)
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 		})
 	}

@@ -1,0 +1,121 @@
+package processor
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// All cores are used, and no more, however many batches come at once.
+func TestACrewUsesTheCoresThatThereAre(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	for _, cores := range []int{1, 2, 1000} {
+		c := newCrew(cores)
+		most := int64(max(1, runtime.GOMAXPROCS(0)/cores))
+		require.Equal(t, most, int64(cap(c.places)))
+		var working, seen atomic.Int64
+		full := make(chan struct{})
+		var once sync.Once
+		var batches sync.WaitGroup
+		done := make([]atomic.Int64, 300)
+		for range 4 {
+			batches.Go(func() {
+				c.each(t.Context(), len(done), func(k int) {
+					now := working.Add(1)
+					for s := seen.Load(); now > s && !seen.CompareAndSwap(s, now); s = seen.Load() {
+					}
+					if now == most {
+						once.Do(func() { close(full) })
+					}
+					<-full // as many as may work do so at once
+					done[k].Add(1)
+					working.Add(-1)
+				})
+			})
+		}
+		batches.Wait()
+		assert.Equal(t, most, seen.Load())
+		for k := range done {
+			assert.Equal(t, int64(4), done[k].Load())
+		}
+	}
+}
+
+// When the context ends, messages are handed back as they were: neither results
+// nor errors.
+func TestABatchEndsWithItsContext(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	conf, err := simulateSpec().ParseYAML("", nil)
+	require.NoError(t, err)
+	s, err := newSimulate(conf, service.MockResources())
+	require.NoError(t, err)
+
+	var batch service.MessageBatch
+	for range 100 {
+		batch = append(batch, service.NewMessage([]byte(`{"grid_size":1024,"steps":10000}`)))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() {
+		out, err := s.ProcessBatch(ctx, batch)
+		assert.Nil(t, out)
+		failed <- err
+	}()
+	require.Eventually(t, func() bool { return len(s.crew.places) == cap(s.crew.places) }, time.Minute, time.Millisecond)
+	cancel()
+	select {
+	case err := <-failed:
+		require.ErrorIs(t, err, context.Canceled)
+	case <-time.After(time.Minute):
+		require.Fail(t, "the batch is still under way")
+	}
+	for _, msg := range batch {
+		require.NoError(t, msg.GetError())
+		content, err := msg.AsBytes()
+		require.NoError(t, err)
+		assert.Equal(t, `{"grid_size":1024,"steps":10000}`, string(content))
+	}
+
+	out, err := s.ProcessBatch(t.Context(), service.MessageBatch{service.NewMessage([]byte(`{"grid_size":8,"steps":2}`))})
+	require.NoError(t, err)
+	require.NoError(t, out[0][0].GetError(), "it works on")
+	require.NoError(t, s.Close(t.Context()))
+}
+
+// Metadata stays with results and with what is bad; the messages that came in
+// keep their content.
+func TestMetadataStays(t *testing.T) {
+	conf, err := simulateSpec().ParseYAML("", nil)
+	require.NoError(t, err)
+	s, err := newSimulate(conf, service.MockResources())
+	require.NoError(t, err)
+	good, bad := service.NewMessage([]byte(`{"grid_size":8,"steps":2}`)), service.NewMessage([]byte(`{"steps":0}`))
+	for _, msg := range []*service.Message{good, bad} {
+		msg.MetaSetMut("kafka_key", "k")
+	}
+	out, err := s.ProcessBatch(t.Context(), service.MessageBatch{good, bad})
+	require.NoError(t, err)
+	require.Len(t, out[0], 2)
+	for _, msg := range out[0] {
+		key, ok := msg.MetaGet("kafka_key")
+		assert.True(t, ok)
+		assert.Equal(t, "k", key)
+	}
+	_, ok := out[0][0].MetaGetMut("mfn_elapsed_seconds")
+	assert.True(t, ok)
+	_, ok = good.MetaGetMut("mfn_elapsed_seconds")
+	assert.False(t, ok, "the message that came in is not changed")
+	content, err := good.AsBytes()
+	require.NoError(t, err)
+	assert.Equal(t, `{"grid_size":8,"steps":2}`, string(content))
+	require.Error(t, out[0][1].GetError())
+}

@@ -1,0 +1,122 @@
+package processor
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/mfn-connect/mfn-connect/engine"
+)
+
+// plain is a value in words, which an error shows as it is.
+type plain string
+
+// grid passes over an array of rows of finite numbers, as many rows as numbers
+// in each, and returns the numbers row by row. If n is above 0, it is how many
+// that must be; otherwise the first row says it, up to most. The scanner must
+// have passed the value before.
+//
+// What is allocated follows from the bytes that there are, not from n alone.
+func (s *scanner) grid(name string, n, most int) (cells []float64, rows int, err error) {
+	if s.peek() != '[' {
+		raw, err := s.value(0)
+		if err != nil {
+			return nil, 0, err
+		}
+		return nil, 0, wrongKind(name, raw, "an array of rows of numbers")
+	}
+	given := n > 0
+	if given {
+		cells = s.room(n)
+	}
+	first := s.at
+	s.take('[')
+	for more := s.peek() != ']'; more; more = s.take(',') {
+		if rows > 0 && rows >= n {
+			if _, err := s.value(0); err != nil {
+				return nil, 0, err
+			}
+			rows++
+			continue
+		}
+		place := func() string { return fmt.Sprintf("%v[%v]", name, rows) }
+		var count int
+		if cells, count, err = s.row(cells, place, n, most); err != nil {
+			return nil, 0, err
+		}
+		switch {
+		case given && count != n:
+			return nil, 0, notAllowedWords(place(), rowOf(count), fmt.Sprintf("%v × %v numbers", n, n), "")
+		case rows == 0 && (count == 0 || count > most):
+			return nil, 0, notAllowedWords(place(), rowOf(count), fmt.Sprintf("1 … %v numbers", most), "")
+		case rows == 0 && !given:
+			n = count
+			cells = append(s.room(n), cells...)
+		case count != n:
+			return nil, 0, notAllowedWords(place(), rowOf(count), several(n, "number")+" as the first row", "the field is ragged")
+		}
+		rows++
+	}
+	s.take(']')
+	switch {
+	case rows == 0:
+		return nil, 0, notAllowed(name, s.data[first:s.at], "an array of rows of numbers", "")
+	case rows != n && given:
+		return nil, 0, notAllowedWords(name, "an array of "+several(rows, "row"), fmt.Sprintf("%v × %v numbers", n, n), "")
+	case rows != n:
+		return nil, 0, notAllowedWords(name, "an array of "+several(rows, "row"),
+			several(n, "row")+", as many as a row has numbers", "the field is not square")
+	}
+	return cells, n, nil
+}
+
+func rowOf(count int) string { return "a row of " + several(count, "number") }
+
+func several(count int, what string) string {
+	if count != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%v %v", count, what)
+}
+
+func notAllowedWords(name, value, allowed, reason string) error {
+	return &engine.ParamError{Name: name, Value: plain(value), Allowed: allowed, Reason: reason}
+}
+
+// room returns an empty slice for n × n numbers, or as many as what remains can
+// hold.
+func (s *scanner) room(n int) []float64 {
+	return make([]float64, 0, min(n*n, (len(s.data)-s.at)/2+n))
+}
+
+// row passes over an array of numbers, appends them to cells, and returns how
+// many there were. Those beyond n, or most if n is 0, are counted only.
+func (s *scanner) row(cells []float64, place func() string, n, most int) (_ []float64, count int, err error) {
+	if s.peek() != '[' {
+		raw, err := s.value(0)
+		if err != nil {
+			return nil, 0, err
+		}
+		return nil, 0, wrongKind(place(), raw, "a row of numbers")
+	}
+	if n == 0 {
+		n = most
+	}
+	s.take('[')
+	for more := s.peek() != ']'; more; more = s.take(',') {
+		raw, err := s.value(0)
+		if err != nil {
+			return nil, 0, err
+		}
+		if count < n {
+			x, err := strconv.ParseFloat(string(raw), 64)
+			if err != nil {
+				_, err = number(fmt.Sprintf("%v[%v]", place(), count), raw)
+				return nil, 0, err
+			}
+			cells = append(cells, x)
+		}
+		count++
+	}
+	s.take(']')
+	return cells, count, nil
+}

@@ -1,0 +1,61 @@
+package processor
+
+import (
+	"bytes"
+	"strconv"
+)
+
+// number reads a finite number.
+func number(name string, raw []byte) (float64, error) {
+	if kindOf(raw) != "a number" {
+		return 0, wrongKind(name, raw, "a number")
+	}
+	x, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil {
+		return 0, notAllowed(name, raw, "a finite number", "")
+	}
+	return x, nil
+}
+
+// whole reads a whole number from 0 to 2⁶⁴−1 exactly, in any notation: 64, 64.0,
+// 6.4e1. Others are an error that says what is allowed.
+func whole(name string, raw []byte, allowed string) (uint64, error) {
+	if kindOf(raw) != "a number" {
+		return 0, wrongKind(name, raw, allowed)
+	}
+	if x, err := strconv.ParseUint(string(raw), 10, 64); err == nil {
+		return x, nil
+	}
+	digits, exponent := decimal(raw)
+	switch {
+	case len(digits) == 0:
+		return 0, nil
+	case raw[0] == '-' || exponent < 0 || len(digits)+exponent > len("18446744073709551615"):
+		return 0, notAllowed(name, raw, allowed, "")
+	}
+	digits = append(digits, bytes.Repeat([]byte("0"), exponent)...)
+	x, err := strconv.ParseUint(string(digits), 10, 64)
+	if err != nil {
+		return 0, notAllowed(name, raw, allowed, "")
+	}
+	return x, nil
+}
+
+// decimal takes a JSON number apart: its value is ±digits·10^exponent, without
+// zeros at either end of digits. Zero has no digits.
+func decimal(raw []byte) (digits []byte, exponent int) {
+	raw = bytes.TrimPrefix(raw, []byte("-"))
+	if e := bytes.IndexAny(raw, "eE"); e >= 0 {
+		// Atoi's value is the nearest int where the number is none, which is
+		// enough: halved, it leaves room for the digits' share.
+		exponent, _ = strconv.Atoi(string(raw[e+1:]))
+		exponent = max(min(exponent, 1<<30), -1<<30)
+		raw = raw[:e]
+	}
+	integer, fraction, _ := bytes.Cut(raw, []byte("."))
+	digits = append(bytes.Clone(integer), fraction...)
+	exponent -= len(fraction)
+	significant := bytes.TrimRight(digits, "0")
+	exponent += len(digits) - len(significant)
+	return bytes.TrimLeft(significant, "0"), exponent
+}

@@ -1,0 +1,108 @@
+package processor
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var documents = []string{
+	``, ` `, `{}`, ` { } `, `{"a":1}`, `{"a":1,}`, `{"a":1 "b":2}`, `{"a"}`, `{"a":}`, `{a:1}`, `{"a":1}{}`, `{"a":1} x`, `{`, `{"a`, `{"a":[1,2`,
+	`[]`, `[1,]`, `[,1]`, `[1 2]`, `[[],[{}]]`, `]`, `"x"`, `"\u00e9\n\"\\\/\b\f\r\t"`, `"\x"`, `"\u12g4"`, `"\u123"`, `"\`, `"` + "\n" + `"`, "\"\xff\"", "\"\x00\"", "\"\u2028\"",
+	`0`, `-0`, `-`, `01`, `1.`, `.5`, `1.5e`, `1e+`, `1E-07`, `+1`, `0x1`, `1_000`, `NaN`, `Infinity`, `true`, `falsee`, `nul`, `null`,
+	`{"a":1,"a":{"b":[2]},"\u0061":3,"b":"]}"}`, "\ufeff{}", "{\"a\":1}\v",
+	strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001),
+	strings.Repeat(`{"a":`, 9_999) + "[]" + strings.Repeat("}", 9_999), strings.Repeat(`{"a":`, 10_000) + "[]" + strings.Repeat("}", 10_000),
+}
+
+// The scanner takes for JSON what encoding/json takes for it.
+func TestScanner(t *testing.T) {
+	for _, document := range documents {
+		checkScanner(t, []byte(document))
+	}
+}
+
+func FuzzScanner(f *testing.F) {
+	for _, document := range documents {
+		if len(document) < 1000 { // long ones would be minimised for minutes
+			f.Add([]byte(document))
+		}
+	}
+	f.Fuzz(checkScanner)
+}
+
+func checkScanner(t *testing.T, document []byte) {
+	s := scanner{data: document}
+	s.space()
+	raw, err := s.value(0)
+	if err == nil && s.at < len(document) {
+		err = s.unexpected()
+	}
+	require.Equal(t, json.Valid(document), err == nil, "%.200q: %v", document, err)
+	if err != nil {
+		var syntax *syntaxError
+		require.ErrorAs(t, err, &syntax)
+		assert.LessOrEqual(t, syntax.at, len(document))
+		assert.True(t, utf8.ValidString(err.Error()))
+		return
+	}
+	require.Equal(t, bytes.Trim(document, " \t\r\n"), raw)
+
+	got := map[string]string{}
+	err = eachMember(document, func(name, raw []byte) {
+		got[string(bytes.ToValidUTF8(name, []byte("�")))] = string(raw)
+	})
+	if raw[0] != '{' {
+		require.ErrorContains(t, err, "not a JSON object but "+kindOf(raw))
+		return
+	}
+	require.NoError(t, err)
+	if !utf8.Valid(document) {
+		return // encoding/json merges names that differ in invalid bytes only
+	}
+	var want map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(document, &want))
+	require.ElementsMatch(t, slices.Collect(maps.Keys(want)), slices.Collect(maps.Keys(got)))
+	for name := range want {
+		require.Equal(t, string(want[name]), got[name], "of members that come twice, the last counts")
+	}
+}
+
+func TestSyntaxErrorsSayWhere(t *testing.T) {
+	for document, says := range map[string]string{
+		`{"a":1,"b":nope}`:        `unexpected 'n' at byte 11`,
+		`{"a":[1,2`:               `unexpected end at byte 9`,
+		`{"a":"é` + "\x01" + `"}`: `unexpected '\x01' at byte 8`,
+		`{"a":1} true`:            `unexpected 't' at byte 8`,
+		``:                        `unexpected end at byte 0`,
+		"<a>":                     `unexpected '<' at byte 0`,
+	} {
+		err := eachMember([]byte(document), func(_, _ []byte) {})
+		assert.ErrorContains(t, err, says)
+		assert.ErrorContains(t, err, "not valid JSON, must be a JSON object")
+		var syntax *syntaxError
+		assert.ErrorAs(t, err, &syntax)
+	}
+}
+
+func TestShortenedKeepsCharactersWhole(t *testing.T) {
+	assert.Equal(t, "1e400", shortened([]byte("1e400")))
+	assert.Equal(t, "[1, 2]", shortened([]byte("[1,\n\t2]")))
+	for n := range 70 {
+		short := shortened([]byte(strings.Repeat("x", n) + strings.Repeat("é", 40)))
+		assert.True(t, utf8.ValidString(short))
+		assert.LessOrEqual(t, len(short), 63)
+	}
+	for _, raw := range []string{"\"\xff\"", strings.Repeat("\xa9é", 30), strings.Repeat("\xff", 300), strings.Repeat(" ", 300)} {
+		short := shortened([]byte(raw))
+		assert.True(t, utf8.ValidString(short))
+		assert.LessOrEqual(t, len(short), 63)
+	}
+}

@@ -1,0 +1,125 @@
+package processor
+
+import (
+	"fmt"
+
+	"github.com/redpanda-data/benthos/v4/public/bloblang"
+	"github.com/redpanda-data/benthos/v4/public/service"
+)
+
+// source is where a message's parameters or field are read from: the message
+// itself, or what a mapping makes of it.
+type source struct {
+	name string // as errors call it
+	msg  *service.Message
+	err  error
+}
+
+// sourcesOf returns the source of each message. The mapping is that of the
+// setting of this name; nil for none.
+//
+// Mappings may look at other messages of the batch, which parse lazily, and are
+// therefore run one after the other.
+func sourcesOf(batch service.MessageBatch, mapping *bloblang.Executor, setting string) []source {
+	sources := make([]source, len(batch))
+	if mapping == nil {
+		for k, msg := range batch {
+			sources[k] = source{name: "the message", msg: msg}
+		}
+		return sources
+	}
+	executor := batch.BloblangExecutor(mapping)
+	for k := range batch {
+		s := source{name: "the result of " + setting}
+		switch s.msg, s.err = executor.Query(k); {
+		case s.err != nil:
+			s.err = fmt.Errorf("%v: %w", setting, s.err)
+		case s.msg == nil:
+			s.err = fmt.Errorf("%v: the mapping deletes the message", setting)
+		}
+		sources[k] = s
+	}
+	return sources
+}
+
+// members returns the raw values of the members of these names, nil where there
+// is none. Other members are ignored; of those that come twice, the last counts.
+func (s *source) members(names []string) ([][]byte, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	raws := make([][]byte, len(names))
+	if s.structured() {
+		return raws, s.structuredMembers(names, raws)
+	}
+	document, err := s.msg.AsBytes()
+	if err != nil {
+		return nil, err
+	}
+	err = eachMember(document, func(name, raw []byte) {
+		for k := range names {
+			if string(name) == names[k] {
+				raws[k] = raw
+			}
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%v is %w", s.name, err)
+	}
+	return raws, nil
+}
+
+func (s *source) structuredMembers(names []string, raws [][]byte) error {
+	value, err := s.msg.AsStructured()
+	if err != nil {
+		return err
+	}
+	object, ok := value.(map[string]any)
+	if !ok {
+		raw, err := appendValue(nil, s.name, value)
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("%v is not a JSON object but %v", s.name, kindOf(raw))
+	}
+	for k, name := range names {
+		if v, ok := object[name]; ok {
+			if raws[k], err = appendValue(nil, name, v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// value returns the raw value of the whole source, as which errors call it by
+// name.
+func (s *source) value(name string) ([]byte, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	if s.structured() {
+		value, err := s.msg.AsStructured()
+		if err != nil {
+			return nil, err
+		}
+		return appendValue(nil, name, value)
+	}
+	document, err := s.msg.AsBytes()
+	if err != nil {
+		return nil, err
+	}
+	scan := scanner{data: document}
+	scan.space()
+	raw, err := scan.value(0)
+	if err == nil && scan.at < len(document) {
+		err = scan.unexpected()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%v is not valid JSON: %w", s.name, err)
+	}
+	return raw, nil
+}
+
+// structured says whether the values are at hand, and their JSON is not.
+func (s *source) structured() bool { return s.msg.HasStructured() && !s.msg.HasBytes() }
