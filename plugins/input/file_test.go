@@ -399,7 +399,7 @@ func mountTmpfs(t *testing.T, options string) string {
 
 func TestFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 	dir := t.TempDir()
-	r := runFile(t, dir, "pattern: '*'\npoll_interval: 10ms\nmin_age: 300ms\n", nil)
+	r := runFile(t, dir, "pattern: '*'\npoll_interval: 10ms\nmin_age: 1s\n", nil)
 	f, err := os.Create(filepath.Join(dir, "slow"))
 	require.NoError(t, err)
 	var want strings.Builder
@@ -416,7 +416,7 @@ func TestFileThatIsBeingWrittenIsLeftAlone(t *testing.T) {
 
 func TestFileOfAnotherClockIsLeftAloneWhileItGrows(t *testing.T) {
 	dir := t.TempDir()
-	r := runFile(t, dir, "poll_interval: 10ms\nmin_age: 300ms\n", nil)
+	r := runFile(t, dir, "poll_interval: 10ms\nmin_age: 1s\n", nil)
 	put(t, dir, "first.json", "first")
 	r.await(t, "first")
 	// The time says that it is old; it appeared just now.
