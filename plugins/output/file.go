@@ -267,7 +267,7 @@ func (o *fileOutput) Close(context.Context) error {
 
 // WriteBatch writes the messages of a batch and returns which of them failed.
 func (o *fileOutput) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
-	failed := &webhookFailures{batch: batch}
+	failed := &batchFailures{batch: batch}
 	groups, order := o.group(batch, failed)
 
 	slots := make(chan struct{}, fileConcurrency)
@@ -295,7 +295,7 @@ type fileMessage struct {
 
 // group sorts the messages of a batch by the names of their files. Messages of
 // one name stay in order.
-func (o *fileOutput) group(batch service.MessageBatch, failed *webhookFailures) (groups map[string][]fileMessage, order []string) {
+func (o *fileOutput) group(batch service.MessageBatch, failed *batchFailures) (groups map[string][]fileMessage, order []string) {
 	names := newInterpolator(batch)
 	groups = map[string][]fileMessage{}
 	for i, m := range batch {
@@ -338,7 +338,7 @@ func (o *fileOutput) prepare(names *interpolator, i int, m *service.Message) (na
 func (o *fileOutput) refuse(err error) { o.status.GaveUp(err) }
 
 // append writes the messages of one file as lines.
-func (o *fileOutput) append(ctx context.Context, name string, messages []fileMessage, failed *webhookFailures) {
+func (o *fileOutput) append(ctx context.Context, name string, messages []fileMessage, failed *batchFailures) {
 	var lines []byte
 	indexes := make([]int, len(messages))
 	for i, m := range messages {
@@ -357,7 +357,7 @@ func (o *fileOutput) append(ctx context.Context, name string, messages []fileMes
 }
 
 // writeEach writes messages whose files have the same name, in order.
-func (o *fileOutput) writeEach(ctx context.Context, name string, messages []fileMessage, failed *webhookFailures) {
+func (o *fileOutput) writeEach(ctx context.Context, name string, messages []fileMessage, failed *batchFailures) {
 	for _, m := range messages {
 		if err := o.write(ctx, name, m.content); err != nil {
 			failed.add(err, m.index)

@@ -692,9 +692,9 @@ func (d *delivery) batchError(messages service.MessageBatch, err error) error {
 		switch state {
 		case published:
 		case rejected:
-			batchErr.Failed(i, d.errs[i])
+			_ = batchErr.Failed(i, d.errs[i]) // itself
 		case waiting, underWay:
-			batchErr.Failed(i, err)
+			_ = batchErr.Failed(i, err) // itself
 		}
 	}
 	return batchErr

@@ -74,7 +74,7 @@ Headers, tokens and secrets appear in no log, error, metric or `+"`echo`"+`. A U
 		Fields(
 			service.NewURLField(webhookFieldURL).
 				Description("The URL to publish to. It supports interpolation functions. A user and password in it authenticate by basic authentication.").
-				Examples("https://results.example.com/webhook", `https://results.example.com/${! json("simulation_id").escape_url_path() }`),
+				Examples("https://results.example.com/webhook", `https://results.example.com/${! json("simulation_id").escape_url_query() }`),
 			service.NewStringField(webhookFieldMethod).
 				Description("The HTTP method.").
 				Default(http.MethodPost).
@@ -282,7 +282,7 @@ func (w *webhookOutput) Connect(context.Context) error {
 
 // WriteBatch sends the messages of a batch and returns which of them failed.
 func (w *webhookOutput) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
-	failed := &webhookFailures{batch: batch}
+	failed := &batchFailures{batch: batch}
 	var deliveries []webhookDelivery
 	if w.format == webhookEach {
 		deliveries = w.each(batch, failed)
@@ -325,7 +325,7 @@ type webhookDelivery struct {
 }
 
 // each makes a request of each message.
-func (w *webhookOutput) each(batch service.MessageBatch, failed *webhookFailures) []webhookDelivery {
+func (w *webhookOutput) each(batch service.MessageBatch, failed *batchFailures) []webhookDelivery {
 	in := newInterpolator(batch)
 	deliveries := make([]webhookDelivery, 0, len(batch))
 	for i, m := range batch {
@@ -351,7 +351,7 @@ func (w *webhookOutput) each(batch service.MessageBatch, failed *webhookFailures
 }
 
 // whole makes one request of all messages but those that have no place in it.
-func (w *webhookOutput) whole(batch service.MessageBatch, failed *webhookFailures) []webhookDelivery {
+func (w *webhookOutput) whole(batch service.MessageBatch, failed *batchFailures) []webhookDelivery {
 	in := newInterpolator(batch)
 	var bodies [][]byte
 	var messages []int
@@ -524,53 +524,4 @@ func (w *webhookOutput) sign(d webhookDelivery) (httpclient.Request, error) {
 	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	request.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
 	return request, nil
-}
-
-// webhookFailures collects the errors of a batch's messages.
-type webhookFailures struct {
-	batch service.MessageBatch
-
-	mu    sync.Mutex
-	first error
-	each  *service.BatchError
-}
-
-func (f *webhookFailures) add(err error, messages ...int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.first == nil {
-		f.first, f.each = err, service.NewBatchError(f.batch, err)
-	}
-	for _, i := range messages {
-		_ = f.each.Failed(i, err) // itself
-	}
-}
-
-func (f *webhookFailures) err() error {
-	if f.first == nil || len(f.batch) == 1 {
-		return f.first
-	}
-	return f.each
-}
-
-// interpolator evaluates interpolated fields for the messages of one batch.
-type interpolator struct {
-	batch     service.MessageBatch
-	executors map[*service.InterpolatedString]*service.MessageBatchInterpolationExecutor
-}
-
-func newInterpolator(batch service.MessageBatch) *interpolator {
-	return &interpolator{batch, map[*service.InterpolatedString]*service.MessageBatchInterpolationExecutor{}}
-}
-
-// at returns a function that evaluates a field for message i.
-func (in *interpolator) at(i int) func(*service.InterpolatedString) (string, error) {
-	return func(expr *service.InterpolatedString) (string, error) {
-		executor, ok := in.executors[expr]
-		if !ok {
-			executor = in.batch.InterpolationExecutor(expr)
-			in.executors[expr] = executor
-		}
-		return executor.TryString(i)
-	}
 }

@@ -643,7 +643,7 @@ func FuzzWebhookDelivery(f *testing.F) {
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		batch := service.MessageBatch{service.NewMessage(first), service.NewMessage(second)}
 		for format, w := range outputs {
-			failed := &webhookFailures{batch: batch}
+			failed := &batchFailures{batch: batch}
 			var deliveries []webhookDelivery
 			if format == webhookEach {
 				deliveries = w.each(batch, failed)
