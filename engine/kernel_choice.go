@@ -8,7 +8,7 @@ import (
 )
 
 // KernelVariable is the environment variable that forces a kernel: portable,
-// avx2 or avx512.
+// avx2, avx512 or neon.
 const KernelVariable = "MFN_KERNEL"
 
 // Kernels returns the names of the kernels that this machine can run, the

@@ -1,4 +1,4 @@
-// Command kernelgen writes the assembly of the engine's AVX-512 and AVX2
+// Command kernelgen writes the assembly of the engine's AVX-512, AVX2 and NEON
 // kernels, twins of kernel_portable.go. The order of every addition is that of
 // the portable kernel, and no multiply is fused with an add.
 //
@@ -7,6 +7,9 @@
 package main
 
 import (
+	"flag"
+	"log"
+
 	. "github.com/mmcloughlin/avo/build"   //nolint:revive // avo's own idiom
 	. "github.com/mmcloughlin/avo/operand" //nolint:revive // avo's own idiom
 	"github.com/mmcloughlin/avo/reg"
@@ -193,6 +196,13 @@ func (k kernel) columns(name string, turing bool) {
 }
 
 func main() {
+	neonPath := flag.String("neon", "", "output of the NEON kernel")
+	flag.Parse()
+	if *neonPath != "" {
+		if err := writeNEON(*neonPath); err != nil {
+			log.Fatal(err)
+		}
+	}
 	Package("github.com/mfn-connect/mfn-connect/engine")
 	ConstraintExpr("amd64")
 	avx512().emit()

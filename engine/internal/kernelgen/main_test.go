@@ -12,10 +12,14 @@ import (
 )
 
 func TestAssemblyIsCurrent(t *testing.T) {
-	fresh := filepath.Join(t.TempDir(), "kernel_amd64.s")
-	output, err := exec.CommandContext(t.Context(), "go", "run", ".", "-out", fresh).CombinedOutput()
+	fresh := t.TempDir()
+	amd64, arm64 := filepath.Join(fresh, "kernel_amd64.s"), filepath.Join(fresh, "kernel_arm64.s")
+	output, err := exec.CommandContext(t.Context(), "go", "run", ".", "-out", amd64, "-neon", arm64).CombinedOutput()
 	require.NoError(t, err, string(output))
-	assert.Equal(t, string(instructions(t, "../../kernel_amd64.s")), string(instructions(t, fresh)), "run go generate in engine")
+	for _, path := range []string{amd64, arm64} {
+		name := filepath.Base(path)
+		assert.Equal(t, string(instructions(t, "../../"+name)), string(instructions(t, path)), "%v: run go generate in engine", name)
+	}
 }
 
 // instructions returns what follows the line that names the command.

@@ -1,0 +1,13 @@
+package engine
+
+// kernels returns those of this machine, the fastest first. Every arm64 has the
+// vectors that the first one takes.
+func kernels() []kernel {
+	return []kernel{{name: "neon", step: func(run *rowRun) { stepAssembly(run, false) }}, portable}
+}
+
+//go:noescape
+func stepNEON(args *kernelArgs)
+
+// step runs the only kernel there is.
+func (args *kernelArgs) step(bool) { stepNEON(args) }
