@@ -94,7 +94,7 @@ func TestNoBroker(t *testing.T) {
 	for _, s := range []*stream{producer, consumer} {
 		assert.True(t, s.logs.contain("connection refused"))
 		assert.Contains(t, s.get("/stats"), "connection refused")
-		s.Abandon()
+		s.Stop()
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 	"github.com/mfn-connect/mfn-connect/tests/kafka/broker"
 )
 
-// secure makes a stream's input and output of one topic behind TLS or SASL.
+// secure makes a stream's input and output of one topic behind TLS or SASL. What
+// the output cannot publish is dropped, so that a stream ends by itself.
 func secure(brokers []string, topic, group, fields string) (in, out string) {
 	indent := "    " + strings.ReplaceAll(strings.TrimSpace(fields), "\n", "\n    ")
 	in = fmt.Sprintf(`
@@ -21,17 +22,19 @@ input:
     seed_brokers: %v
     topics: [ %v ]
     consumer_group: %v
-    metadata_max_age: 1s
     retry: { strategy: no_retry }
 %v
 `, list(brokers), topic, group, indent)
 	out = fmt.Sprintf(`
 output:
-  mfn_kafka:
-    seed_brokers: %v
-    topic: %v
+  fallback:
+    - mfn_kafka:
+        seed_brokers: %v
+        topic: %v
+        retry: { max_retries: 1, initial_delay: 10ms }
 %v
-`, list(brokers), topic, indent)
+    - drop: {}
+`, list(brokers), topic, strings.ReplaceAll(indent, "    ", "        "))
 	return in, out
 }
 
@@ -71,7 +74,7 @@ func TestSASLRefused(t *testing.T) {
 				eventually(t, func() bool { return s.logs.contain(refused) })
 				eventually(t, func() bool { return strings.Contains(s.get("/stats"), `"status":"error"`) })
 				assert.Contains(t, s.get("/stats"), refused)
-				s.Abandon()
+				s.Stop()
 				assert.NotContains(t, s.logs.String(), wrong)
 				assert.NotContains(t, s.get("/stats")+s.get("/metrics"), wrong)
 			}
@@ -103,7 +106,7 @@ func TestTLSRefused(t *testing.T) {
 				start(t, in, l.consume),
 			} {
 				eventually(t, func() bool { return s.logs.contain("TLS handshake failed, check tls") })
-				s.Abandon()
+				s.Stop()
 			}
 		})
 	}

@@ -108,9 +108,10 @@ func (s *stream) Stop() {
 // Abandon stops the stream without waiting for what is in flight.
 func (s *stream) Abandon() {
 	s.stop.Do(func() {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		_ = s.s.Stop(ctx) // it complains that it had to hurry
+		// It complains each time that it had to hurry, until it has stopped.
+		for s.s.StopWithin(10*time.Millisecond) != nil {
+			sleep(context.Background(), beat)
+		}
 		<-s.done
 	})
 }

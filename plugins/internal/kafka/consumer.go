@@ -71,6 +71,7 @@ type Consumer struct {
 	client     *kgo.Client
 	stopClient context.CancelFunc
 	out        chan Batch
+	gained     chan struct{} // told of new partitions
 
 	ctx     context.Context // ends when the consumer closes
 	stop    context.CancelFunc
@@ -109,6 +110,7 @@ func NewConsumer(ctx context.Context, conf ConsumerConfig, policy retry.Policy, 
 		status: component,
 		lag:    res.Metrics().NewGauge("mfn_kafka_lag", "topic", "partition"),
 		out:    make(chan Batch),
+		gained: make(chan struct{}, 1),
 		live:   make(map[topicPartition]*partition),
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
@@ -144,8 +146,8 @@ func NewConsumer(ctx context.Context, conf ConsumerConfig, policy retry.Policy, 
 
 	c.ended = component.Begin()
 	c.workers.Go(c.pollAll)
-	c.workers.Go(func() { c.every(conf.CommitPeriod, c.commitAll) })
-	c.workers.Go(func() { c.every(conf.LagPeriod, c.measureLag) })
+	c.workers.Go(func() { c.every(conf.CommitPeriod, nil, c.commitAll) })
+	c.workers.Go(func() { c.every(conf.LagPeriod, c.gained, c.measureLag) })
 	return c, nil
 }
 
@@ -192,12 +194,15 @@ func (c *Consumer) Read(ctx context.Context) (Batch, error) {
 	}
 }
 
-func (c *Consumer) every(period time.Duration, do func()) {
+// every calls do in each period, and whenever it is asked to.
+func (c *Consumer) every(period time.Duration, asked <-chan struct{}, do func()) {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
+			do()
+		case <-asked:
 			do()
 		case <-c.ctx.Done():
 			return
@@ -359,6 +364,10 @@ func (c *Consumer) assigned(_ context.Context, client *kgo.Client, added map[str
 			}
 		}
 	})
+	select {
+	case c.gained <- struct{}{}:
+	default:
+	}
 	c.log.With("partitions", describe(added)).Info("Partitions assigned")
 }
 
