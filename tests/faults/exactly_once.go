@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfn-connect/mfn-connect/tests/kafka/broker"
 )
@@ -122,4 +125,76 @@ func churnExactlyOnce(ctx context.Context, s *suite, c *broker.Cluster, dir stri
 		}
 	}
 	return workers[0].stop(60 * time.Second)
+}
+
+// exactlyOnceFault strikes a broker behind a proxy, or the proxy, while a stream
+// goes from topic to topic in transactions, so that it is left in doubt about
+// the end of some of them.
+func exactlyOnceFault(times int, strike func(ctx context.Context, c *broker.Cluster, p *proxy) error) func(context.Context, *suite, string, *row) error {
+	return func(ctx context.Context, s *suite, dir string, r *row) error {
+		data, err := subdir(dir, "kafka")
+		if err != nil {
+			return err
+		}
+		var p *proxy
+		c, err := broker.Start(ctx, broker.Options{Jars: s.jars, Dir: data, Through: func(address string) (string, error) {
+			var err error
+			if p, err = newProxy(ctx, address); err != nil {
+				return "", err
+			}
+			return p.addr(), nil
+		}})
+		if p != nil {
+			defer p.close()
+		}
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		l := newLedger()
+		t, err := newTopics(ctx, c.Brokers(), 3, 1, true, l)
+		if err != nil {
+			return err
+		}
+		defer t.close()
+		defer complainOfDuplicates(l, r)
+		return disturbance{
+			stream: t.exactlyOnce("worker", "session_timeout: 6s\n    retry: { initial_delay: 100ms, max_delay: 1s, max_retries: 100 }"),
+			ledger: l, feed: t.feedUntilThere, collect: func() error { return nil }, times: times,
+			strike: func(ctx context.Context, _ *program) error {
+				err := strike(ctx, c, p)
+				p.heal()
+				return err
+			},
+		}.run(ctx, s, dir, r)
+	}
+}
+
+// feedUntilThere produces in the background, again where the suite's own client
+// gives up. It does so only with records that no broker can have.
+func (t *topics) feedUntilThere(ctx context.Context, first, n int) error {
+	for i := first; i < first+n; i++ {
+		id, content := message(i)
+		t.ledger.send(id)
+		var produce func()
+		produce = func() {
+			t.client.Produce(ctx, &kgo.Record{Topic: t.in, Key: []byte(id), Value: content}, func(_ *kgo.Record, err error) {
+				if err != nil && ctx.Err() == nil && !errors.Is(err, kgo.ErrClientClosed) {
+					go produce()
+				}
+			})
+		}
+		produce()
+	}
+	return nil
+}
+
+func cutAndHalve(ctx context.Context, _ *broker.Cluster, p *proxy) error {
+	for range 40 {
+		p.halve.Store(true)
+		pause(ctx, time.Duration(20+rand.IntN(100))*time.Millisecond)
+		p.cut()
+		pause(ctx, time.Duration(20+rand.IntN(100))*time.Millisecond)
+	}
+	return nil
 }

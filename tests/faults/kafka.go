@@ -428,6 +428,8 @@ func kafkaScenarios() []scenario {
 		{name: "kill, Kafka to Kafka", kafka: true, run: one(killKafkaToKafka)},
 		{name: "kill, Kafka to Kafka, exactly once", kafka: true, run: one(killExactlyOnce)},
 		{name: "workers join and leave, exactly once", kafka: true, run: one(churnExactlyOnce)},
+		{name: "broker killed, exactly once", kafka: true, run: exactlyOnceFault(3, func(ctx context.Context, c *broker.Cluster, _ *proxy) error { return killAndStart(ctx, c) })},
+		{name: "network to Kafka: connections cut, exactly once", kafka: true, run: exactlyOnceFault(3, cutAndHalve)},
 		{name: "kill, Kafka to webhook", kafka: true, run: one(killKafkaToWebhook)},
 		{name: "broker stopped and started", kafka: true, run: one(brokerFault(2, stopAndStart))},
 		{name: "broker killed", kafka: true, run: one(brokerFault(3, killAndStart))},
