@@ -3,6 +3,7 @@ package tests
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -76,7 +77,11 @@ func TestBatchSortsOutBadLines(t *testing.T) {
 	for k := range 50 {
 		fmt.Fprintf(&in, "{\"id\":\"m%d\",\"grid_size\":8,\"steps\":4,\"seed\":%d}\n", k, k)
 	}
-	in.WriteString("nonsense\n{\"id\":\"b\",\"steps\":0}\n")
+	in.WriteString("nonsense\n\n \r\n{\"id\":\"b\",\"steps\":0}\r\n")
+	// Longer than the lines that Benthos's scanner takes by default, and not the last.
+	fmt.Fprintf(&in, "{\"id\":\"long\",\"grid_size\":8,\"steps\":4,\"seed\":1,\"note\":%q}\n", strings.Repeat("x", 1<<20))
+	fmt.Fprintf(&in, "{\"id\":%q}\n", strings.Repeat("y", 1<<20))
+	in.WriteString(`{"id":"last","grid_size":8,"steps":4,"seed":1}`)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "in.jsonl"), []byte(in.String()), 0o600))
 
 	p := run(t, dir, []string{"INPUT=in.jsonl"}, "-c", config(t, "batch.yaml"))
@@ -90,14 +95,23 @@ func TestBatchSortsOutBadLines(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(line), &r))
 		ids[r.SimulationID] = true
 	}
-	assert.Len(t, ids, 50)
-	refused := readLines(t, filepath.Join(dir, "refused.jsonl"))
-	require.Len(t, refused, 2)
-	all := strings.Join(refused, "\n")
-	assert.Contains(t, all, `"line":51`)
-	assert.Contains(t, all, `"line":52`)
-	assert.Contains(t, all, "steps: 0 is not allowed, must be 1 … 10000")
-	assert.Contains(t, all, `"content":"nonsense"`)
+	assert.Len(t, ids, 53)
+	for _, id := range []string{"m0", "m49", "long", strings.Repeat("y", 1<<20), "last"} {
+		assert.True(t, ids[id], "%.10s", id)
+	}
+	refused := map[int][2]string{}
+	for _, line := range readLines(t, filepath.Join(dir, "refused.jsonl")) {
+		var r struct {
+			Line           int
+			Error, Content string
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &r))
+		refused[r.Line] = [2]string{r.Error, r.Content}
+	}
+	assert.Equal(t, map[int][2]string{
+		51: {"the message is not valid JSON, must be a JSON object: unexpected 'n' at byte 0", "nonsense"},
+		54: {"steps: 0 is not allowed, must be 1 … 10000", `{"id":"b","steps":0}`},
+	}, refused)
 }
 
 func readLines(t *testing.T, path string) []string {
@@ -107,6 +121,7 @@ func readLines(t *testing.T, path string) []string {
 	defer func() { require.NoError(t, f.Close()) }()
 	var lines []string
 	s := bufio.NewScanner(f)
+	s.Buffer(nil, 4<<20)
 	for s.Scan() {
 		lines = append(lines, s.Text())
 	}
@@ -153,9 +168,12 @@ func TestServeAnswersRequests(t *testing.T) {
 	status, answer := post(t, url+"/simulate", `{"grid_size":64,"seed":42}`)
 	assert.Equal(t, http.StatusOK, status)
 	assert.Contains(t, answer, `"growth_events":14`)
+	status, again := post(t, url+"/simulate", `{"grid_size":64,"seed":42}`)
+	assert.Equal(t, http.StatusOK, status)
+	assert.Equal(t, answer, again, "the same parameters give the same bytes")
 
 	for body, says := range map[string]string{
-		`{"grid_size":3}`:    "grid_size: 3",
+		`{"grid_size":3}`:    "grid_size: 3 is not allowed, must be 4 … 512",
 		`{"grid_size":1024}`: "must be 4 … 512",
 		`grid_size=3`:        "JSON object",
 		``:                   "JSON object",
@@ -180,12 +198,104 @@ func TestServeAnswersRequests(t *testing.T) {
 	clients.Wait()
 
 	_, text := get(t, url+"/metrics")
-	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="success",path="root\.pipeline\.processors\.0"\} 41$`, text)
+	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="success",path="root\.pipeline\.processors\.0"\} 42$`, text)
 	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="error",path="root\.pipeline\.processors\.0"\} 5$`, text)
-	assert.Contains(t, text, "mfn_simulation_duration_seconds_count")
+	assert.Regexp(t, `(?m)^processor_error\{label="simulate",path="root\.pipeline\.processors\.0"\} 5$`, text)
+	assert.Regexp(t, `(?m)^mfn_simulation_duration_seconds_count\{label="simulate",path="root\.pipeline\.processors\.0"\} 42$`, text)
+	assert.Regexp(t, `(?m)^mfn_cell_steps_total\{.*\} 606208$`, text)
+	assert.Regexp(t, `(?m)^mfn_fractal_dimension\{.*\} 0$`, text)
 	_, stats := get(t, url+"/stats")
 	assert.JSONEq(t, `{"components":[]}`, stats)
 	p.stop(t)
+}
+
+// answer is what a client gets; the error says that its connection was cut.
+type answer struct {
+	status int
+	body   string
+	err    error
+}
+
+// serveWithRequest runs serve.yaml with a request whose simulation has begun.
+func serveWithRequest(t *testing.T, request string, args ...string) (*program, <-chan answer) {
+	t.Helper()
+	address := freeAddress(t)
+	url := "http://" + address
+	env := []string{"ADDRESS=" + address, "MAX_GRID_SIZE=1024", "SIMULATION_TIMEOUT=10m", "REQUEST_TIMEOUT=10m"}
+	p := start(t, t.TempDir(), env, append([]string{"-c", config(t, "serve.yaml")}, args...)...)
+	eventually(t, func() bool {
+		status, _ := get(t, url+"/ready")
+		return status == http.StatusOK
+	}, "the service to be ready")
+	answers := make(chan answer, 1)
+	go func() {
+		res, err := http.Post(url+"/simulate", "application/json", strings.NewReader(request))
+		if err != nil {
+			answers <- answer{err: err}
+			return
+		}
+		body, err := io.ReadAll(res.Body)
+		answers <- answer{res.StatusCode, string(body), errors.Join(err, res.Body.Close())}
+	}()
+	eventually(t, func() bool {
+		_, text := get(t, url+"/metrics")
+		return strings.Contains(text, `processor_received{label="simulate",path="root.pipeline.processors.0"} 1`+"\n")
+	}, "the simulation to begin")
+	return p, answers
+}
+
+func TestSIGTERMWaitsForTheSimulationsUnderWay(t *testing.T) {
+	p, answers := serveWithRequest(t, `{"grid_size":512,"steps":1000,"seed":1}`)
+	p.stop(t)
+	a := <-answers
+	if a.err != nil {
+		// Benthos does not wait for its HTTP server, so that the program may end
+		// before an answer has left it.
+		return
+	}
+	assert.Equal(t, http.StatusOK, a.status)
+	assert.Contains(t, a.body, `"event":"simulation_complete"`)
+	assert.True(t, json.Valid([]byte(a.body)), "the answer is whole")
+}
+
+func TestSIGTERMStopsASimulationThatTakesTooLong(t *testing.T) {
+	p, answers := serveWithRequest(t, `{"grid_size":1024,"steps":10000,"seed":1}`, "--set", "shutdown_timeout=2s")
+	p.stop(t)
+	a := <-answers
+	if a.err == nil {
+		assert.Equal(t, http.StatusServiceUnavailable, a.status)
+	}
+}
+
+// A batch job that is stopped leaves whole lines, each of them once.
+func TestSIGTERMLeavesWholeLines(t *testing.T) {
+	dir := t.TempDir()
+	var in strings.Builder
+	for k := range 2000 {
+		fmt.Fprintf(&in, "{\"id\":\"m%d\",\"grid_size\":128,\"steps\":300,\"seed\":%d}\n", k, k)
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "parameters.jsonl"), []byte(in.String()), 0o600))
+	p := start(t, dir, nil, "-c", config(t, "batch.yaml"))
+	results := filepath.Join(dir, "results.jsonl")
+	eventually(t, func() bool {
+		info, err := os.Stat(results)
+		return err == nil && info.Size() > 0
+	}, "results")
+	p.stop(t)
+
+	ids := map[string]bool{}
+	for _, line := range readLines(t, results) {
+		var r struct {
+			Event        string `json:"event"`
+			SimulationID string `json:"simulation_id"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &r), line)
+		assert.Equal(t, "simulation_complete", r.Event)
+		assert.False(t, ids[r.SimulationID], r.SimulationID)
+		ids[r.SimulationID] = true
+	}
+	assert.NotEmpty(t, ids)
+	assert.NoFileExists(t, filepath.Join(dir, "refused.jsonl"), "what was stopped is not bad")
 }
 
 func TestEveryStreamOfConfigLintsAndPassesItsTests(t *testing.T) {
