@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfn-connect/mfn-connect/tests/kafka/broker"
 )
@@ -168,25 +165,6 @@ func exactlyOnceFault(times int, strike func(ctx context.Context, c *broker.Clus
 			},
 		}.run(ctx, s, dir, r)
 	}
-}
-
-// feedUntilThere produces in the background, again where the suite's own client
-// gives up. It does so only with records that no broker can have.
-func (t *topics) feedUntilThere(ctx context.Context, first, n int) error {
-	for i := first; i < first+n; i++ {
-		id, content := message(i)
-		t.ledger.send(id)
-		var produce func()
-		produce = func() {
-			t.client.Produce(ctx, &kgo.Record{Topic: t.in, Key: []byte(id), Value: content}, func(_ *kgo.Record, err error) {
-				if err != nil && ctx.Err() == nil && !errors.Is(err, kgo.ErrClientClosed) {
-					go produce()
-				}
-			})
-		}
-		produce()
-	}
-	return nil
 }
 
 func cutAndHalve(ctx context.Context, _ *broker.Cluster, p *proxy) error {

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+type bench struct {
+	binary, dir string
+	turns       int
+}
+
+func parameters(i int) []byte {
+	return fmt.Appendf(nil, `{"id":"m%07d","grid_size":4,"steps":1,"seed":%d}`, i, i)
+}
+
+// turn makes a directory for one turn.
+func (b *bench) turn() (string, error) {
+	b.turns++
+	dir := filepath.Join(b.dir, fmt.Sprint("turn-", b.turns))
+	return dir, os.MkdirAll(dir, 0o750)
+}
+
+// start runs a stream.
+func (b *bench) start(ctx context.Context, dir, stream string) (*exec.Cmd, error) {
+	path := filepath.Join(dir, "stream.yaml")
+	if err := os.WriteFile(path, []byte("http: { enabled: false }\nlogger: { level: WARN }\n"+stream), 0o600); err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, b.binary, "-c", path)
+	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+dir)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	return cmd, cmd.Start()
+}
+
+// toTheEnd runs a stream that ends by itself, and says how long it ran.
+func (b *bench) toTheEnd(ctx context.Context, dir, stream string) (time.Duration, error) {
+	started := time.Now()
+	cmd, err := b.start(ctx, dir, stream)
+	if err != nil {
+		return 0, err
+	}
+	if err := cmd.Wait(); err != nil {
+		return 0, err
+	}
+	return time.Since(started), nil
+}
+
+const pipeline = "pipeline: { processors: [ { mfn_simulate: {} } ] }\n"
+
+func (b *bench) filesToFiles(ctx context.Context, messages int) (time.Duration, error) {
+	return b.files(ctx, messages, "filename_pattern: ${! json(\"simulation_id\") }.json")
+}
+
+func (b *bench) filesToLines(ctx context.Context, messages int) (time.Duration, error) {
+	return b.files(ctx, messages, "filename_pattern: results.jsonl, append_mode: true")
+}
+
+func (b *bench) files(ctx context.Context, messages int, how string) (time.Duration, error) {
+	dir, err := b.turn()
+	if err != nil {
+		return 0, err
+	}
+	in := filepath.Join(dir, "in")
+	if err := os.Mkdir(in, 0o750); err != nil {
+		return 0, err
+	}
+	for i := range messages {
+		if err := os.WriteFile(filepath.Join(in, fmt.Sprintf("%07d.json", i)), parameters(i), 0o600); err != nil {
+			return 0, err
+		}
+	}
+	took, err := b.toTheEnd(ctx, dir, fmt.Sprintf(`
+input: { mfn_file: { directory: %v, min_age: 0s, exit_when_empty: true } }
+%v
+output: { mfn_file: { directory: %v, fsync: false, %v } }
+`, in, pipeline, filepath.Join(dir, "out"), how))
+	if err != nil {
+		return 0, err
+	}
+	return took, os.RemoveAll(dir)
+}
+
+func (b *bench) restToWebhook(ctx context.Context, messages int) (time.Duration, error) {
+	dir, err := b.turn()
+	if err != nil {
+		return 0, err
+	}
+	items := make([]json.RawMessage, messages)
+	for i := range items {
+		items[i] = parameters(i)
+	}
+	body, err := json.Marshal(items)
+	if err != nil {
+		return 0, err
+	}
+	var received atomic.Int64
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /parameters", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(body) // the client may be gone
+	})
+	mux.HandleFunc("POST /results", func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err == nil {
+			received.Add(1)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(listener) }()
+	defer func() { _ = server.Close() }()
+
+	took, err := b.toTheEnd(ctx, dir, fmt.Sprintf(`
+input:
+  mfn_rest: { base_url: "http://%[1]v", endpoint: /parameters, poll_interval: 0s, split: root = this }
+%[2]v
+output: { mfn_webhook: { url: "http://%[1]v/results" } }
+`, listener.Addr(), pipeline))
+	if err != nil {
+		return 0, err
+	}
+	if n := int(received.Load()); n != messages {
+		return 0, fmt.Errorf("%v of %v messages arrived", n, messages)
+	}
+	return took, os.RemoveAll(dir)
+}
+
+// stop ends a stream that goes on by itself.
+func stop(cmd *exec.Cmd) error {
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
