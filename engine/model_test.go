@@ -102,12 +102,12 @@ func (m *oracleModel) react() {
 	p, a, i, v := &m.p, m.a, m.i, m.v
 	m.a = m.grid(func(r, c int) float64 {
 		da := float64(p.DActivator * m.lap(a, r, c))
-		da = da + float64(p.RActivator*(float64(a[r][c]*(1-a[r][c]))-i[r][c]))
+		da += float64(p.RActivator * (float64(a[r][c]*(1-a[r][c])) - i[r][c]))
 		return a[r][c] + da
 	})
 	m.i = m.grid(func(r, c int) float64 {
 		di := float64(p.DInhibitor * m.lap(i, r, c))
-		di = di + float64(p.RInhibitor*(a[r][c]-i[r][c]))
+		di += float64(p.RInhibitor * (a[r][c] - i[r][c]))
 		return i[r][c] + di
 	})
 	free, freeI := m.a, m.i

@@ -54,7 +54,7 @@ func (c watched) Err() error {
 // context and the next, some 10 ms by the portable kernel. A run may thus be
 // cancelled within a step.
 func TestContextIsLookedAtOften(t *testing.T) {
-	for _, n := range []int{4, 64, 700, 1024} {
+	for _, n := range []int{4, 64, 1024} {
 		for _, threads := range []int{1, 2, 3} {
 			for _, jitter := range []bool{false, true} {
 				var since, most atomic.Int64 // cells since the last look

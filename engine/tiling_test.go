@@ -106,7 +106,7 @@ func TestCollectorRunsBesideTiles(t *testing.T) {
 		for _, n := range []int{100, 384} {
 			p := DefaultParams()
 			p.GridSize, p.Steps, p.Seed = n, 16, new(uint64(1))
-			for range 20 {
+			for range 4 {
 				s := &Simulator{kernel: k, tiling: &tiling{depth: 16, bands: 2, chunk: 9}}
 				_, err := s.Run(t.Context(), p, Options{Features: DefaultFeatureConfig()})
 				require.NoError(t, err)
