@@ -5,8 +5,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -22,7 +24,7 @@ const name = "mfn-connect"
 func main() {
 	tuneCollector()
 	version, built := buildInfo()
-	service.RunCLI(context.Background(),
+	code, err := service.RunCLIToCode(context.Background(),
 		service.CLIOptSetBinaryName(name),
 		service.CLIOptSetProductName(name),
 		service.CLIOptSetVersion(version, built),
@@ -30,7 +32,16 @@ func main() {
 		service.CLIOptSetDefaultConfigPaths("./mfn-connect.yaml", "/mfn-connect.yaml", "/etc/mfn-connect/config.yaml"),
 		service.CLIOptSetMainSchemaFrom(func() *service.ConfigSchema { return schema(version, built) }),
 	)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	// Benthos does not wait for its HTTP server to end: an answer that has just
+	// been written gets a moment to leave.
+	time.Sleep(farewell)
+	os.Exit(code)
 }
+
+const farewell = 100 * time.Millisecond
 
 // tuneCollector lets the heap grow to five times what is live before garbage is
 // collected, unless the environment says otherwise: little is live, and a

@@ -64,6 +64,13 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// fail answers the next requests of a path with 503.
+func (s *site) fail(path string, times int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failures[path] = times
+}
+
 func (s *site) results() []published {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +176,7 @@ func TestPipelineDeliversThroughAServerThatFailsTwice(t *testing.T) {
 
 func TestPipelineKeepsResultsWhileTheWebhookIsDown(t *testing.T) {
 	site := newSite(t, 0)
-	site.failures["/webhook"] = 40 // more than the retries of one operation
+	site.fail("/webhook", 40) // more than the retries of one operation
 	p := run(t, t.TempDir(), []string{
 		"BASE_URL=" + site.URL, "WEBHOOK_URL=" + site.URL + "/webhook", "ADDRESS=" + freeAddress(t),
 		"POLL_INTERVAL=0s", "RETRY_DELAY=1ms",
@@ -181,7 +188,7 @@ func TestPipelineKeepsResultsWhileTheWebhookIsDown(t *testing.T) {
 
 func TestPipelineOfOnePollEndsAfterAFailure(t *testing.T) {
 	site := newSite(t, 0)
-	site.failures["/parameters"] = 1000
+	site.fail("/parameters", 1000)
 	p := run(t, t.TempDir(), []string{
 		"BASE_URL=" + site.URL, "ADDRESS=" + freeAddress(t), "POLL_INTERVAL=0s", "RETRY_DELAY=1ms",
 	}, "-c", config(t, "pipeline.yaml"))

@@ -248,11 +248,7 @@ func TestSIGTERMWaitsForTheSimulationsUnderWay(t *testing.T) {
 	p, answers := serveWithRequest(t, `{"grid_size":512,"steps":1000,"seed":1}`)
 	p.stop(t)
 	a := <-answers
-	if a.err != nil {
-		// Benthos does not wait for its HTTP server, so that the program may end
-		// before an answer has left it.
-		return
-	}
+	require.NoError(t, a.err)
 	assert.Equal(t, http.StatusOK, a.status)
 	assert.Contains(t, a.body, `"event":"simulation_complete"`)
 	assert.True(t, json.Valid([]byte(a.body)), "the answer is whole")
