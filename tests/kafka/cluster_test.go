@@ -48,7 +48,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // a temporary directory
 
 	if jars := os.Getenv("MFN_KAFKA_JARS"); jars != "" {
 		kafka, err = startReal(jars, dir)
@@ -117,7 +117,7 @@ func startFake(dir string) (cluster, error) {
 	if _, err := fmt.Sscanf(k.brokers[0][strings.LastIndex(k.brokers[0], ":")+1:], "%d", &port); err != nil {
 		return nil, err
 	}
-	k.opts = append(opts, kfake.Ports(port))
+	k.opts = append(slices.Clone(opts), kfake.Ports(port))
 
 	if k.sasl, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.AllowAutoTopicCreation(),
 		kfake.Superuser("PLAIN", broker.User, broker.Password),

@@ -285,7 +285,7 @@ func (n *Node) start() error {
 	if err != nil {
 		return fmt.Errorf("opening the broker's log: %w", err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // the broker has its own
 	cmd := exec.Command("java", append(java(n.jars), "kafka.Kafka", n.config())...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for the tests, which stop it
@@ -355,7 +355,7 @@ func (n *Node) logTail() string {
 	if err != nil {
 		return err.Error()
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	const most = 4096
 	if size, err := f.Seek(0, io.SeekEnd); err == nil {
 		_, _ = f.Seek(max(size-most, 0), io.SeekStart)
