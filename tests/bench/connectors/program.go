@@ -59,7 +59,7 @@ func (b *bench) toTheEnd(ctx context.Context, dir, stream string) (time.Duration
 const pipeline = "pipeline: { processors: [ { mfn_simulate: {} } ] }\n"
 
 func (b *bench) filesToFiles(ctx context.Context, messages int) (time.Duration, error) {
-	return b.files(ctx, messages, "filename_pattern: ${! json(\"simulation_id\") }.json")
+	return b.files(ctx, messages, "filename_pattern: '${! json(\"simulation_id\") }.json'")
 }
 
 func (b *bench) filesToLines(ctx context.Context, messages int) (time.Duration, error) {
