@@ -329,11 +329,11 @@ func parseKafkaTopics(conf *service.ParsedConfig, c *kafka.ConsumerConfig) (err 
 }
 
 func parseKafkaGroup(conf *service.ParsedConfig, c *kafka.ConsumerConfig) error {
-	group, err := conf.FieldString(kafkaConsumerGroup)
-	if err != nil {
+	var err error
+	if c.GroupID, err = conf.FieldString(kafkaConsumerGroup); err != nil {
 		return err
 	}
-	if strings.TrimSpace(group) == "" {
+	if strings.TrimSpace(c.GroupID) == "" {
 		return fmt.Errorf("%v: a name is required", kafkaConsumerGroup)
 	}
 	name, err := conf.FieldString(kafkaGroupBalancer)
@@ -349,8 +349,7 @@ func parseKafkaGroup(conf *service.ParsedConfig, c *kafka.ConsumerConfig) error 
 	if !known {
 		return fmt.Errorf("%v: %q is not one of cooperative_sticky, sticky, range, round_robin", kafkaGroupBalancer, name)
 	}
-	instance, err := conf.FieldString(kafkaInstanceID)
-	if err != nil {
+	if c.InstanceID, err = conf.FieldString(kafkaInstanceID); err != nil {
 		return err
 	}
 	session, err := kafka.FieldPositive(conf, kafkaSessionTimeout)
@@ -376,15 +375,11 @@ func parseKafkaGroup(conf *service.ParsedConfig, c *kafka.ConsumerConfig) error 
 	}
 
 	c.Group = append(c.Group,
-		kgo.ConsumerGroup(group),
 		kgo.Balancers(balancer),
 		kgo.SessionTimeout(session),
 		kgo.RebalanceTimeout(rebalance),
 		kgo.HeartbeatInterval(heartbeat),
 	)
-	if instance != "" {
-		c.Group = append(c.Group, kgo.InstanceID(instance))
-	}
 	return nil
 }
 

@@ -21,9 +21,12 @@ import (
 const (
 	// connectTimeout bounds one attempt to reach the brokers.
 	connectTimeout = 30 * time.Second
-	// commitTimeout bounds one commit.
-	commitTimeout = 5 * time.Second
-	// closeTimeout bounds a farewell to brokers that do not answer.
+	// commitTimeout bounds one commit, revokeTimeout those of a revocation.
+	commitTimeout = 3 * time.Second
+	revokeTimeout = 10 * time.Second
+	// leaveTimeout is how long a consumer that closes waits for its group to
+	// finish rebalancing, closeTimeout bounds what it does then.
+	leaveTimeout = 2 * time.Second
 	closeTimeout = 5 * time.Second
 	// pollPause is the least time between a poll that brought nothing but an
 	// error and the next, sameError that between log lines with one error.
@@ -34,7 +37,9 @@ const (
 // ConsumerConfig says what a consumer reads and how.
 type ConsumerConfig struct {
 	Connection Connection
-	Group      []kgo.Opt // what is consumed, as which member of which group
+	GroupID    string
+	InstanceID string    // of a static member, empty for none
+	Group      []kgo.Opt // what is consumed, and how the group divides it
 	Topics     []string
 	Regexp     bool // Topics are regular expressions
 	Committed  bool // only records of committed transactions are read
@@ -119,7 +124,11 @@ func NewConsumer(ctx context.Context, conf ConsumerConfig, policy retry.Policy, 
 	var clientCtx context.Context
 	clientCtx, c.stopClient = context.WithCancel(context.Background())
 	opts := append(conf.Connection.Options(log), conf.Group...)
+	if conf.InstanceID != "" {
+		opts = append(opts, kgo.InstanceID(conf.InstanceID))
+	}
 	opts = append(opts,
+		kgo.ConsumerGroup(conf.GroupID),
 		kgo.WithContext(clientCtx),
 		kgo.DisableAutoCommit(),
 		kgo.OnPartitionsAssigned(c.assigned),
@@ -453,7 +462,7 @@ func (c *Consumer) revoked(_ context.Context, _ *kgo.Client, lost map[string][]i
 			Warn("Messages of revoked partitions are still in flight and will be delivered again")
 	}
 
-	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), revokeTimeout)
 	defer cancel()
 	c.committing.Lock()
 	defer c.committing.Unlock()
@@ -566,18 +575,16 @@ func (c *Consumer) Close(ctx context.Context) error {
 	c.workers.Wait()
 	c.ended()
 
-	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
-	defer cancel()
-	c.committing.Lock()
-	c.commit(ctx, c.partitions())
-	c.committing.Unlock()
-
-	err := c.client.LeaveGroupContext(ctx)
+	// Leaving revokes what is assigned, which commits it.
+	leaving, cancel := context.WithTimeout(ctx, leaveTimeout)
+	err := c.client.LeaveGroupContext(leaving)
+	cancel()
 	if err != nil {
-		err = fmt.Errorf("leaving the consumer group: %w", err)
-		c.stopClient()
+		parting, cancel := context.WithTimeout(ctx, closeTimeout)
+		err = c.farewell(parting)
+		cancel()
 	}
-	c.client.Close()
 	c.stopClient()
+	c.client.Close()
 	return err
 }

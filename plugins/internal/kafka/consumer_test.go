@@ -64,8 +64,9 @@ func join(t *testing.T, c *kfake.Cluster, change func(*ConsumerConfig)) *Consume
 	conf := ConsumerConfig{
 		Connection: Connection{Seeds: c.ListenAddrs(), ClientID: "test", MaxAge: time.Second},
 		Topics:     []string{topicName},
+		GroupID:    "group",
 		Group: []kgo.Opt{
-			kgo.ConsumeTopics(topicName), kgo.ConsumerGroup("group"), kgo.FetchMaxWait(50 * time.Millisecond),
+			kgo.ConsumeTopics(topicName), kgo.FetchMaxWait(50 * time.Millisecond),
 			kgo.SessionTimeout(5 * time.Second), kgo.HeartbeatInterval(50 * time.Millisecond),
 		},
 		MaxMessages: 10, PollTimeout: time.Second, CheckpointLimit: 1000, CommitPeriod: 20 * time.Millisecond,
@@ -291,6 +292,36 @@ func TestFetchErrors(t *testing.T) {
 		}
 	}
 	assert.True(t, found)
+}
+
+// A consumer whose group goes on rebalancing commits and leaves all the same, so
+// that the others need not wait for its session to end.
+func TestCloseDuringARebalance(t *testing.T) {
+	for _, instance := range []string{"", "instance"} {
+		t.Run(instance, func(t *testing.T) {
+			c := newCluster(t, 2)
+			fill(t, c, 2, 5, "")
+			consumer := join(t, c, func(conf *ConsumerConfig) { conf.InstanceID = instance })
+			all := take(t, consumer, 10)
+
+			waiting := make(chan struct{})
+			c.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+				close(waiting)
+				return nil, nil, true // the rebalance goes on and on
+			})
+			c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.RebalanceInProgress, TopLevel: true, Group: "group"})
+			<-waiting
+			confirm(t, all)
+			require.NoError(t, consumer.Close(t.Context()))
+			assert.EqualValues(t, 5, committedAt(c, 0))
+			assert.EqualValues(t, 5, committedAt(c, 1))
+			if instance == "" {
+				assert.Empty(t, c.GroupInfo("group").Members)
+			} else {
+				assert.Len(t, c.GroupInfo("group").Members, 1)
+			}
+		})
+	}
 }
 
 // A consumer closes although the brokers are gone.
