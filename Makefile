@@ -14,10 +14,10 @@ GOVULNCHECK_VERSION   := v1.9.0
 run: build
 	./$(BINARY) -c config/quickstart.yaml
 
-## build: build the program into bin/
+## build: build the program into bin/; without a debugger's tables it is there sooner
 build:
 	@mkdir -p bin
-	go build -buildvcs=auto -o $(BINARY) .
+	go build -buildvcs=auto -gcflags=all=-dwarf=false -ldflags='-s -w' -o $(BINARY) .
 
 ## test: all tests that need no service, and the streams' own tests
 test: build
