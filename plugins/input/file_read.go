@@ -93,6 +93,11 @@ func (r *fileReading) open(ctx context.Context) error {
 func (r *fileReading) next(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
 	defer context.AfterFunc(ctx, r.source.cancel)()
 	batch, scannerAck, err := r.scanner.NextBatch(ctx)
+	if err == nil {
+		// What a source that fails has left looks to a scanner like the end of
+		// the file, such as half a line. The file is read again, whole.
+		err = r.source.failure()
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			r.end(ctx, err)
@@ -119,7 +124,9 @@ func (r *fileReading) next(ctx context.Context) (service.MessageBatch, service.A
 // end finds out how the file ended, of which err tells.
 func (r *fileReading) end(ctx context.Context, err error) {
 	in, f := r.in, r.delivery.file
-	if errors.Is(err, io.EOF) {
+	// A scanner that finds the file cut off may wrap io.EOF.
+	ended := err == io.EOF //nolint:errorlint // only io.EOF itself is the end
+	if ended {
 		// A scanner may stop before the end of the file; what fails now is a
 		// failure of the source.
 		stop := context.AfterFunc(ctx, r.source.cancel)
@@ -135,7 +142,7 @@ func (r *fileReading) end(ctx context.Context, err error) {
 		outcome = fileUnread
 		in.state.errs[f.Path] = readOperation(in, f.Path).Name + ": " + failure.Error()
 		err = failure
-	case !errors.Is(err, io.EOF):
+	case !ended:
 		outcome = fileRefused
 		err = fmt.Errorf("%v: %w", fileFieldScanner, err)
 		op := readOperation(in, f.Path)
