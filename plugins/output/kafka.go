@@ -2,7 +2,6 @@ package output
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -17,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
@@ -438,7 +438,7 @@ func (k *kafkaOutput) record(messages service.MessageBatch, i int) (r *kgo.Recor
 	if r.Topic == "" {
 		return nil, fmt.Errorf("%v: it is empty for this message", kafkaTopic)
 	}
-	if r.Key, err = k.keyOf(messages, i); err != nil {
+	if r.Key, err = k.keyOf(messages, i, r.Value); err != nil {
 		return nil, err
 	}
 	if k.partition != nil {
@@ -464,7 +464,8 @@ func (k *kafkaOutput) record(messages service.MessageBatch, i int) (r *kgo.Recor
 	return r, err
 }
 
-func (k *kafkaOutput) keyOf(messages service.MessageBatch, i int) ([]byte, error) {
+// keyOf returns the key of the message with this content.
+func (k *kafkaOutput) keyOf(messages service.MessageBatch, i int, value []byte) ([]byte, error) {
 	if k.key != nil {
 		key, err := messages.TryInterpolatedBytes(i, k.key)
 		if err != nil {
@@ -475,22 +476,12 @@ func (k *kafkaOutput) keyOf(messages service.MessageBatch, i int) ([]byte, error
 		}
 		return key, nil
 	}
-	value, err := messages[i].AsStructured()
+	raw, err := rawjson.Member(value, "simulation_id")
 	if err != nil {
-		return nil, nil //nolint:nilerr // what is not JSON has no simulation id
+		return nil, nil //nolint:nilerr // what is no JSON object has no simulation id
 	}
-	object, _ := value.(map[string]any)
-	switch id := object["simulation_id"].(type) {
-	case string:
-		if id != "" {
-			return []byte(id), nil
-		}
-	case json.Number:
+	if id, _ := rawjson.Text(raw); id != "" {
 		return []byte(id), nil
-	case int64:
-		return strconv.AppendInt(nil, id, 10), nil
-	case float64:
-		return strconv.AppendFloat(nil, id, 'f', -1, 64), nil
 	}
 	return nil, nil
 }

@@ -21,6 +21,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/httpclient"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
@@ -463,19 +464,12 @@ func (w *webhookOutput) keyOf(in *interpolator, i int, body []byte) (string, err
 // simulationID returns the simulation_id of a JSON object if it is a text or a
 // number that can be a key.
 func simulationID(body []byte) (string, bool) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(body, &fields); err != nil {
+	raw, err := rawjson.Member(body, "simulation_id")
+	if err != nil {
 		return "", false
 	}
-	var id json.Number
-	if err := json.Unmarshal(fields["simulation_id"], &id); err == nil {
-		return string(id), id != ""
-	}
-	var text string
-	if err := json.Unmarshal(fields["simulation_id"], &text); err != nil {
-		return "", false
-	}
-	return text, strings.TrimSpace(text) == text && text != "" && len(text) <= maxIdempotencyKey && httpclient.ValidValue(text)
+	text, ok := rawjson.Text(raw)
+	return text, ok && strings.TrimSpace(text) == text && text != "" && len(text) <= maxIdempotencyKey && httpclient.ValidValue(text)
 }
 
 // hashOf names a content, the same each time.

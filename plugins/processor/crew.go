@@ -12,19 +12,20 @@ import (
 // crew works on messages side by side: those of one batch, and those of batches
 // that come from several threads of a pipeline, on no more cores than there are.
 type crew struct {
-	places chan struct{}
+	places  chan struct{}
+	waiting atomic.Int32 // batches without a place
 }
 
 // newCrew returns a crew whose members use so many cores each.
-func newCrew(cores int) crew {
-	return crew{make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/cores))}
+func newCrew(cores int) *crew {
+	return &crew{places: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/cores))}
 }
 
 // transform calls do with each message's place and a copy to change, and returns
 // the copies. Where do fails, the message itself is returned, marked with the
 // error. It fails as a whole only when ctx ends: a message that was not looked at
 // must not pass for one that is wrong.
-func (c crew) transform(ctx context.Context, batch service.MessageBatch, do func(k int, msg *service.Message) error) ([]service.MessageBatch, error) {
+func (c *crew) transform(ctx context.Context, batch service.MessageBatch, do func(k int, msg *service.Message) error) ([]service.MessageBatch, error) {
 	out := batch.Copy()
 	errs := make([]error, len(batch))
 	c.each(ctx, len(batch), func(k int) { errs[k] = do(k, out[k]) })
@@ -41,24 +42,61 @@ func (c crew) transform(ctx context.Context, batch service.MessageBatch, do func
 	return []service.MessageBatch{out}, nil
 }
 
-// each calls do for 0 … n−1, until ctx ends.
-func (c crew) each(ctx context.Context, n int, do func(k int)) {
+// each calls do for 0 … n−1, until ctx ends. A batch has one place to its end,
+// and others as long as no batch waits for one.
+func (c *crew) each(ctx context.Context, n int, do func(k int)) {
+	if !c.enter(ctx) {
+		return
+	}
+	defer c.leave()
 	var next atomic.Int64
-	work := func() {
-		for k := int(next.Add(1)) - 1; k < n; k = int(next.Add(1)) - 1 {
-			select {
-			case c.places <- struct{}{}:
-			case <-ctx.Done():
+	help := func() {
+		defer c.leave()
+		for c.waiting.Load() == 0 && ctx.Err() == nil {
+			k := int(next.Add(1)) - 1
+			if k >= n {
 				return
 			}
 			do(k)
-			<-c.places
 		}
 	}
-	var others sync.WaitGroup
-	for range min(n, cap(c.places)) - 1 {
-		others.Go(work)
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	for ctx.Err() == nil {
+		k := int(next.Add(1)) - 1
+		if k >= n {
+			return
+		}
+		for left := n - 1 - k; left > 0 && c.waiting.Load() == 0 && c.tryEnter(); left-- {
+			helpers.Go(help)
+		}
+		do(k)
 	}
-	work()
-	others.Wait()
 }
+
+// enter takes a place, and reports whether there was one before ctx ended.
+func (c *crew) enter(ctx context.Context) bool {
+	if c.tryEnter() {
+		return true
+	}
+	c.waiting.Add(1)
+	defer c.waiting.Add(-1)
+	select {
+	case c.places <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// tryEnter takes a place if there is one.
+func (c *crew) tryEnter() bool {
+	select {
+	case c.places <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *crew) leave() { <-c.places }

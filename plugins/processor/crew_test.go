@@ -49,6 +49,44 @@ func TestACrewUsesTheCoresThatThereAre(t *testing.T) {
 	}
 }
 
+// A batch gives up what another one needs, and takes it again afterwards.
+func TestACrewMakesRoom(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	c := &crew{places: make(chan struct{}, 2)}
+	var working atomic.Int64
+	proceed := make(chan struct{})
+	var batches sync.WaitGroup
+	batches.Go(func() {
+		c.each(t.Context(), 100, func(int) {
+			working.Add(1)
+			<-proceed
+			working.Add(-1)
+		})
+	})
+	both := func() bool { return working.Load() == 2 }
+	require.Eventually(t, both, time.Minute, time.Millisecond)
+
+	small := make(chan struct{})
+	batches.Go(func() {
+		c.each(t.Context(), 1, func(int) { close(small) })
+	})
+	require.Eventually(t, func() bool { return c.waiting.Load() == 1 }, time.Minute, time.Millisecond)
+	for range 2 {
+		proceed <- struct{}{}
+	}
+	<-small
+	require.Eventually(t, func() bool {
+		select {
+		case proceed <- struct{}{}: // one more of the large batch, after which it looks for help
+		default:
+		}
+		return both()
+	}, time.Minute, time.Millisecond)
+	close(proceed)
+	batches.Wait()
+	assert.Empty(t, c.places)
+}
+
 // When the context ends, messages are handed back as they were: neither results
 // nor errors.
 func TestABatchEndsWithItsContext(t *testing.T) {

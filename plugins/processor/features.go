@@ -9,6 +9,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
 const (
@@ -93,7 +94,7 @@ type features struct {
 	millivolts     bool
 	config         engine.FeatureConfig
 	array          bool
-	crew           crew
+	crew *crew
 }
 
 func newFeatures(conf *service.ParsedConfig) (f *features, err error) {
@@ -166,8 +167,8 @@ func (f *features) frames(from *source) (frames [][]float64, n int, err error) {
 		frames, n, err = parseHistory(history)
 	default:
 		frames = make([][]float64, 1)
-		s := scanner{data: field}
-		frames[0], n, err = s.grid(fieldField, 0, engine.MaxGridSize)
+		s := rawjson.Scanner{Data: field}
+		frames[0], n, err = readGrid(&s, fieldField, 0, engine.MaxGridSize)
 	}
 	if err != nil {
 		return nil, 0, err
@@ -209,14 +210,14 @@ func (f *features) raw(from *source) (field, history []byte, err error) {
 // parseHistory reads an array of fields of one size from a value that the
 // scanner has passed.
 func parseHistory(raw []byte) (frames [][]float64, n int, err error) {
-	if kindOf(raw) != "an array" {
+	if rawjson.Kind(raw) != "an array" {
 		return nil, 0, wrongKind(fieldHistory, raw, "an array of fields")
 	}
-	s := scanner{data: raw}
-	s.take('[')
-	for more := s.peek() != ']'; more; more = s.take(',') {
+	s := rawjson.Scanner{Data: raw}
+	s.Take('[')
+	for more := s.Peek() != ']'; more; more = s.Take(',') {
 		var frame []float64
-		frame, n, err = s.grid(fmt.Sprintf("%v[%v]", fieldHistory, len(frames)), n, engine.MaxGridSize)
+		frame, n, err = readGrid(&s, fmt.Sprintf("%v[%v]", fieldHistory, len(frames)), n, engine.MaxGridSize)
 		if err != nil {
 			return nil, 0, err
 		}

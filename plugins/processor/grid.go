@@ -5,20 +5,21 @@ import (
 	"strconv"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
 // plain is a value in words, which an error shows as it is.
 type plain string
 
-// grid passes over an array of rows of finite numbers, as many rows as numbers
+// readGrid passes over an array of rows of finite numbers, as many rows as numbers
 // in each, and returns the numbers row by row. If n is above 0, it is how many
 // that must be; otherwise the first row says it, up to most. The scanner must
 // have passed the value before.
 //
 // What is allocated follows from the bytes that there are, not from n alone.
-func (s *scanner) grid(name string, n, most int) (cells []float64, rows int, err error) {
-	if s.peek() != '[' {
-		raw, err := s.value(0)
+func readGrid(s *rawjson.Scanner, name string, n, most int) (cells []float64, rows int, err error) {
+	if s.Peek() != '[' {
+		raw, err := s.Value()
 		if err != nil {
 			return nil, 0, err
 		}
@@ -26,13 +27,13 @@ func (s *scanner) grid(name string, n, most int) (cells []float64, rows int, err
 	}
 	given := n > 0
 	if given {
-		cells = s.room(n)
+		cells = roomFor(s, n)
 	}
-	first := s.at
-	s.take('[')
-	for more := s.peek() != ']'; more; more = s.take(',') {
+	first := s.At
+	s.Take('[')
+	for more := s.Peek() != ']'; more; more = s.Take(',') {
 		if rows > 0 && rows >= n {
-			if _, err := s.value(0); err != nil {
+			if _, err := s.Value(); err != nil {
 				return nil, 0, err
 			}
 			rows++
@@ -40,7 +41,7 @@ func (s *scanner) grid(name string, n, most int) (cells []float64, rows int, err
 		}
 		place := func() string { return fmt.Sprintf("%v[%v]", name, rows) }
 		var count int
-		if cells, count, err = s.row(cells, place, n, most); err != nil {
+		if cells, count, err = readRow(s, cells, place, n, most); err != nil {
 			return nil, 0, err
 		}
 		switch {
@@ -50,16 +51,16 @@ func (s *scanner) grid(name string, n, most int) (cells []float64, rows int, err
 			return nil, 0, notAllowedWords(place(), rowOf(count), fmt.Sprintf("1 … %v numbers", most), "")
 		case rows == 0 && !given:
 			n = count
-			cells = append(s.room(n), cells...)
+			cells = append(roomFor(s, n), cells...)
 		case count != n:
 			return nil, 0, notAllowedWords(place(), rowOf(count), several(n, "number")+" as the first row", "the field is ragged")
 		}
 		rows++
 	}
-	s.take(']')
+	s.Take(']')
 	switch {
 	case rows == 0:
-		return nil, 0, notAllowed(name, s.data[first:s.at], "an array of rows of numbers", "")
+		return nil, 0, notAllowed(name, s.Data[first:s.At], "an array of rows of numbers", "")
 	case rows != n && given:
 		return nil, 0, notAllowedWords(name, "an array of "+several(rows, "row"), fmt.Sprintf("%v × %v numbers", n, n), "")
 	case rows != n:
@@ -82,17 +83,17 @@ func notAllowedWords(name, value, allowed, reason string) error {
 	return &engine.ParamError{Name: name, Value: plain(value), Allowed: allowed, Reason: reason}
 }
 
-// room returns an empty slice for n × n numbers, or as many as what remains can
+// roomFor returns an empty slice for n × n numbers, or as many as what remains can
 // hold.
-func (s *scanner) room(n int) []float64 {
-	return make([]float64, 0, min(n*n, (len(s.data)-s.at)/2+n))
+func roomFor(s *rawjson.Scanner, n int) []float64 {
+	return make([]float64, 0, min(n*n, (len(s.Data)-s.At)/2+n))
 }
 
-// row passes over an array of numbers, appends them to cells, and returns how
+// readRow passes over an array of numbers, appends them to cells, and returns how
 // many there were. Those beyond n, or most if n is 0, are counted only.
-func (s *scanner) row(cells []float64, place func() string, n, most int) (_ []float64, count int, err error) {
-	if s.peek() != '[' {
-		raw, err := s.value(0)
+func readRow(s *rawjson.Scanner, cells []float64, place func() string, n, most int) (_ []float64, count int, err error) {
+	if s.Peek() != '[' {
+		raw, err := s.Value()
 		if err != nil {
 			return nil, 0, err
 		}
@@ -101,9 +102,9 @@ func (s *scanner) row(cells []float64, place func() string, n, most int) (_ []fl
 	if n == 0 {
 		n = most
 	}
-	s.take('[')
-	for more := s.peek() != ']'; more; more = s.take(',') {
-		raw, err := s.value(0)
+	s.Take('[')
+	for more := s.Peek() != ']'; more; more = s.Take(',') {
+		raw, err := s.Value()
 		if err != nil {
 			return nil, 0, err
 		}
@@ -117,6 +118,6 @@ func (s *scanner) row(cells []float64, place func() string, n, most int) (_ []fl
 		}
 		count++
 	}
-	s.take(']')
+	s.Take(']')
 	return cells, count, nil
 }

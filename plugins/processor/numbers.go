@@ -3,11 +3,13 @@ package processor
 import (
 	"bytes"
 	"strconv"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
 // number reads a finite number.
 func number(name string, raw []byte) (float64, error) {
-	if kindOf(raw) != "a number" {
+	if rawjson.Kind(raw) != "a number" {
 		return 0, wrongKind(name, raw, "a number")
 	}
 	x, err := strconv.ParseFloat(string(raw), 64)
@@ -20,7 +22,7 @@ func number(name string, raw []byte) (float64, error) {
 // whole reads a whole number from 0 to 2⁶⁴−1 exactly, in any notation: 64, 64.0,
 // 6.4e1. Others are an error that says what is allowed.
 func whole(name string, raw []byte, allowed string) (uint64, error) {
-	if kindOf(raw) != "a number" {
+	if rawjson.Kind(raw) != "a number" {
 		return 0, wrongKind(name, raw, allowed)
 	}
 	if x, err := strconv.ParseUint(string(raw), 10, 64); err == nil {

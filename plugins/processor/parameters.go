@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
 // limits bound what one message may ask for.
@@ -56,8 +57,8 @@ func parseRequest(members [][]byte, defaults engine.Params, most limits) (r requ
 		return r, err
 	}
 	if initialField != nil {
-		s := scanner{data: initialField}
-		r.params.InitialField, _, err = s.grid("initial_field", r.params.GridSize, most.gridSize)
+		s := rawjson.Scanner{Data: initialField}
+		r.params.InitialField, _, err = readGrid(&s, "initial_field", r.params.GridSize, most.gridSize)
 	}
 	return r, err
 }
@@ -148,10 +149,10 @@ func boolean(name string, raw []byte) (bool, error) {
 
 func boundary(name string, raw []byte) (engine.Boundary, error) {
 	const allowed = "periodic, neumann or dirichlet"
-	if kindOf(raw) != "a string" {
+	if rawjson.Kind(raw) != "a string" {
 		return "", wrongKind(name, raw, allowed)
 	}
-	b := engine.Boundary(unquoted(raw))
+	b := engine.Boundary(rawjson.Unquoted(raw))
 	if !slices.Contains([]engine.Boundary{engine.Periodic, engine.Neumann, engine.Dirichlet}, b) {
 		return "", notAllowed(name, raw, allowed, "")
 	}
@@ -160,9 +161,9 @@ func boundary(name string, raw []byte) (engine.Boundary, error) {
 
 // identifier reads an id: a string, or a number as it is written.
 func identifier(name string, raw []byte) (string, error) {
-	switch kindOf(raw) {
+	switch rawjson.Kind(raw) {
 	case "a string":
-		return unquoted(raw), nil
+		return rawjson.Unquoted(raw), nil
 	case "a number":
 		return string(raw), nil
 	default:

@@ -132,7 +132,7 @@ type simulate struct {
 	limits   limits
 	timeout  time.Duration
 
-	crew    crew
+	crew    *crew
 	workers sync.Pool // of *worker
 	metrics simulationMetrics
 }

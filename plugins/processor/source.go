@@ -5,6 +5,8 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
 // source is where a message's parameters or field are read from: the message
@@ -56,7 +58,7 @@ func (s *source) members(names []string) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = eachMember(document, func(name, raw []byte) {
+	err = rawjson.EachMember(document, func(name, raw []byte) {
 		for k := range names {
 			if string(name) == names[k] {
 				raws[k] = raw
@@ -80,7 +82,7 @@ func (s *source) structuredMembers(names []string, raws [][]byte) error {
 		if err != nil {
 			return err
 		}
-		return fmt.Errorf("%v is not a JSON object but %v", s.name, kindOf(raw))
+		return fmt.Errorf("%v is not a JSON object but %v", s.name, rawjson.Kind(raw))
 	}
 	for k, name := range names {
 		if v, ok := object[name]; ok {
@@ -109,11 +111,11 @@ func (s *source) value(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	scan := scanner{data: document}
-	scan.space()
-	raw, err := scan.value(0)
-	if err == nil && scan.at < len(document) {
-		err = scan.unexpected()
+	scan := rawjson.Scanner{Data: document}
+	scan.Space()
+	raw, err := scan.Value()
+	if err == nil && scan.At < len(document) {
+		err = scan.Unexpected()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%v is not valid JSON: %w", s.name, err)

@@ -1,4 +1,4 @@
-package processor
+package rawjson
 
 import (
 	"bytes"
@@ -39,28 +39,28 @@ func FuzzScanner(f *testing.F) {
 }
 
 func checkScanner(t *testing.T, document []byte) {
-	s := scanner{data: document}
-	s.space()
-	raw, err := s.value(0)
-	if err == nil && s.at < len(document) {
-		err = s.unexpected()
+	s := Scanner{Data: document}
+	s.Space()
+	raw, err := s.Value()
+	if err == nil && s.At < len(document) {
+		err = s.Unexpected()
 	}
 	require.Equal(t, json.Valid(document), err == nil, "%.200q: %v", document, err)
 	if err != nil {
-		var syntax *syntaxError
+		var syntax *SyntaxError
 		require.ErrorAs(t, err, &syntax)
-		assert.LessOrEqual(t, syntax.at, len(document))
+		assert.LessOrEqual(t, syntax.At, len(document))
 		assert.True(t, utf8.ValidString(err.Error()))
 		return
 	}
 	require.Equal(t, bytes.Trim(document, " \t\r\n"), raw)
 
 	got := map[string]string{}
-	err = eachMember(document, func(name, raw []byte) {
+	err = EachMember(document, func(name, raw []byte) {
 		got[string(bytes.ToValidUTF8(name, []byte("�")))] = string(raw)
 	})
 	if raw[0] != '{' {
-		require.ErrorContains(t, err, "not a JSON object but "+kindOf(raw))
+		require.ErrorContains(t, err, "not a JSON object but "+Kind(raw))
 		return
 	}
 	require.NoError(t, err)
@@ -84,25 +84,39 @@ func TestSyntaxErrorsSayWhere(t *testing.T) {
 		``:                        `unexpected end at byte 0`,
 		"<a>":                     `unexpected '<' at byte 0`,
 	} {
-		err := eachMember([]byte(document), func(_, _ []byte) {})
+		err := EachMember([]byte(document), func(_, _ []byte) {})
 		assert.ErrorContains(t, err, says)
 		assert.ErrorContains(t, err, "not valid JSON, must be a JSON object")
-		var syntax *syntaxError
+		var syntax *SyntaxError
 		assert.ErrorAs(t, err, &syntax)
 	}
 }
 
-func TestShortenedKeepsCharactersWhole(t *testing.T) {
-	assert.Equal(t, "1e400", shortened([]byte("1e400")))
-	assert.Equal(t, "[1, 2]", shortened([]byte("[1,\n\t2]")))
-	for n := range 70 {
-		short := shortened([]byte(strings.Repeat("x", n) + strings.Repeat("é", 40)))
-		assert.True(t, utf8.ValidString(short))
-		assert.LessOrEqual(t, len(short), 63)
+func TestMember(t *testing.T) {
+	for document, want := range map[string]struct {
+		text string
+		ok   bool
+	}{
+		`{"id":"a"}`:            {"a", true},
+		`{"id":"a","id":"b\n"}`: {"b\n", true},
+		`{"\u0069d" : 1.50 }`:   {"1.50", true},
+		`{"id":-1e400}`:         {"-1e400", true},
+		`{"id":""}`:             {"", true},
+		`{"id":null}`:           {},
+		`{"id":true}`:           {},
+		`{"id":{"id":"a"}}`:     {},
+		`{"other":{"id":"a"}}`:  {},
+		`{}`:                    {},
+	} {
+		raw, err := Member([]byte(document), "id")
+		require.NoError(t, err)
+		text, ok := Text(raw)
+		assert.Equal(t, want.ok, ok, document)
+		assert.Equal(t, want.text, text, document)
 	}
-	for _, raw := range []string{"\"\xff\"", strings.Repeat("\xa9é", 30), strings.Repeat("\xff", 300), strings.Repeat(" ", 300)} {
-		short := shortened([]byte(raw))
-		assert.True(t, utf8.ValidString(short))
-		assert.LessOrEqual(t, len(short), 63)
+	for _, document := range []string{`["id"]`, `{"id":"a"`, `{"id":"a"} x`, ``} {
+		raw, err := Member([]byte(document), "id")
+		require.Error(t, err)
+		assert.Nil(t, raw)
 	}
 }

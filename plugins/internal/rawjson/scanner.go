@@ -1,0 +1,332 @@
+// Package rawjson reads JSON where it stands, without making values of what is
+// not looked at.
+package rawjson
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+)
+
+// deepest is how deep arrays and objects may be nested, as in encoding/json.
+const deepest = 10_000
+
+// Scanner walks over JSON and refuses what RFC 8259 does not allow, as
+// encoding/json does. It copies nothing.
+type Scanner struct {
+	Data []byte
+	At   int // bytes passed over
+}
+
+// SyntaxError says where JSON stops being JSON.
+type SyntaxError struct {
+	At     int // bytes before the fault
+	Reason string
+}
+
+func (e *SyntaxError) Error() string { return fmt.Sprintf("%v at byte %v", e.Reason, e.At) }
+
+// Unexpected is the error of what stands at the scanner's place.
+func (s *Scanner) Unexpected() error {
+	if s.At >= len(s.Data) {
+		return &SyntaxError{len(s.Data), "unexpected end"}
+	}
+	r, _ := utf8.DecodeRune(s.Data[s.At:])
+	return &SyntaxError{s.At, fmt.Sprintf("unexpected %q", r)}
+}
+
+// Peek returns the next byte, 0 at the end.
+func (s *Scanner) Peek() byte {
+	if s.At < len(s.Data) {
+		return s.Data[s.At]
+	}
+	return 0
+}
+
+func (s *Scanner) Space() {
+	for s.At < len(s.Data) {
+		switch s.Data[s.At] {
+		case ' ', '\t', '\r', '\n':
+			s.At++
+		default:
+			return
+		}
+	}
+}
+
+// Take passes over the byte c and the space after it, if c is next.
+func (s *Scanner) Take(c byte) bool {
+	if s.Peek() != c {
+		return false
+	}
+	s.At++
+	s.Space()
+	return true
+}
+
+// Value passes over one value and the space after it, and returns the value.
+func (s *Scanner) Value() ([]byte, error) { return s.value(0) }
+
+// value passes over a value that lies in so many arrays and objects.
+func (s *Scanner) value(depth int) ([]byte, error) {
+	first := s.At
+	var err error
+	switch c := s.Peek(); {
+	case c == '{' || c == '[':
+		err = s.container(c+2, depth) // { and }, [ and ] are two apart
+	case c == '"':
+		err = s.text()
+	case c == '-' || isDigit(c):
+		err = s.number()
+	default:
+		err = s.word()
+	}
+	if err != nil {
+		return nil, err
+	}
+	raw := s.Data[first:s.At]
+	s.Space()
+	return raw, nil
+}
+
+// container passes over an array or an object, which the byte end closes.
+func (s *Scanner) container(end byte, depth int) error {
+	if depth >= deepest {
+		return &SyntaxError{s.At, fmt.Sprintf("more than %v levels", deepest)}
+	}
+	s.At++
+	s.Space()
+	if s.Peek() == end {
+		s.At++
+		return nil
+	}
+	for {
+		if end == '}' {
+			if _, err := s.key(); err != nil {
+				return err
+			}
+		}
+		if _, err := s.value(depth + 1); err != nil {
+			return err
+		}
+		if s.Peek() == end {
+			s.At++
+			return nil
+		}
+		if !s.Take(',') {
+			return s.Unexpected()
+		}
+	}
+}
+
+// key passes over the name of a member and its colon, and returns the name in
+// its quotes.
+func (s *Scanner) key() ([]byte, error) {
+	first := s.At
+	if s.Peek() != '"' {
+		return nil, s.Unexpected()
+	}
+	if err := s.text(); err != nil {
+		return nil, err
+	}
+	quoted := s.Data[first:s.At]
+	s.Space()
+	if !s.Take(':') {
+		return nil, s.Unexpected()
+	}
+	return quoted, nil
+}
+
+func (s *Scanner) text() error {
+	for s.At++; s.At < len(s.Data); s.At++ {
+		switch c := s.Data[s.At]; {
+		case c == '"':
+			s.At++
+			return nil
+		case c < ' ':
+			return s.Unexpected()
+		case c == '\\':
+			s.At++
+			if err := s.escape(); err != nil {
+				return err
+			}
+		}
+	}
+	return s.Unexpected()
+}
+
+// escape passes over what follows a backslash, up to its last byte.
+func (s *Scanner) escape() error {
+	switch s.Peek() {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return nil
+	case 'u':
+		for range 4 {
+			s.At++
+			if c := s.Peek(); !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'f') {
+				return s.Unexpected()
+			}
+		}
+		return nil
+	default:
+		return s.Unexpected()
+	}
+}
+
+func (s *Scanner) number() error {
+	if s.Peek() == '-' {
+		s.At++
+	}
+	if s.Peek() == '0' {
+		s.At++
+	} else if err := s.digits(); err != nil {
+		return err
+	}
+	if s.Peek() == '.' {
+		s.At++
+		if err := s.digits(); err != nil {
+			return err
+		}
+	}
+	if c := s.Peek(); c == 'e' || c == 'E' {
+		s.At++
+		if c := s.Peek(); c == '+' || c == '-' {
+			s.At++
+		}
+		return s.digits()
+	}
+	return nil
+}
+
+// digits passes over at least one digit.
+func (s *Scanner) digits() error {
+	if !isDigit(s.Peek()) {
+		return s.Unexpected()
+	}
+	for s.At < len(s.Data) && isDigit(s.Data[s.At]) {
+		s.At++
+	}
+	return nil
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// word passes over true, false or null.
+func (s *Scanner) word() error {
+	for _, word := range [...]string{"true", "false", "null"} {
+		if bytes.HasPrefix(s.Data[s.At:], []byte(word)) {
+			s.At += len(word)
+			return nil
+		}
+	}
+	return s.Unexpected()
+}
+
+// EachMember calls visit with the name and the raw value of each member of a
+// JSON document that is an object, in order. A member that comes twice is
+// visited twice. Names and values lie in the document.
+func EachMember(document []byte, visit func(name, raw []byte)) error {
+	s := Scanner{Data: document}
+	s.Space()
+	if s.Peek() != '{' {
+		return s.noObject()
+	}
+	s.Take('{')
+	for more := s.Peek() != '}'; more; more = s.Take(',') {
+		quoted, err := s.key()
+		if err != nil {
+			return invalid(err)
+		}
+		raw, err := s.value(1)
+		if err != nil {
+			return invalid(err)
+		}
+		visit(memberName(quoted), raw)
+	}
+	if !s.Take('}') || s.At < len(s.Data) {
+		return invalid(s.Unexpected())
+	}
+	return nil
+}
+
+// Member returns the raw value of a member of a JSON document that is an object,
+// nil if it has none of that name. Of those that come twice, the last counts.
+func Member(document []byte, name string) (raw []byte, err error) {
+	err = EachMember(document, func(n, r []byte) {
+		if string(n) == name {
+			raw = r
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return raw, nil
+}
+
+// Text returns the text of a raw string, and a number as it is written. It is
+// not ok for another value.
+func Text(raw []byte) (text string, ok bool) {
+	switch {
+	case len(raw) == 0:
+		return "", false
+	case raw[0] == '"':
+		return Unquoted(raw), true
+	case raw[0] == '-' || isDigit(raw[0]):
+		return string(raw), true
+	default:
+		return "", false
+	}
+}
+
+// noObject is the error of a document that is no object.
+func (s *Scanner) noObject() error {
+	raw, err := s.Value()
+	if err == nil && s.At < len(s.Data) {
+		err = s.Unexpected()
+	}
+	if err != nil {
+		return invalid(err)
+	}
+	return fmt.Errorf("not a JSON object but %v", Kind(raw))
+}
+
+func invalid(err error) error {
+	return fmt.Errorf("not valid JSON, must be a JSON object: %w", err)
+}
+
+// memberName returns the name that is quoted, which is valid JSON.
+func memberName(quoted []byte) []byte {
+	inner := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return inner
+	}
+	return []byte(Unquoted(quoted))
+}
+
+// Unquoted returns the text of a JSON string.
+func Unquoted(quoted []byte) string {
+	var text string
+	if err := json.Unmarshal(quoted, &text); err != nil {
+		panic(err) // the scanner lets valid strings pass only
+	}
+	return text
+}
+
+// Kind names the kind of a raw JSON value, with an article.
+func Kind(raw []byte) string {
+	switch raw[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	default:
+		return "a number"
+	}
+}

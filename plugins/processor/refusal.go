@@ -1,0 +1,35 @@
+package processor
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
+)
+
+// notAllowed is the error of a value as it stands in the message.
+func notAllowed(name string, raw []byte, allowed, reason string) *engine.ParamError {
+	return &engine.ParamError{Name: name, Value: plain(shortened(raw)), Allowed: allowed, Reason: reason}
+}
+
+// wrongKind is the error of a value that is not of the kind that is allowed.
+func wrongKind(name string, raw []byte, allowed string) error {
+	return notAllowed(name, raw, allowed, "it is "+rawjson.Kind(raw))
+}
+
+// shortened returns the beginning of a raw value on one line, in at most 63
+// bytes of valid UTF-8.
+func shortened(raw []byte) string {
+	const most = 60
+	line := bytes.ToValidUTF8(raw[:min(len(raw), 4*most)], []byte("\ufffd"))
+	line = bytes.Join(bytes.Fields(line), []byte(" "))
+	if len(raw) <= 4*most && len(line) <= most {
+		return string(line)
+	}
+	end := min(len(line), most)
+	for end > 0 && end < len(line) && !utf8.RuneStart(line[end]) {
+		end--
+	}
+	return string(line[:end]) + "…"
+}
