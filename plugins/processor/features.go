@@ -94,7 +94,7 @@ type features struct {
 	millivolts     bool
 	config         engine.FeatureConfig
 	array          bool
-	crew *crew
+	crew           *crew
 }
 
 func newFeatures(conf *service.ParsedConfig) (f *features, err error) {

@@ -44,6 +44,7 @@ func (s *Scanner) Peek() byte {
 	return 0
 }
 
+// Space passes over white space.
 func (s *Scanner) Space() {
 	for s.At < len(s.Data) {
 		switch s.Data[s.At] {
