@@ -20,6 +20,9 @@ func ParseURL(raw string) (*url.URL, error) {
 		return nil, errors.New("a URL must begin with http:// or https://")
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, fmt.Errorf("%q must begin with http:// or https://", raw)
+	case u.Hostname() == "" && strings.ContainsAny(raw, "@?"):
+		// What was meant for a password is anywhere, as in http:/user:password@host.
+		return nil, errors.New("the URL names no host")
 	case u.Hostname() == "":
 		return nil, fmt.Errorf("%q names no host", Redact(u))
 	}
