@@ -1,11 +1,11 @@
 package kafka
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"math/big"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,12 +15,7 @@ import (
 )
 
 // quoted is a text as YAML, which has no bytes that are no text.
-func quoted(t *testing.T, text string) string {
-	t.Helper()
-	raw, err := json.Marshal(text)
-	require.NoError(t, err)
-	return string(raw)
-}
+func quoted(text string) string { return strconv.QuoteToASCII(strings.ToValidUTF8(text, "?")) }
 
 var plainSize = regexp.MustCompile(`^(\d+\.?\d*|\.\d+) ?([a-zA-Z]*)$`)
 
@@ -42,11 +37,12 @@ func FuzzFieldBytes(f *testing.F) {
 	spec := service.NewConfigSpec().Field(service.NewStringField("size"))
 	read := func(t *testing.T, text string) (int32, error) {
 		t.Helper()
-		conf, err := spec.ParseYAML("size: "+quoted(t, text), nil)
+		conf, err := spec.ParseYAML("size: "+quoted(text), nil)
 		require.NoError(t, err)
 		return FieldBytes(conf, "size")
 	}
 	f.Fuzz(func(t *testing.T, text string, number uint32) {
+		text = strings.ToValidUTF8(text, "?")
 		n := number&math.MaxInt32 | 1
 		got, err := read(t, fmt.Sprint(n, "B"))
 		require.NoError(t, err)
@@ -84,8 +80,9 @@ func FuzzConnection(f *testing.F) {
 	f.Add("a", "", "SCRAM-SHA-256", "u", "${X}", "-1m")
 	spec := service.NewConfigSpec().Field(SeedBrokersField()).Fields(ConnectionFields()...)
 	f.Fuzz(func(t *testing.T, first, second, mechanism, user, password, age string) {
+		mechanism, password = strings.ToValidUTF8(mechanism, "?"), strings.ToValidUTF8(password, "?")
 		conf, err := spec.ParseYAML(fmt.Sprintf("seed_brokers: [ %v, %v ]\nmetadata_max_age: %v\nsasl: [ { mechanism: %v, username: %v, password: %v } ]",
-			quoted(t, first), quoted(t, second), quoted(t, age), quoted(t, mechanism), quoted(t, user), quoted(t, password)), nil)
+			quoted(first), quoted(second), quoted(age), quoted(mechanism), quoted(user), quoted(password)), nil)
 		require.NoError(t, err)
 		c, err := ParseConnection(conf)
 		if err != nil {

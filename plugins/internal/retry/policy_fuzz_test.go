@@ -1,11 +1,11 @@
 package retry
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"math/big"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,10 +28,8 @@ func FuzzPolicy(f *testing.F) {
 	spec := service.NewConfigSpec().Fields(Fields()...)
 	f.Fuzz(func(t *testing.T, timeout, strategy string, maxRetries int, initial, longest string, jitter float64, threshold int, recovery string) {
 		quoted := func(text *string) string {
-			raw, err := json.Marshal(*text)
-			require.NoError(t, err)
-			require.NoError(t, json.Unmarshal(raw, text)) // which has no bytes that are no text
-			return string(raw)
+			*text = strings.ToValidUTF8(*text, "?") // YAML has no bytes that are no text
+			return strconv.QuoteToASCII(*text)
 		}
 		number := strconv.FormatFloat(jitter, 'g', -1, 64)
 		switch {
