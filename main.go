@@ -22,7 +22,9 @@ import (
 const name = "mfn-connect"
 
 func main() {
-	tuneCollector()
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		leaveRoom()
+	}
 	version, built := buildInfo()
 	code, err := service.RunCLIToCode(context.Background(),
 		service.CLIOptSetBinaryName(name),
@@ -42,15 +44,6 @@ func main() {
 }
 
 const farewell = 100 * time.Millisecond
-
-// tuneCollector lets the heap grow to five times what is live before garbage is
-// collected, unless the environment says otherwise: little is live, and a
-// collection each few megabytes would take a tenth of a core.
-func tuneCollector() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
-}
 
 // schema is Benthos's configuration with the defaults that differ here: the
 // service listens on this machine only, and metrics are for Prometheus.

@@ -23,6 +23,7 @@ const (
 	kafkaMaxMessages      = "max_messages"
 	kafkaTimeout          = "timeout"
 	kafkaBatching         = "batching"
+	kafkaBatchTime        = "batch_time"
 	kafkaCheckpointLimit  = "checkpoint_limit"
 	kafkaCommitPeriod     = "commit_period"
 	kafkaIsolationLevel   = "isolation_level"
@@ -68,8 +69,9 @@ keeps. A partition that is processed slowly holds up no other, and no more is fe
 Messages of one partition are handed out in order. Those in flight at the same time can overtake each other in a
 pipeline of several threads or when one is rejected and delivered again; set `+"`checkpoint_limit: 1`"+` where order matters.
 
-Each record is a message, unless `+"`batching`"+` gathers those of a partition to batches. A batch of more messages than
-`+"`checkpoint_limit`"+` is handed out alone.
+Each record is a message. Those of a partition that are there are handed out as one batch, but no more than are delivered
+in about `+"`batch_time`"+`: hundreds where messages are quick, so that the stream's own cost is shared, and single ones where each
+takes long. `+"`batching`"+` gathers batches by other rules; one of more messages than `+"`checkpoint_limit`"+` is handed out alone.
 
 `+"`retry` and `circuit_breaker`"+` are about connecting at the start; from then on the client reconnects by itself.
 
@@ -179,8 +181,12 @@ and the end of a partition, for those assigned to this input.`).
 				Description("Whether headers become lists, with every value of those that occur more than once.").
 				Default(false).
 				Advanced(),
+			service.NewDurationField(kafkaBatchTime).
+				Description("How long a batch of messages may take at the rate of the last moments. `0s` hands out each message by itself.").
+				Default("10ms").
+				Advanced(),
 			service.NewBatchPolicyField(kafkaBatching).
-				Description("Gathers messages of a partition to batches.").
+				Description("Gathers messages of a partition to batches, in place of `batch_time`.").
 				Advanced(),
 			service.NewAutoRetryNacksToggleField(),
 		).
@@ -274,6 +280,12 @@ func parseKafka(conf *service.ParsedConfig, res *service.Resources) (c kafka.Con
 	}
 	if c.HeaderLists, err = conf.FieldBool(kafkaMultiHeader); err != nil {
 		return c, err
+	}
+	if c.BatchTime, err = conf.FieldDuration(kafkaBatchTime); err != nil {
+		return c, err
+	}
+	if c.BatchTime < 0 {
+		return c, fmt.Errorf("%v: %v is below 0s", kafkaBatchTime, c.BatchTime)
 	}
 	replay, err := conf.FieldBool(service.AutoRetryNacksToggleFieldName)
 	if err != nil {

@@ -1,6 +1,8 @@
 package output
 
 import (
+	"fmt"
+	"strconv"
 	"sync"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -43,8 +45,24 @@ func newInterpolator(batch service.MessageBatch) *interpolator {
 	return &interpolator{batch, map[*service.InterpolatedString]*service.MessageBatchInterpolationExecutor{}}
 }
 
-// at returns a function that evaluates a field for message i.
-func (in *interpolator) at(i int) func(*service.InterpolatedString) (string, error) {
+// evaluate evaluates an interpolated field for one message.
+type evaluate func(*service.InterpolatedString) (string, error)
+
+// integer evaluates a field that must be an integer from 0 to most.
+func (at evaluate) integer(field *service.InterpolatedString, most int64) (int64, error) {
+	text, err := at(field)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > most {
+		return 0, fmt.Errorf("%q is no integer from 0 to %v", text, most)
+	}
+	return n, nil
+}
+
+// at returns what evaluates fields for message i.
+func (in *interpolator) at(i int) evaluate {
 	return func(expr *service.InterpolatedString) (string, error) {
 		executor, ok := in.executors[expr]
 		if !ok {

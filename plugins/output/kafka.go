@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -400,8 +399,9 @@ func (k *kafkaOutput) WriteBatch(ctx context.Context, messages service.MessageBa
 	defer cancel()
 	d := newDelivery(client, len(messages))
 	topics := ""
-	for i := range messages {
-		record, err := k.record(messages, i)
+	fields := newInterpolator(messages)
+	for i, msg := range messages {
+		record, err := k.record(msg, fields.at(i))
 		if err != nil {
 			d.reject(i, err)
 			continue
@@ -425,31 +425,30 @@ func (k *kafkaOutput) WriteBatch(ctx context.Context, messages service.MessageBa
 	return d.batchError(messages, err)
 }
 
-// record makes the record of a message.
-func (k *kafkaOutput) record(messages service.MessageBatch, i int) (r *kgo.Record, err error) {
-	msg := messages[i]
+// record makes the record of a message, for which at evaluates fields.
+func (k *kafkaOutput) record(msg *service.Message, at evaluate) (r *kgo.Record, err error) {
 	r = &kgo.Record{}
 	if r.Value, err = msg.AsBytes(); err != nil {
 		return nil, fmt.Errorf("reading the message: %w", err)
 	}
-	if r.Topic, err = messages.TryInterpolatedString(i, k.topic); err != nil {
+	if r.Topic, err = at(k.topic); err != nil {
 		return nil, fmt.Errorf("%v: %w", kafkaTopic, err)
 	}
 	if r.Topic == "" {
 		return nil, fmt.Errorf("%v: it is empty for this message", kafkaTopic)
 	}
-	if r.Key, err = k.keyOf(messages, i, r.Value); err != nil {
+	if r.Key, err = k.keyOf(r.Value, at); err != nil {
 		return nil, err
 	}
 	if k.partition != nil {
-		n, err := interpolatedInt(messages, i, k.partition, math.MaxInt32)
+		n, err := at.integer(k.partition, math.MaxInt32)
 		if err != nil {
 			return nil, fmt.Errorf("%v: %w", kafkaPartition, err)
 		}
 		r.Partition = int32(n)
 	}
 	if k.timestamp != nil {
-		n, err := interpolatedInt(messages, i, k.timestamp, math.MaxInt64)
+		n, err := at.integer(k.timestamp, math.MaxInt64)
 		if err != nil {
 			return nil, fmt.Errorf("%v: %w", kafkaTimestampMs, err)
 		}
@@ -465,37 +464,28 @@ func (k *kafkaOutput) record(messages service.MessageBatch, i int) (r *kgo.Recor
 }
 
 // keyOf returns the key of the message with this content.
-func (k *kafkaOutput) keyOf(messages service.MessageBatch, i int, value []byte) ([]byte, error) {
+func (k *kafkaOutput) keyOf(value []byte, at evaluate) ([]byte, error) {
 	if k.key != nil {
-		key, err := messages.TryInterpolatedBytes(i, k.key)
+		key, err := at(k.key)
 		if err != nil {
 			return nil, fmt.Errorf("%v: %w", kafkaKey, err)
 		}
-		if len(key) == 0 {
-			return nil, nil
-		}
-		return key, nil
+		return orNil(key), nil
 	}
 	raw, err := rawjson.Member(value, "simulation_id")
 	if err != nil {
 		return nil, nil //nolint:nilerr // what is no JSON object has no simulation id
 	}
-	if id, _ := rawjson.Text(raw); id != "" {
-		return []byte(id), nil
-	}
-	return nil, nil
+	id, _ := rawjson.Text(raw)
+	return orNil(id), nil
 }
 
-func interpolatedInt(messages service.MessageBatch, i int, field *service.InterpolatedString, most int64) (int64, error) {
-	text, err := messages.TryInterpolatedString(i, field)
-	if err != nil {
-		return 0, err
+// orNil returns nil for an empty key, which is none.
+func orNil(key string) []byte {
+	if key == "" {
+		return nil
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 || n > most {
-		return 0, fmt.Errorf("%q is no integer from 0 to %v", text, most)
-	}
-	return n, nil
+	return []byte(key)
 }
 
 // Close lets go of the brokers.

@@ -142,6 +142,7 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 		indices []int
 	}
 	parts := make(map[*kafka.Transaction]*part)
+	fields := newInterpolator(messages)
 	for i, msg := range messages {
 		tx := kafka.TransactionOf(msg)
 		switch {
@@ -152,7 +153,7 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 			reject(i, fmt.Errorf("the message belongs to the transactional_id %q, not to %q", tx.ID(), k.id))
 			continue
 		}
-		record, err := k.record(messages, i)
+		record, err := k.record(msg, fields.at(i))
 		if err != nil {
 			reject(i, err)
 			continue
@@ -189,8 +190,8 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 
 // record makes the record of a message. Without a partition of its own it goes
 // where its key says.
-func (k *kafkaTransactionOutput) record(messages service.MessageBatch, i int) (*kgo.Record, error) {
-	record, err := k.shape.record(messages, i)
+func (k *kafkaTransactionOutput) record(msg *service.Message, at evaluate) (*kgo.Record, error) {
+	record, err := k.shape.record(msg, at)
 	if err == nil && k.shape.partition == nil {
 		record.Partition = -1
 	}

@@ -21,25 +21,21 @@ func newCrew(cores int) *crew {
 	return &crew{places: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/cores))}
 }
 
-// transform calls do with each message's place and a copy to change, and returns
-// the copies. Where do fails, the message itself is returned, marked with the
-// error. It fails as a whole only when ctx ends: a message that was not looked at
-// must not pass for one that is wrong.
-func (c *crew) transform(ctx context.Context, batch service.MessageBatch, do func(k int, msg *service.Message) error) ([]service.MessageBatch, error) {
-	out := batch.Copy()
+// transform calls do with each message's place. Where do fails, the message is
+// marked with the error. It fails as a whole only when ctx ends: a message that
+// was not looked at must not pass for one that is wrong.
+func (c *crew) transform(ctx context.Context, batch service.MessageBatch, do func(k int) error) ([]service.MessageBatch, error) {
 	errs := make([]error, len(batch))
-	c.each(ctx, len(batch), func(k int) { errs[k] = do(k, out[k]) })
+	c.each(ctx, len(batch), func(k int) { errs[k] = do(k) })
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	for k, err := range errs {
 		if err != nil {
-			// A copy would not tell Benthos, which counts and logs the failure.
 			batch[k].SetError(err)
-			out[k] = batch[k]
 		}
 	}
-	return []service.MessageBatch{out}, nil
+	return []service.MessageBatch{batch}, nil
 }
 
 // each calls do for 0 … n−1, until ctx ends. A batch has one place to its end,

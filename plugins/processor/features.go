@@ -132,9 +132,7 @@ func (f *features) ProcessBatch(ctx context.Context, batch service.MessageBatch)
 		mapping, setting = f.history, fieldHistory
 	}
 	sources := sourcesOf(batch, mapping, setting)
-	return f.crew.transform(ctx, batch, func(k int, msg *service.Message) error {
-		return f.process(&sources[k], msg)
-	})
+	return f.crew.transform(ctx, batch, func(k int) error { return f.process(&sources[k], batch[k]) })
 }
 
 func (f *features) process(from *source, msg *service.Message) error {

@@ -205,25 +205,28 @@ func (s *simulate) parseLimits(conf *service.ParsedConfig) (err error) {
 // only when ctx ends.
 func (s *simulate) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
 	sources := sourcesOf(batch, s.params, fieldParams)
-	return s.crew.transform(ctx, batch, func(k int, msg *service.Message) error {
-		err := s.process(ctx, &sources[k], msg)
+	tallies := make([]tally, len(batch))
+	defer func() { s.metrics.add(tallies) }()
+	return s.crew.transform(ctx, batch, func(k int) (err error) {
+		tallies[k], err = s.process(ctx, &sources[k], batch[k])
 		if err != nil && ctx.Err() == nil {
-			s.metrics.failed()
+			tallies[k].failed = true
 		}
 		return err
 	})
 }
 
-// process simulates what the source asks for and replaces the message's content.
-func (s *simulate) process(ctx context.Context, from *source, msg *service.Message) error {
+// process simulates what the source asks for, replaces the message's content
+// and returns what there is to count.
+func (s *simulate) process(ctx context.Context, from *source, msg *service.Message) (t tally, err error) {
 	started := time.Now()
 	members, err := from.members(memberNames)
 	if err != nil {
-		return err
+		return t, err
 	}
 	request, err := parseRequest(members, s.defaults, s.limits)
 	if err != nil {
-		return err
+		return t, err
 	}
 	if request.id == "" {
 		request.id = derivedID(&request.params)
@@ -233,14 +236,13 @@ func (s *simulate) process(ctx context.Context, from *source, msg *service.Messa
 	defer s.workers.Put(w)
 	result, err := s.run(ctx, w, request.params)
 	if err != nil {
-		return err
+		return t, err
 	}
 	w.buffer = s.writer.append(w.buffer[:0], request.id, result)
 	elapsed := time.Since(started)
 	msg.SetBytes(bytes.Clone(w.buffer))
 	msg.MetaSetMut("mfn_elapsed_seconds", elapsed.Seconds())
-	s.metrics.succeeded(result, elapsed)
-	return nil
+	return tallyOf(result, elapsed), nil
 }
 
 // run runs a simulation within the time that it may take.
@@ -259,39 +261,3 @@ func (s *simulate) run(ctx context.Context, w *worker, p engine.Params) (*engine
 
 // Close has nothing to let go of.
 func (s *simulate) Close(context.Context) error { return nil }
-
-// simulationMetrics report through Benthos's metrics.
-type simulationMetrics struct {
-	simulations                    *service.MetricCounter
-	duration                       *service.MetricTimer
-	cellSteps                      *service.MetricCounter
-	growth, activations, clampings *service.MetricCounter
-	dimension                      *service.MetricGauge
-}
-
-func newSimulationMetrics(m *service.Metrics) simulationMetrics {
-	s := simulationMetrics{
-		simulations: m.NewCounter("mfn_simulations_total", "outcome"),
-		duration:    m.NewTimer("mfn_simulation_duration_seconds"),
-		cellSteps:   m.NewCounter("mfn_cell_steps_total"),
-		growth:      m.NewCounter("mfn_growth_events_total"),
-		activations: m.NewCounter("mfn_turing_activations_total"),
-		clampings:   m.NewCounter("mfn_clamping_events_total"),
-		dimension:   m.NewGauge("mfn_fractal_dimension"),
-	}
-	s.simulations.Incr(0, "success")
-	s.simulations.Incr(0, "error")
-	return s
-}
-
-func (m *simulationMetrics) failed() { m.simulations.Incr(1, "error") }
-
-func (m *simulationMetrics) succeeded(r *engine.Result, elapsed time.Duration) {
-	m.simulations.Incr(1, "success")
-	m.duration.Timing(elapsed.Nanoseconds())
-	m.cellSteps.Incr(int64(r.Params.GridSize) * int64(r.Params.GridSize) * int64(r.Params.Steps))
-	m.growth.Incr(r.GrowthEvents)
-	m.activations.Incr(r.TuringActivations)
-	m.clampings.Incr(r.ClampingEvents)
-	m.dimension.SetFloat64(r.Features.FractalDimension())
-}

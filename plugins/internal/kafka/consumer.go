@@ -54,7 +54,8 @@ type ConsumerConfig struct {
 	TotalBytes      int64         // and of all partitions together
 	HeaderLists     bool
 	DropRejected    bool                             // a message that is rejected downstream is done with
-	Batcher         func() (*service.Batcher, error) // nil: each record is a batch
+	BatchTime       time.Duration                    // what a batch should take, 0 for batches of one record
+	Batcher         func() (*service.Batcher, error) // decides about batches instead, unless nil
 }
 
 // Consumer is one member of a consumer group. It loses no record: it commits,
@@ -72,6 +73,7 @@ type Consumer struct {
 	status *status.Component
 	ended  func() // fetching, for the status
 	lag    *service.MetricGauge
+	pace   *pace
 
 	client     *kgo.Client
 	stopClient context.CancelFunc
@@ -114,6 +116,7 @@ func NewConsumer(ctx context.Context, conf ConsumerConfig, policy retry.Policy, 
 		log:    log,
 		status: component,
 		lag:    res.Metrics().NewGauge("mfn_kafka_lag", "topic", "partition"),
+		pace:   newPace(conf.BatchTime),
 		out:    make(chan Batch),
 		gained: make(chan struct{}, 1),
 		live:   make(map[topicPartition]*partition),
@@ -391,6 +394,7 @@ func (c *Consumer) newPartition(tp topicPartition) (*partition, error) {
 		resume: func() {
 			c.client.ResumeFetchPartitions(map[string][]int32{tp.topic: {tp.number}})
 		},
+		pace:    c.pace,
 		out:     c.out,
 		stop:    stop,
 		stopped: make(chan struct{}),

@@ -28,7 +28,8 @@ type partition struct {
 	limit     int   // records handed out and not confirmed
 	queueSize int64 // bytes waiting, above which fetching pauses
 	lists     bool
-	batcher   *service.Batcher // nil: each record is a batch
+	batcher   *service.Batcher // nil: the pace decides
+	pace      *pace            // of all partitions
 	rejected  func(error) bool // whether a rejected batch counts as done
 	resume    func()           // fetching, after a pause
 	out       chan<- Batch
@@ -81,32 +82,32 @@ func (p *partition) push(records []*kgo.Record, end int64) (pause bool) {
 	return true
 }
 
-// pop takes the oldest record from the queue, nil if there is none.
-func (p *partition) pop() *kgo.Record {
-	r, resume := p.shift()
+// take takes the oldest records from the queue, n at most.
+func (p *partition) take(n int) []*kgo.Record {
+	records, resume := p.shift(n)
 	if resume {
 		p.resume()
 	}
-	return r
+	return records
 }
 
-func (p *partition) shift() (r *kgo.Record, resume bool) {
+func (p *partition) shift(n int) (records []*kgo.Record, resume bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.queue) == 0 {
-		return nil, false
+	n = min(n, len(p.queue))
+	records = slices.Clone(p.queue[:n])
+	clear(p.queue[:n]) // a slice that moves on keeps what it has passed
+	p.queue = p.queue[n:]
+	for _, r := range records {
+		p.queued -= cost(r)
 	}
-	r = p.queue[0]
-	p.queue[0] = nil
-	p.queue = p.queue[1:]
-	p.queued -= cost(r)
 	// Half, so that a pause, which makes the client fetch again what it had
 	// fetched already, pays for many records.
 	if p.paused && p.queued <= p.queueSize/2 {
 		p.paused = false
-		return r, true
+		return records, true
 	}
-	return r, false
+	return records, false
 }
 
 // run hands out what is in the queue until ctx ends.
@@ -148,8 +149,8 @@ func (p *partition) collect(ctx context.Context) ([]*kgo.Record, service.Message
 		return p.collectBatch(ctx)
 	}
 	for {
-		if r := p.pop(); r != nil {
-			return []*kgo.Record{r}, service.MessageBatch{p.message(r)}
+		if records := p.take(p.batchSize()); len(records) > 0 {
+			return records, p.messages(records)
 		}
 		if _, ok := p.wait(ctx, 0); !ok {
 			return nil, nil
@@ -159,9 +160,9 @@ func (p *partition) collect(ctx context.Context) ([]*kgo.Record, service.Message
 
 func (p *partition) collectBatch(ctx context.Context) (records []*kgo.Record, _ service.MessageBatch) {
 	for complete := false; !complete; {
-		if r := p.pop(); r != nil {
-			records = append(records, r)
-			complete = p.batcher.Add(p.message(r))
+		if next := p.take(1); len(next) > 0 {
+			records = append(records, next...)
+			complete = p.batcher.Add(p.messages(next)[0])
 			continue
 		}
 		var left time.Duration
@@ -214,11 +215,24 @@ func (p *partition) admit(ctx context.Context, records []*kgo.Record) (*Handed, 
 	}
 }
 
-func (p *partition) message(r *kgo.Record) *service.Message {
+// batchesInFlight is how many batches of one partition should fit below its
+// limit, so that there is always one for each stage of the stream.
+const batchesInFlight = 8
+
+// batchSize returns how many records make a batch, if there are as many.
+func (p *partition) batchSize() int {
+	return max(min(p.pace.batchSize(), p.limit/batchesInFlight), 1)
+}
+
+func (p *partition) messages(records []*kgo.Record) service.MessageBatch {
 	p.mu.Lock()
-	lag := p.end - r.Offset - 1
+	end := p.end
 	p.mu.Unlock()
-	return Message(r, lag, p.lists)
+	batch := make(service.MessageBatch, len(records))
+	for k, r := range records {
+		batch[k] = Message(r, end-r.Offset-1, p.lists)
+	}
+	return batch
 }
 
 func (p *partition) ack(h *Handed) service.AckFunc {
@@ -232,6 +246,7 @@ func (p *partition) ack(h *Handed) service.AckFunc {
 
 func (p *partition) confirm(h *Handed) {
 	defer p.notify()
+	p.pace.confirmed(h.count)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.offsets.Confirm(h)

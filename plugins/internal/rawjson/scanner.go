@@ -305,8 +305,12 @@ func memberName(quoted []byte) []byte {
 	return []byte(Unquoted(quoted))
 }
 
-// Unquoted returns the text of a JSON string.
+// Unquoted returns the text of a raw JSON string.
 func Unquoted(quoted []byte) string {
+	inner := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+		return string(inner)
+	}
 	var text string
 	if err := json.Unmarshal(quoted, &text); err != nil {
 		panic(err) // the scanner lets valid strings pass only

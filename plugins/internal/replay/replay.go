@@ -33,7 +33,7 @@ func Toggled(conf *service.ParsedConfig, in service.BatchInput) (service.BatchIn
 // at in when each of its messages has been taken; in never learns of a
 // rejection. Once in has ended, the input ends with its last batch.
 func Rejected(in service.BatchInput) service.BatchInput {
-	r := &input{in: in, changed: make(chan struct{}, 1), read: make(chan result, 1)}
+	r := &input{in: in, changed: make(chan struct{}, 1), wanted: make(chan struct{}, 1), read: make(chan result, 1)}
 	r.reading, r.stop = context.WithCancel(context.Background())
 	return r
 }
@@ -41,6 +41,8 @@ func Rejected(in service.BatchInput) service.BatchInput {
 type input struct {
 	in      service.BatchInput
 	changed chan struct{} // holds one while something may have changed
+	wanted  chan struct{} // asks for a read of in
+	reader  sync.Once     // starts what answers that
 	read    chan result   // of the one read of in that is under way
 	reading context.Context
 	stop    context.CancelFunc
@@ -121,14 +123,25 @@ func (r *input) next() (d *delivery, ended bool) {
 	}
 	if !r.underWay {
 		r.underWay = true
-		// In a goroutine, since a rejected batch must not wait for in. What has
-		// been read is kept for the next call.
-		go func() {
-			batch, ack, err := r.in.ReadBatch(r.reading)
-			r.read <- result{batch, ack, err}
-		}()
+		r.reader.Do(func() { go r.readAll() })
+		r.wanted <- struct{}{}
 	}
 	return nil, false
+}
+
+// readAll reads in whenever that is wanted, until the input closes. It has a
+// goroutine of its own, since a rejected batch must not wait for in. What has been
+// read is kept for the next call of ReadBatch.
+func (r *input) readAll() {
+	for {
+		select {
+		case <-r.wanted:
+			batch, ack, err := r.in.ReadBatch(r.reading)
+			r.read <- result{batch, ack, err}
+		case <-r.reading.Done():
+			return
+		}
+	}
 }
 
 // take makes a delivery of what has been read; none at the end of in.
@@ -150,7 +163,10 @@ func (r *input) take(read result) (*delivery, error) {
 // deliver returns a batch to be sent, with what its answer does.
 func (r *input) deliver(d *delivery) (service.MessageBatch, service.AckFunc) {
 	sent := d.batch.Copy()
-	index := sent.Index() // anew for each delivery, so that places are those of what is left
+	var index *service.Indexer
+	if len(sent) > 1 { // otherwise there is nothing to find
+		index = sent.Index() // anew for each delivery, so that places are those of what is left
+	}
 	var once sync.Once
 	return sent, func(ctx context.Context, rejection error) (err error) {
 		once.Do(func() {
@@ -186,10 +202,10 @@ func (r *input) reject(d *delivery, index *service.Indexer, rejection error) {
 }
 
 // left returns the messages of a batch that an error is about: those that it
-// marks, or all if it does not tell.
+// marks, or all if it does not tell. index is nil for a single message.
 func left(batch service.MessageBatch, index *service.Indexer, err error) service.MessageBatch {
 	each, ok := errors.AsType[*service.BatchError](err)
-	if !ok || each.IndexedErrors() == 0 {
+	if !ok || index == nil || each.IndexedErrors() == 0 {
 		return batch
 	}
 	failed := map[int]bool{}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -58,30 +59,46 @@ func (k *kafka) prepare(ctx context.Context, messages int) (in, out string, err 
 	return in, out, errors.Join(client.Flush(ctx), err)
 }
 
-// arrived waits until a topic holds as many records.
-func (k *kafka) arrived(ctx context.Context, topic string, messages int) error {
+// arrived waits until a topic holds as many records, and returns how many it
+// holds.
+func (k *kafka) arrived(ctx context.Context, topic string, messages int) (int, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(k.cluster.Brokers()...))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer client.Close()
 	admin := kadm.NewClient(client)
 	for {
 		ends, err := admin.ListEndOffsets(ctx, topic)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		total := int64(0)
 		ends.Each(func(o kadm.ListedOffset) { total += o.Offset })
 		if total >= int64(messages) {
-			return nil
+			return int(total), nil
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return 0, ctx.Err()
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// steady returns how long so many messages take at the rate of the second half
+// of them, so that neither the start nor the joining of the group counts.
+func (k *kafka) steady(ctx context.Context, topic string, messages int) (time.Duration, error) {
+	before, err := k.arrived(ctx, topic, messages/2)
+	if err != nil {
+		return 0, err
+	}
+	half := time.Now()
+	after, err := k.arrived(ctx, topic, messages)
+	if err != nil {
+		return 0, err
+	}
+	return time.Duration(float64(time.Since(half)) * float64(messages) / float64(after-before)), nil
 }
 
 func (k *kafka) program(ctx context.Context, messages int) (time.Duration, error) {
@@ -93,7 +110,6 @@ func (k *kafka) program(ctx context.Context, messages int) (time.Duration, error
 	if err != nil {
 		return 0, err
 	}
-	started := time.Now()
 	cmd, err := k.bench.start(ctx, dir, fmt.Sprintf(`
 input: { mfn_kafka: { seed_brokers: [ %[1]q ], topics: [ %[2]v ], consumer_group: %[2]v } }
 %[4]v
@@ -102,19 +118,17 @@ output: { mfn_kafka: { seed_brokers: [ %[1]q ], topic: %[3]v } }
 	if err != nil {
 		return 0, err
 	}
-	err = k.arrived(ctx, out, messages)
-	took := time.Since(started)
+	took, err := k.steady(ctx, out, messages)
 	return took, errors.Join(err, stop(cmd))
 }
 
-// bare is what the client library does by itself: it polls, produces what came
-// with all acknowledgements, and commits.
-func (k *kafka) bare(ctx context.Context, messages int) (time.Duration, error) {
+// bare is what the client library does by itself: it polls, produces a result
+// for each record with all acknowledgements, and commits.
+func (k *kafka) bare(ctx context.Context, messages int) (took time.Duration, err error) {
 	in, out, err := k.prepare(ctx, messages)
 	if err != nil {
 		return 0, err
 	}
-	started := time.Now()
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(k.cluster.Brokers()...),
 		kgo.ConsumeTopics(in), kgo.ConsumerGroup(in), kgo.DisableAutoCommit(),
@@ -125,34 +139,57 @@ func (k *kafka) bare(ctx context.Context, messages int) (time.Duration, error) {
 		return 0, err
 	}
 	defer client.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	loop := make(chan struct{})
+	go func() {
+		defer close(loop)
+		if err := answer(ctx, client, out, messages); err != nil {
+			cancel(err)
+		}
+	}()
+	took, err = k.steady(ctx, out, messages)
+	<-loop
+	err = errors.Join(err, context.Cause(ctx))
+	cancel(nil)
+	return took, err
+}
+
+// answer consumes so many records and produces a result for each.
+func answer(ctx context.Context, client *kgo.Client, topic string, messages int) error {
 	for done := 0; done < messages; {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			return 0, err
+			return err
 		}
-		var failure error
+		var failure atomic.Pointer[error]
 		fetches.EachRecord(func(r *kgo.Record) {
 			done++
-			// A value as long as a result.
-			value := append(make([]byte, 0, resultBytes), r.Value...)
-			client.Produce(ctx, &kgo.Record{Topic: out, Key: r.Key, Value: value[:resultBytes]}, func(_ *kgo.Record, err error) {
+			record := &kgo.Record{Topic: topic, Key: r.Key, Value: fmt.Appendf(make([]byte, 0, len(result)+16), result, r.Offset)}
+			client.Produce(ctx, record, func(_ *kgo.Record, err error) {
 				if err != nil {
-					failure = err
+					failure.Store(&err)
 				}
 			})
 		})
-		if err := errors.Join(client.Flush(ctx), failure); err != nil {
-			return 0, err
+		if err := client.Flush(ctx); err != nil {
+			return err
+		}
+		if err := failure.Load(); err != nil {
+			return *err
 		}
 		if err := client.CommitUncommittedOffsets(ctx); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	if err := k.arrived(ctx, out, messages); err != nil {
-		return 0, err
-	}
-	return time.Since(started), nil
+	return nil
 }
 
-// resultBytes is about the length of a result.
-const resultBytes = 1000
+// result is one of the program's, so that it is as long and as easy to compress.
+const result = `{"event":"simulation_complete","simulation_id":"m%07d","params":{"grid_size":4,"steps":1,"alpha":0.18,"spike_probability":0.25,` +
+	`"turing_enabled":true,"turing_threshold":0.75,"quantum_jitter":false,"jitter_var":0.0005,"seed":1,"d_activator":0.1,"d_inhibitor":0.05,` +
+	`"r_activator":0.01,"r_inhibitor":0.02,"boundary":"periodic"},"fractal_dimension":0,"features":{"D_box":0,"D_r2":0,` +
+	`"V_min":-70.88793856587239,"V_max":-60.97130502384776,"V_mean":-67.83351642874055,"V_std":2.6513113127824743,"V_skew":1.0518831037807141,` +
+	`"V_kurt":0.406451366429311,"dV_mean":0,"dV_max":0,"T_stable":0,"E_trend":0,"f_active":0,"N_clusters_low":0,"N_clusters_med":0,` +
+	`"N_clusters_high":0,"max_cluster_size":0,"cluster_size_std":0},"growth_events":1,"turing_activations":0,"clamping_events":0,` +
+	`"field_min_mV":-70.88793856587239,"field_max_mV":-60.97130502384776,"field_mean_mV":-67.83351642874055,"field_std_mV":2.6513113127824743,` +
+	`"activator_mean":0.048433541926779705,"inhibitor_mean":0.05597724206639444}`

@@ -5,7 +5,9 @@
 //
 //	MFN_KAFKA_JARS="$(tests/kafka/broker/fetch.sh)" go run ./tests/bench/connectors
 //
-// Without MFN_KAFKA_JARS the rows of Kafka are left out.
+// Without MFN_KAFKA_JARS the rows of Kafka are left out. The rate of Kafka is
+// that of the second half of the messages, without the start and the joining of
+// the group; the others are whole runs of the program.
 package main
 
 import (
@@ -17,16 +19,19 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"time"
 )
 
 func main() {
-	messages := flag.Int("messages", 20_000, "messages of each turn")
+	messages := flag.Int("messages", 20_000, "messages of each turn, ten times as many with Kafka")
+	only := flag.String("only", "", "regular expression of the rows to measure")
+	profiles := flag.String("profiles", "", "directory for a CPU profile of the program in each row")
 	rounds := flag.Int("rounds", 3, "turns of each contender")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *messages, *rounds)
+	err := run(ctx, settings{*messages, *rounds, *only, *profiles})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "connectors:", err)
@@ -34,14 +39,29 @@ func main() {
 	}
 }
 
-// contender carries messages and says how long that took.
-type contender struct {
-	name string
-	run  func(ctx context.Context, messages int) (time.Duration, error)
-	took []time.Duration
+// settings say what is measured.
+type settings struct {
+	messages, rounds int
+	only, profiles   string
 }
 
-func run(ctx context.Context, messages, rounds int) (err error) {
+// contender carries messages and says how long that took.
+type contender struct {
+	name     string
+	messages int
+	run      func(ctx context.Context, messages int) (time.Duration, error)
+	took     []time.Duration
+}
+
+const (
+	kafkaName = "Kafka to Kafka"
+	bareName  = "Kafka to Kafka, bare loop"
+	// kafkaTimes is how many times as many messages the rows of Kafka get, so
+	// that they take some seconds too.
+	kafkaTimes = 25
+)
+
+func run(ctx context.Context, s settings) (err error) {
 	dir, err := os.MkdirTemp("", "mfn-connect-bench-")
 	if err != nil {
 		return err
@@ -54,11 +74,11 @@ func run(ctx context.Context, messages, rounds int) (err error) {
 		return fmt.Errorf("building the program: %w", err)
 	}
 
-	b := &bench{binary: binary, dir: dir}
+	b := &bench{binary: binary, dir: dir, profiles: s.profiles}
 	contenders := []*contender{
-		{name: "files to files", run: b.filesToFiles},
-		{name: "files to lines of one file", run: b.filesToLines},
-		{name: "REST to webhook", run: b.restToWebhook},
+		{name: "files to files", run: b.filesToFiles, messages: s.messages},
+		{name: "files to lines of one file", run: b.filesToLines, messages: s.messages},
+		{name: "REST to webhook", run: b.restToWebhook, messages: s.messages},
 	}
 	if jars := os.Getenv("MFN_KAFKA_JARS"); jars != "" {
 		k, err := startKafka(ctx, b, jars)
@@ -67,32 +87,44 @@ func run(ctx context.Context, messages, rounds int) (err error) {
 		}
 		defer k.close()
 		contenders = append(contenders,
-			&contender{name: "Kafka to Kafka", run: k.program},
-			&contender{name: "Kafka to Kafka, bare loop", run: k.bare})
+			&contender{name: kafkaName, run: k.program, messages: kafkaTimes * s.messages},
+			&contender{name: bareName, run: k.bare, messages: kafkaTimes * s.messages})
 	}
-	for range rounds {
+	only, err := regexp.Compile(s.only)
+	if err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	contenders = slices.DeleteFunc(contenders, func(c *contender) bool { return !only.MatchString(c.name) })
+	for range s.rounds {
 		for _, c := range contenders {
-			took, err := c.run(ctx, messages)
+			b.row = c.name
+			took, err := c.run(ctx, c.messages)
 			if err != nil {
 				return fmt.Errorf("%v: %w", c.name, err)
 			}
 			c.took = append(c.took, took)
 		}
 	}
-
-	fmt.Printf("%v messages of 4 × 4 cells and 1 step, median of %v\n\n", messages, rounds)
-	for _, c := range contenders {
-		fmt.Printf("%-28v %8.0f messages a second\n", c.name, float64(messages)/median(c.took).Seconds())
-	}
-	if n := len(contenders); contenders[n-1].name == "Kafka to Kafka, bare loop" {
-		program, bare := contenders[n-2].took, contenders[n-1].took
-		ratios := make([]time.Duration, 0, rounds)
-		for k := range program {
-			ratios = append(ratios, time.Duration(1000*bare[k].Seconds()/program[k].Seconds()))
-		}
-		fmt.Printf("\nKafka to Kafka ÷ bare loop: %.2f\n", float64(median(ratios))/1000)
-	}
+	report(contenders)
 	return nil
+}
+
+func report(contenders []*contender) {
+	fmt.Print("Messages of 4 × 4 cells and 1 step, median of the rounds\n\n")
+	took := map[string][]time.Duration{}
+	for _, c := range contenders {
+		took[c.name] = c.took
+		fmt.Printf("%-28v %8.0f messages a second\n", c.name, float64(c.messages)/median(c.took).Seconds())
+	}
+	program, bare := took[kafkaName], took[bareName]
+	if program == nil || bare == nil {
+		return
+	}
+	ratios := make([]time.Duration, len(program))
+	for k := range program {
+		ratios[k] = time.Duration(1000 * bare[k].Seconds() / program[k].Seconds())
+	}
+	fmt.Printf("\nKafka to Kafka ÷ bare loop: %.2f\n", float64(median(ratios))/1000)
 }
 
 func median(d []time.Duration) time.Duration {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,6 +18,8 @@ import (
 
 type bench struct {
 	binary, dir string
+	profiles    string // a directory, or empty
+	row         string // that is being measured
 	turns       int
 }
 
@@ -34,13 +37,63 @@ func (b *bench) turn() (string, error) {
 // start runs a stream.
 func (b *bench) start(ctx context.Context, dir, stream string) (*exec.Cmd, error) {
 	path := filepath.Join(dir, "stream.yaml")
-	if err := os.WriteFile(path, []byte("http: { enabled: false }\nlogger: { level: WARN }\n"+stream), 0o600); err != nil {
+	service := "{ enabled: false }"
+	address := ""
+	if b.profiles != "" {
+		var err error
+		if address, err = freeAddress(ctx); err != nil {
+			return nil, err
+		}
+		service = fmt.Sprintf("{ address: %q, debug_endpoints: true }", address)
+	}
+	if err := os.WriteFile(path, []byte("http: "+service+"\nlogger: { level: WARN }\n"+stream), 0o600); err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, b.binary, "-c", path)
 	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+dir)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	return cmd, cmd.Start()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	if address != "" {
+		go b.profile(ctx, address, filepath.Join(b.profiles, strings.ReplaceAll(b.row, " ", "-")+".pprof"))
+	}
+	return cmd, nil
+}
+
+func freeAddress(ctx context.Context) (string, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// profile keeps a CPU profile of the program, of two seconds after the first half.
+// There is none of a program that ends before.
+func (b *bench) profile(ctx context.Context, address, path string) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for range 2 { // it may not listen yet
+		time.Sleep(time.Second / 2)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/debug/pprof/profile?seconds=2", http.NoBody)
+		if err != nil {
+			return
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			continue
+		}
+		content, err := io.ReadAll(response.Body)
+		_ = response.Body.Close() // it has been read
+		if err == nil && response.StatusCode == http.StatusOK {
+			err = os.WriteFile(path, content, 0o600)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "profile:", err)
+		}
+		return
+	}
 }
 
 // toTheEnd runs a stream that ends by itself, and says how long it ran.
