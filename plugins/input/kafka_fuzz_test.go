@@ -79,6 +79,7 @@ func fuzzCluster(f *testing.F, group string, topics ...string) (*kfake.Cluster, 
 	f.Cleanup(c.Close)
 	cl, err := kgo.NewClient(
 		kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic(topics[0]), kgo.ProducerLinger(0),
+		kgo.ConnIdleTimeout(15*time.Minute), // a connection that is opened anew would look like a stream's
 		kgo.ConsumerGroup(group), kgo.ConsumeTopics(topics[0]), kgo.DisableAutoCommit(), kgo.FetchMaxWait(10*time.Millisecond),
 	)
 	require.NoError(f, err)
