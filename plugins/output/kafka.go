@@ -39,7 +39,7 @@ const (
 const (
 	kafkaManual       = "manual"
 	kafkaAcksAll      = "all"
-	kafkaMaxInFlightN = 10
+	kafkaMaxInFlightN = 64
 )
 
 func init() {
@@ -454,7 +454,7 @@ func (k *kafkaOutput) record(msg *service.Message, at evaluate) (r *kgo.Record, 
 		}
 		r.Timestamp = time.UnixMilli(n)
 	}
-	if k.headers != nil {
+	if !k.headers.IsEmpty() {
 		err = k.headers.Walk(msg, func(key, value string) error {
 			r.Headers = append(r.Headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
 			return nil

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -50,8 +52,8 @@ type ConsumerConfig struct {
 	CommitPeriod    time.Duration
 	RevokeTimeout   time.Duration // for records in flight when their partition is revoked
 	LagPeriod       time.Duration // between refreshes of the lag
-	QueueBytes      int64         // fetched records of a partition that wait, each
-	TotalBytes      int64         // and of all partitions together
+	QueueBytes      int64         // fetched records of a partition that should wait, each
+	TotalBytes      int64         // and of all partitions together; a small multiple at most does
 	HeaderLists     bool
 	DropRejected    bool                             // a message that is rejected downstream is done with
 	BatchTime       time.Duration                    // what a batch should take, 0 for batches of one record
@@ -79,6 +81,8 @@ type Consumer struct {
 	stopClient context.CancelFunc
 	out        chan Batch
 	gained     chan struct{} // told of new partitions
+	hungry     chan struct{} // told when there may be a reason to poll
+	waiting    atomic.Int64  // bytes that have been polled and not handed out
 
 	ctx     context.Context // ends when the consumer closes
 	stop    context.CancelFunc
@@ -119,6 +123,7 @@ func NewConsumer(ctx context.Context, conf ConsumerConfig, policy retry.Policy, 
 		pace:   newPace(conf.BatchTime),
 		out:    make(chan Batch),
 		gained: make(chan struct{}, 1),
+		hungry: make(chan struct{}, 1),
 		live:   make(map[topicPartition]*partition),
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
@@ -227,7 +232,7 @@ func (c *Consumer) every(period time.Duration, asked <-chan struct{}, do func())
 func (c *Consumer) pollAll() {
 	var last string
 	var logged time.Time
-	for c.ctx.Err() == nil {
+	for c.awaitRoom() {
 		n, err := c.poll()
 		if n > 0 {
 			c.status.Succeeded(n)
@@ -250,6 +255,29 @@ func (c *Consumer) pollAll() {
 	}
 }
 
+// awaitRoom waits until some partition wants records, or there is no partition,
+// and reports false when the consumer closes.
+func (c *Consumer) awaitRoom() bool {
+	for c.ctx.Err() == nil {
+		partitions := c.partitions()
+		if len(partitions) == 0 || slices.ContainsFunc(partitions, (*partition).wantsMore) {
+			return true
+		}
+		select {
+		case <-c.hungry:
+		case <-c.ctx.Done():
+		}
+	}
+	return false
+}
+
+func (c *Consumer) tellHungry() {
+	select {
+	case c.hungry <- struct{}{}:
+	default:
+	}
+}
+
 // poll takes what has been fetched into the partitions' queues and returns how
 // many bytes that was.
 func (c *Consumer) poll() (bytes int64, err error) {
@@ -262,7 +290,7 @@ func (c *Consumer) poll() (bytes int64, err error) {
 	defer cancel()
 
 	fetches := c.client.PollRecords(ctx, c.conf.MaxMessages)
-	full := make(map[string][]int32)
+	records := 0
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		if f.Err != nil && !isContext(f.Err) && !errors.Is(f.Err, kgo.ErrClientClosed) {
 			err = errors.Join(err, fetchError(f))
@@ -274,6 +302,7 @@ func (c *Consumer) poll() (bytes int64, err error) {
 		if p == nil {
 			return // revoked while the client was fetching
 		}
+		records += len(f.Records)
 		for _, r := range f.Records {
 			bytes += size(r)
 		}
@@ -281,19 +310,31 @@ func (c *Consumer) poll() (bytes int64, err error) {
 		if c.conf.Committed {
 			end = f.LastStableOffset
 		}
-		if p.push(f.Records, end) {
-			full[f.Topic] = append(full[f.Topic], f.Partition)
-		}
+		p.push(f.Records, end)
 	})
-	if len(full) > 0 {
-		c.client.PauseFetchPartitions(full)
-		c.resumeDrained(full)
+	// A pause makes the client drop what it has fetched of a partition and fetch
+	// it again, so it waits until the client holds nothing, or memory demands it.
+	if records < c.conf.MaxMessages || c.waiting.Load() > 2*c.conf.TotalBytes {
+		c.pauseFull()
 	}
 	return bytes, err
 }
 
-// resumeDrained resumes partitions whose queues went down between their push
-// and the pause, since no record that leaves them will.
+func (c *Consumer) pauseFull() {
+	full := make(map[string][]int32)
+	for _, p := range c.partitions() {
+		if p.pause() {
+			full[p.topic] = append(full[p.topic], p.number)
+		}
+	}
+	if len(full) > 0 {
+		c.client.PauseFetchPartitions(full)
+		c.resumeDrained(full)
+	}
+}
+
+// resumeDrained resumes partitions whose queues went down before the pause took
+// effect, since no record that leaves them will.
 func (c *Consumer) resumeDrained(full map[string][]int32) {
 	for topic, numbers := range full {
 		for _, n := range numbers {
@@ -351,6 +392,7 @@ func (c *Consumer) reassign(change func()) {
 			p.setQueueSize(share)
 		}
 	}
+	c.tellHungry()
 }
 
 // assigned is called by the client, before it fetches from the partitions.
@@ -391,6 +433,8 @@ func (c *Consumer) newPartition(tp topicPartition) (*partition, error) {
 		queueSize:      c.conf.QueueBytes,
 		lists:          c.conf.HeaderLists,
 		rejected:       func(err error) bool { return c.rejected(tp, err) },
+		waiting:        &c.waiting,
+		hungry:         c.tellHungry,
 		resume: func() {
 			c.client.ResumeFetchPartitions(map[string][]int32{tp.topic: {tp.number}})
 		},

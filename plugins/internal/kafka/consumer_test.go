@@ -232,32 +232,40 @@ func TestCommitsThatFail(t *testing.T) {
 	eventually(t, func() bool { return committedAt(c, 0) == 11 && committedAt(c, 1) == 11 })
 }
 
-// With nothing confirmed, what waits is bounded, partition by partition and
-// together; and all of it arrives in the end, once and in order.
+// narrow leaves room for 100 KiB of each of four partitions, and for one record of
+// each in flight.
+func narrow(conf *ConsumerConfig) {
+	conf.CheckpointLimit = 1
+	conf.QueueBytes, conf.TotalBytes = 1<<20, 400<<10
+	conf.Group = append(conf.Group, kgo.FetchMaxBytes(400<<10), kgo.FetchMaxPartitionBytes(100<<10))
+}
+
+func waiting(c *Consumer) (total int64, full, paused int) {
+	for _, p := range c.partitions() {
+		if !p.wantsMore() {
+			full++
+		}
+		p.mu.Lock()
+		total += p.queued
+		if p.paused {
+			paused++
+		}
+		p.mu.Unlock()
+	}
+	return total, full, paused
+}
+
+// With nothing confirmed, what waits is bounded; and all of it arrives in the
+// end, once and in order.
 func TestWhatWaitsIsBounded(t *testing.T) {
 	const partitions, each, kib = 4, 200, 1 << 10
 	c := newCluster(t, partitions)
 	fill(t, c, partitions, each, " "+strings.Repeat("x", 10*kib))
-	consumer := join(t, c, func(conf *ConsumerConfig) {
-		conf.CheckpointLimit = 1
-		conf.QueueBytes, conf.TotalBytes = 1<<20, 400*kib
-		conf.Group = append(conf.Group, kgo.FetchMaxBytes(400*kib), kgo.FetchMaxPartitionBytes(100*kib))
-	})
-	waiting := func() (total int64, paused int) {
-		for _, p := range consumer.partitions() {
-			p.mu.Lock()
-			total += p.queued
-			if p.paused {
-				paused++
-			}
-			p.mu.Unlock()
-		}
-		return total, paused
-	}
-	eventually(t, func() bool { _, paused := waiting(); return paused == partitions })
-	// One poll of 10 records may come on top of each partition's share.
-	total, _ := waiting()
-	assert.LessOrEqual(t, total, int64(400*kib+partitions*10*11*kib))
+	consumer := join(t, c, narrow)
+	eventually(t, func() bool { _, full, _ := waiting(consumer); return full == partitions })
+	total, _, _ := waiting(consumer)
+	assert.LessOrEqual(t, total, int64(4*400*kib))
+	assert.Equal(t, total, consumer.waiting.Load())
 
 	next := [partitions]int{}
 	for range partitions * each {
@@ -272,8 +280,76 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 	for p := range int32(partitions) {
 		eventually(t, func() bool { return committedAt(c, p) == each })
 	}
-	total, _ = waiting()
+	total, _, _ = waiting(consumer)
 	assert.Zero(t, total)
+	assert.Zero(t, consumer.waiting.Load())
+}
+
+// A partition whose records are not confirmed holds up no other. Fetching from
+// it pauses, and goes on when they are.
+func TestASlowPartitionHoldsUpNoOther(t *testing.T) {
+	const partitions, each, kib = 4, 200, 1 << 10
+	c := newCluster(t, partitions)
+	fill(t, c, partitions, each, " "+strings.Repeat("x", 10*kib))
+	consumer := join(t, c, narrow)
+	var slow []delivered
+	next := [partitions]int{}
+	read := func() {
+		d := take(t, consumer, 1)[0]
+		var p, n int
+		_, err := fmt.Sscanf(d.id, "%d:%d", &p, &n)
+		require.NoError(t, err)
+		require.Equal(t, next[p], n, "partition %v", p)
+		next[p]++
+		if p == 0 && n == 0 {
+			slow = append(slow, d)
+			return
+		}
+		confirm(t, []delivered{d})
+	}
+	for range (partitions-1)*each + 1 {
+		read()
+	}
+	require.Len(t, slow, 1)
+	eventually(t, func() bool { _, _, paused := waiting(consumer); return paused == 1 })
+	total, _, _ := waiting(consumer)
+	assert.LessOrEqual(t, total, int64(4*400*kib))
+
+	confirm(t, slow)
+	for range each - 1 {
+		read()
+	}
+	eventually(t, func() bool { return committedAt(c, 0) == each })
+	_, _, paused := waiting(consumer)
+	assert.Zero(t, paused)
+	assert.Zero(t, consumer.waiting.Load())
+}
+
+// Quick messages come in batches, slow ones by themselves, and a batch is
+// confirmed as a whole.
+func TestBatchesFollowThePace(t *testing.T) {
+	const each = 20_000
+	c := newCluster(t, 1)
+	fill(t, c, 1, each, "")
+	consumer := join(t, c, func(conf *ConsumerConfig) {
+		conf.BatchTime, conf.MaxMessages = time.Millisecond, 1000
+	})
+	next, largest := 0, 0
+	for next < each {
+		b, err := consumer.Read(t.Context())
+		require.NoError(t, err)
+		largest = max(largest, len(b.Messages))
+		for _, m := range b.Messages {
+			content, err := m.AsBytes()
+			require.NoError(t, err)
+			require.Equal(t, fmt.Sprint("0:", next), string(content))
+			next++
+		}
+		require.NoError(t, b.Ack(t.Context(), nil))
+	}
+	assert.Greater(t, largest, 1)
+	assert.LessOrEqual(t, largest, 1000/batchesInFlight)
+	eventually(t, func() bool { return committedAt(c, 0) == each })
 }
 
 // A partition that cannot be fetched is in the log and counted; the others go on.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -21,16 +22,20 @@ type Batch struct {
 // was handed out under it can be confirmed at any time, but counts only while
 // it is assigned: another assignment of the same partition is another value.
 //
-// Records wait in its queue until there is room for them downstream, so that a
-// slow partition holds up no other.
+// Records wait in its queue until there is room for them downstream. Nothing is
+// polled while all queues are well filled. While one is not, the others may grow
+// beyond their size, and at last fetching from them pauses, so that a slow partition
+// holds up no other.
 type partition struct {
 	topicPartition
-	limit     int   // records handed out and not confirmed
-	queueSize int64 // bytes waiting, above which fetching pauses
+	limit     int           // records handed out and not confirmed
+	queueSize int64         // bytes that should wait
+	waiting   *atomic.Int64 // bytes that wait in all partitions
 	lists     bool
 	batcher   *service.Batcher // nil: the pace decides
 	pace      *pace            // of all partitions
 	rejected  func(error) bool // whether a rejected batch counts as done
+	hungry    func()           // tells that the queue has gone down to half of its size
 	resume    func()           // fetching, after a pause
 	out       chan<- Batch
 
@@ -61,21 +66,40 @@ func (p *partition) notify() {
 	}
 }
 
-// push adds records that were fetched and reports whether fetching is to pause.
-func (p *partition) push(records []*kgo.Record, end int64) (pause bool) {
+// push adds records that were fetched.
+func (p *partition) push(records []*kgo.Record, end int64) {
 	defer p.notify()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.end = end
+	bytes := int64(0)
 	for _, r := range records {
-		p.queued += cost(r)
+		bytes += cost(r)
 		if p.read < 0 {
 			p.first = r.Offset
 		}
 		p.read = r.Offset + 1
 	}
+	p.queued += bytes
+	p.waiting.Add(bytes)
 	p.queue = append(p.queue, records...)
-	if p.paused || p.queued < p.queueSize {
+}
+
+// wantsMore reports whether the queue is down to half of its size.
+func (p *partition) wantsMore() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.low()
+}
+
+func (p *partition) low() bool { return p.queued <= p.queueSize/2 }
+
+// pause reports whether fetching is to pause, once: when twice the queue's size
+// waits.
+func (p *partition) pause() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.paused || p.queued < 2*p.queueSize {
 		return false
 	}
 	p.paused = true
@@ -84,30 +108,38 @@ func (p *partition) push(records []*kgo.Record, end int64) (pause bool) {
 
 // take takes the oldest records from the queue, n at most.
 func (p *partition) take(n int) []*kgo.Record {
-	records, resume := p.shift(n)
+	records, low, resume := p.shift(n)
 	if resume {
 		p.resume()
+	}
+	if low {
+		p.hungry()
 	}
 	return records
 }
 
-func (p *partition) shift(n int) (records []*kgo.Record, resume bool) {
+// shift also reports whether the queue has just gone low, and whether fetching
+// is to go on after a pause.
+func (p *partition) shift(n int) (records []*kgo.Record, low, resume bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n = min(n, len(p.queue))
 	records = slices.Clone(p.queue[:n])
 	clear(p.queue[:n]) // a slice that moves on keeps what it has passed
 	p.queue = p.queue[n:]
+	bytes := int64(0)
 	for _, r := range records {
-		p.queued -= cost(r)
+		bytes += cost(r)
 	}
-	// Half, so that a pause, which makes the client fetch again what it had
-	// fetched already, pays for many records.
-	if p.paused && p.queued <= p.queueSize/2 {
+	was := p.low()
+	p.queued -= bytes
+	p.waiting.Add(-bytes)
+	low = p.low() && !was
+	resume = low && p.paused
+	if resume {
 		p.paused = false
-		return records, true
 	}
-	return records, false
+	return records, low, resume
 }
 
 // run hands out what is in the queue until ctx ends.
@@ -264,6 +296,7 @@ func (p *partition) halt() {
 	<-p.stopped
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.waiting.Add(-p.queued)
 	p.queue, p.queued = nil, 0
 }
 

@@ -228,6 +228,29 @@ func (s *Scanner) word() error {
 // JSON document that is an object, in order. A member that comes twice is
 // visited twice. Names and values lie in the document.
 func EachMember(document []byte, visit func(name, raw []byte)) error {
+	return eachMember(document, func(name, raw []byte) bool {
+		visit(name, raw)
+		return true
+	})
+}
+
+// Member returns the raw value of a member of a JSON document that is an object,
+// nil if it has none of that name. It reads no further than to the first one.
+func Member(document []byte, name string) (raw []byte, err error) {
+	err = eachMember(document, func(n, r []byte) bool {
+		if string(n) == name {
+			raw = r
+		}
+		return raw == nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return raw, nil
+}
+
+// eachMember stops when visit returns false.
+func eachMember(document []byte, visit func(name, raw []byte) bool) error {
 	s := Scanner{Data: document}
 	s.Space()
 	if s.Peek() != '{' {
@@ -243,26 +266,14 @@ func EachMember(document []byte, visit func(name, raw []byte)) error {
 		if err != nil {
 			return invalid(err)
 		}
-		visit(memberName(quoted), raw)
+		if !visit(memberName(quoted), raw) {
+			return nil
+		}
 	}
 	if !s.Take('}') || s.At < len(s.Data) {
 		return invalid(s.Unexpected())
 	}
 	return nil
-}
-
-// Member returns the raw value of a member of a JSON document that is an object,
-// nil if it has none of that name. Of those that come twice, the last counts.
-func Member(document []byte, name string) (raw []byte, err error) {
-	err = EachMember(document, func(n, r []byte) {
-		if string(n) == name {
-			raw = r
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	return raw, nil
 }
 
 // Text returns the text of a raw string, and a number as it is written. It is

@@ -97,16 +97,16 @@ func TestMember(t *testing.T) {
 		text string
 		ok   bool
 	}{
-		`{"id":"a"}`:            {"a", true},
-		`{"id":"a","id":"b\n"}`: {"b\n", true},
-		`{"\u0069d" : 1.50 }`:   {"1.50", true},
-		`{"id":-1e400}`:         {"-1e400", true},
-		`{"id":""}`:             {"", true},
-		`{"id":null}`:           {},
-		`{"id":true}`:           {},
-		`{"id":{"id":"a"}}`:     {},
-		`{"other":{"id":"a"}}`:  {},
-		`{}`:                    {},
+		`{"id":"a"}`:              {"a", true},
+		`{"id":"b\n","id":"a"} x`: {"b\n", true},
+		`{"\u0069d" : 1.50 }`:     {"1.50", true},
+		`{"id":-1e400}`:           {"-1e400", true},
+		`{"id":""}`:               {"", true},
+		`{"id":null}`:             {},
+		`{"id":true}`:             {},
+		`{"id":{"id":"a"}}`:       {},
+		`{"other":{"id":"a"}}`:    {},
+		`{}`:                      {},
 	} {
 		raw, err := Member([]byte(document), "id")
 		require.NoError(t, err)
@@ -114,7 +114,7 @@ func TestMember(t *testing.T) {
 		assert.Equal(t, want.ok, ok, document)
 		assert.Equal(t, want.text, text, document)
 	}
-	for _, document := range []string{`["id"]`, `{"id":"a"`, `{"id":"a"} x`, ``} {
+	for _, document := range []string{`["id"]`, `{"id":"a`, `{"other":1} x`, ``} {
 		raw, err := Member([]byte(document), "id")
 		require.Error(t, err)
 		assert.Nil(t, raw)
