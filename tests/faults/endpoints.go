@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -16,10 +17,27 @@ import (
 	"time"
 )
 
-// parameters is a small simulation of its own for each id, so that the answer
-// to one message is told from that to any other.
-func parameters(id string, seed int) []byte {
-	b, err := json.Marshal(map[string]any{"id": id, "grid_size": 8, "steps": 4, "seed": seed})
+// tiny is the smallest simulation of the suite, larger ones are few.
+func tiny(id string, seed int) []byte { return parameters(id, 8, 4, seed) }
+
+// message is the id of the i-th message and its parameters, a simulation of its
+// own, so that the answer to one is told from that to any other. Most are tiny,
+// one of 20 is middling and one of 400 large.
+func message(i int) (id string, content []byte) {
+	id = messageID(i)
+	switch {
+	case i%400 == 399:
+		return id, parameters(id, 256, 256, i)
+	case i%20 == 19:
+		return id, parameters(id, 64, 64, i)
+	}
+	return id, tiny(id, i)
+}
+
+func messageID(i int) string { return fmt.Sprintf("m%06d", i) }
+
+func parameters(id string, size, steps, seed int) []byte {
+	b, err := json.Marshal(map[string]any{"id": id, "grid_size": size, "steps": steps, "seed": seed})
 	if err != nil {
 		panic(err) // a map of strings and numbers always marshals
 	}
@@ -30,7 +48,7 @@ func parameters(id string, seed int) []byte {
 type webhook struct {
 	server *http.Server
 	url    string
-	ledger *ledger
+	book   book
 	mood   atomic.Value // func(http.ResponseWriter, *http.Request, []byte) bool, which says whether to go on
 
 	requests atomic.Int64
@@ -40,12 +58,12 @@ type mood func(http.ResponseWriter, *http.Request, []byte) (accept bool)
 
 func content(http.ResponseWriter, *http.Request, []byte) bool { return true }
 
-func newWebhook(ctx context.Context, l *ledger) (*webhook, error) {
+func newWebhook(ctx context.Context, b book) (*webhook, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	w := &webhook{ledger: l, url: "http://" + listener.Addr().String() + "/results"}
+	w := &webhook{book: b, url: "http://" + listener.Addr().String() + "/results"}
 	w.mood.Store(mood(content))
 	w.server = &http.Server{Handler: http.HandlerFunc(w.serve), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = w.server.Serve(listener) }()
@@ -67,7 +85,7 @@ func (w *webhook) serve(rw http.ResponseWriter, r *http.Request) {
 	if !w.mood.Load().(mood)(rw, r, body) {
 		return
 	}
-	w.ledger.answer(body)
+	w.book.answer(body)
 	rw.WriteHeader(http.StatusOK)
 }
 
@@ -78,8 +96,9 @@ type feed struct {
 	server *http.Server
 	url    string
 
-	mu    sync.Mutex
-	items []json.RawMessage
+	mu      sync.Mutex
+	items   []json.RawMessage
+	changes int
 }
 
 func newFeed(ctx context.Context) (*feed, error) {
@@ -97,12 +116,21 @@ func (f *feed) add(item []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.items = append(f.items, item)
+	f.changes++
+}
+
+// replace serves these items instead of those before.
+func (f *feed) replace(items []json.RawMessage) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.items = items
+	f.changes++
 }
 
 func (f *feed) serve(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	etag := strconv.Quote(strconv.Itoa(len(f.items)))
+	etag := strconv.Quote(strconv.Itoa(f.changes))
 	w.Header().Set("ETag", etag)
 	if r.Header.Get("If-None-Match") == etag {
 		w.WriteHeader(http.StatusNotModified)

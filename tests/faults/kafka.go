@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,7 +26,7 @@ type topics struct {
 	in, out string
 	brokers []string
 	client  *kgo.Client
-	ledger  *ledger
+	book    book
 
 	stop    context.CancelFunc
 	reading sync.WaitGroup
@@ -33,9 +34,9 @@ type topics struct {
 
 // newTopics makes the topics and begins to read results, only committed ones if
 // committed.
-func newTopics(ctx context.Context, brokers []string, partitions int32, replicas int16, committed bool, l *ledger) (*topics, error) {
+func newTopics(ctx context.Context, brokers []string, partitions int32, replicas int16, committed bool, b book) (*topics, error) {
 	suffix := fmt.Sprintf("-%08x", rand.Uint32())
-	t := &topics{in: "in" + suffix, out: "out" + suffix, brokers: brokers, ledger: l}
+	t := &topics{in: "in" + suffix, out: "out" + suffix, brokers: brokers, book: b}
 	isolation := kgo.ReadUncommitted()
 	if committed {
 		isolation = kgo.ReadCommitted()
@@ -61,7 +62,7 @@ func newTopics(ctx context.Context, brokers []string, partitions int32, replicas
 	t.stop = stop
 	t.reading.Go(func() {
 		for readCtx.Err() == nil {
-			t.client.PollFetches(readCtx).EachRecord(func(r *kgo.Record) { l.answer(r.Value) })
+			t.client.PollFetches(readCtx).EachRecord(func(r *kgo.Record) { b.answer(r.Value) })
 		}
 	})
 	return t, nil
@@ -90,7 +91,7 @@ func (t *topics) feed(ctx context.Context, first, n int) error {
 	var records []*kgo.Record
 	for i := first; i < first+n; i++ {
 		id, content := message(i)
-		t.ledger.send(id) // an answer may come before ProduceSync returns
+		t.book.send(id) // an answer may come before ProduceSync returns
 		records = append(records, &kgo.Record{Topic: t.in, Key: []byte(id), Value: content})
 	}
 	for _, r := range t.client.ProduceSync(ctx, records...) {
@@ -106,7 +107,7 @@ func (t *topics) feed(ctx context.Context, first, n int) error {
 func (t *topics) feedUntilThere(ctx context.Context, first, n int) error {
 	for i := first; i < first+n; i++ {
 		id, content := message(i)
-		t.ledger.send(id)
+		t.book.send(id)
 		var produce func()
 		produce = func() {
 			t.client.Produce(ctx, &kgo.Record{Topic: t.in, Key: []byte(id), Value: content}, func(_ *kgo.Record, err error) {
@@ -129,7 +130,6 @@ func (t *topics) close() {
 // kafkaInput is an input of a group; more are further fields.
 func (t *topics) kafkaInput(more string) string {
 	return fmt.Sprintf(`
-http: { enabled: false }
 input:
   mfn_kafka:
     seed_brokers: [ %q ]
@@ -143,17 +143,19 @@ pipeline:
 `, strings.Join(t.brokers, ","), t.in, t.in, more)
 }
 
-func (t *topics) kafkaOutput() string {
+// kafkaOutput has further fields, too.
+func (t *topics) kafkaOutput(more string) string {
 	return fmt.Sprintf(`
 output:
   mfn_kafka:
     seed_brokers: [ %q ]
     topic: %v
     retry: { initial_delay: 100ms, max_delay: 1s }
-`, strings.Join(t.brokers, ","), t.out)
+    %v
+`, strings.Join(t.brokers, ","), t.out, more)
 }
 
-// withBroker runs on a cluster of one broker.
+// withBroker runs on a cluster of so many brokers.
 func withBroker(brokers int, properties map[string]string, run func(ctx context.Context, s *suite, c *broker.Cluster, dir string, r *row) error) func(context.Context, *suite, string, *row) error {
 	return func(ctx context.Context, s *suite, dir string, r *row) error {
 		data, err := subdir(dir, "kafka")
@@ -177,7 +179,7 @@ func killKafkaToKafka(ctx context.Context, s *suite, c *broker.Cluster, dir stri
 	}
 	defer t.close()
 	return killing{
-		stream: t.kafkaInput("instance_id: worker") + t.kafkaOutput(),
+		stream: t.kafkaInput("instance_id: worker") + t.kafkaOutput(""),
 		ledger: l, feed: t.feed,
 		check: func(bool) error { return nil },
 	}.run(ctx, s, dir, r)
@@ -202,19 +204,69 @@ func killKafkaToWebhook(ctx context.Context, s *suite, c *broker.Cluster, dir st
 	}.run(ctx, s, dir, r)
 }
 
-// brokerFault strikes brokers while a stream goes from topic to topic.
-func brokerFault(times int, strike func(ctx context.Context, c *broker.Cluster) error) func(context.Context, *suite, *broker.Cluster, string, *row) error {
+// transfer is a stream from topic to topic, in transactions if exactlyOnce, that
+// is struck while records keep coming.
+type transfer struct {
+	brokers     []string
+	replicas    int
+	exactlyOnce bool
+	times       int
+	strike      func(ctx context.Context) error
+}
+
+func (x transfer) run(ctx context.Context, s *suite, dir string, r *row) error {
+	l := newLedger()
+	t, err := newTopics(ctx, x.brokers, 6, int16(x.replicas), x.exactlyOnce, l)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	stream := t.kafkaInput("session_timeout: 10s") + t.kafkaOutput("")
+	if x.exactlyOnce {
+		stream = t.exactlyOnce("worker", "session_timeout: 6s\n    retry: { initial_delay: 100ms, max_delay: 1s, max_retries: 100 }")
+		defer complainOfDuplicates(l, r)
+	}
+	return disturbance{
+		stream: stream, ledger: l, feed: t.feedUntilThere, collect: func() error { return nil }, times: x.times,
+		strike: func(ctx context.Context, _ *program) error { return x.strike(ctx) },
+	}.run(ctx, s, dir, r)
+}
+
+// brokerFault strikes brokers.
+func brokerFault(times int, exactlyOnce bool, strike func(ctx context.Context, c *broker.Cluster) error) func(context.Context, *suite, *broker.Cluster, string, *row) error {
 	return func(ctx context.Context, s *suite, c *broker.Cluster, dir string, r *row) error {
-		l := newLedger()
-		t, err := newTopics(ctx, c.Brokers(), 6, int16(min(len(c.Nodes()), 3)), false, l)
+		return transfer{
+			brokers: c.Brokers(), replicas: min(len(c.Nodes()), 3), exactlyOnce: exactlyOnce, times: times,
+			strike: func(ctx context.Context) error { return strike(ctx, c) },
+		}.run(ctx, s, dir, r)
+	}
+}
+
+// kafkaNetwork puts a proxy before the broker and strikes the connections.
+func kafkaNetwork(times int, exactlyOnce bool, strike func(ctx context.Context, p *proxy) error) func(context.Context, *suite, string, *row) error {
+	return func(ctx context.Context, s *suite, dir string, r *row) error {
+		data, err := subdir(dir, "kafka")
 		if err != nil {
 			return err
 		}
-		defer t.close()
-		return disturbance{
-			stream: t.kafkaInput("session_timeout: 10s") + t.kafkaOutput(),
-			ledger: l, feed: t.feedUntilThere, collect: func() error { return nil }, times: times,
-			strike: func(ctx context.Context, _ *program) error { return strike(ctx, c) },
+		var p *proxy
+		c, err := broker.Start(ctx, broker.Options{Jars: s.jars, Dir: data, Through: func(address string) (string, error) {
+			var err error
+			if p, err = newProxy(ctx, address); err != nil {
+				return "", err
+			}
+			return p.address, nil
+		}})
+		if p != nil {
+			defer p.close()
+		}
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return transfer{
+			brokers: []string{p.address}, replicas: 1, exactlyOnce: exactlyOnce, times: times,
+			strike: func(ctx context.Context) error { return strike(ctx, p) },
 		}.run(ctx, s, dir, r)
 	}
 }
@@ -266,7 +318,7 @@ func brokerDiskFull(ctx context.Context, s *suite, dir string, r *row) (err erro
 		return err
 	}
 	defer c.Close()
-	return brokerFault(1, func(ctx context.Context, c *broker.Cluster) error {
+	return brokerFault(1, false, func(ctx context.Context, c *broker.Cluster) error {
 		filler := filepath.Join(data, "filler")
 		if err := fill(filler); err != nil {
 			return err
@@ -283,34 +335,55 @@ func brokerDiskFull(ctx context.Context, s *suite, dir string, r *row) (err erro
 	})(ctx, s, c, dir, r)
 }
 
-// kafkaNetwork puts a proxy before the broker.
-func kafkaNetwork(times int, strike func(ctx context.Context, p *proxy)) func(context.Context, *suite, string, *row) error {
-	return func(ctx context.Context, s *suite, dir string, r *row) error {
-		data, err := subdir(dir, "kafka")
-		if err != nil {
-			return err
-		}
-		var p *proxy
-		c, err := broker.Start(ctx, broker.Options{Jars: s.jars, Dir: data, Through: func(address string) (string, error) {
-			var err error
-			if p, err = newProxy(ctx, address); err != nil {
-				return "", err
-			}
-			return p.addr(), nil
-		}})
-		if p != nil {
-			defer p.close()
-		}
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		return brokerFault(times, func(ctx context.Context, _ *broker.Cluster) error {
-			strike(ctx, p)
-			p.heal()
-			return nil
-		})(ctx, s, c, dir, r)
+// moveLeaders has every partition led by another of its brokers, again and
+// again, those that hold the group's offsets as well.
+func moveLeaders(ctx context.Context, c *broker.Cluster) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.Brokers()...))
+	if err != nil {
+		return err
 	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	for range 8 {
+		topics, err := admin.ListTopicsWithInternal(ctx)
+		if err != nil {
+			return err
+		}
+		// The first of a partition's replicas is the one that should lead it.
+		var order kadm.AlterPartitionAssignmentsReq
+		leaders := map[string]map[int32]int32{}
+		var all kadm.TopicsSet
+		topics.EachPartition(func(p kadm.PartitionDetail) {
+			next := append(slices.Clone(p.Replicas[1:]), p.Replicas[0])
+			order.Assign(p.Topic, p.Partition, next)
+			all.Add(p.Topic, p.Partition)
+			if leaders[p.Topic] == nil {
+				leaders[p.Topic] = map[int32]int32{}
+			}
+			leaders[p.Topic][p.Partition] = next[0]
+		})
+		answers, err := admin.AlterPartitionAssignments(ctx, order)
+		if err = errors.Join(err, answers.Error()); err != nil {
+			return fmt.Errorf("reassigning partitions: %w", err)
+		}
+		if err := await(ctx, time.Minute, "the leaders to move", func() bool {
+			// Brokers that are behind are not elected yet.
+			if _, err := admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, all); err != nil {
+				return false
+			}
+			topics, err := admin.ListTopicsWithInternal(ctx)
+			if err != nil {
+				return false
+			}
+			moved := true
+			topics.EachPartition(func(p kadm.PartitionDetail) { moved = moved && p.Leader == leaders[p.Topic][p.Partition] })
+			return moved
+		}); err != nil {
+			return err
+		}
+		pause(ctx, 500*time.Millisecond)
+	}
+	return nil
 }
 
 // consumerPaused stops a worker in its tracks for longer than its session, while
@@ -326,7 +399,7 @@ func consumerPaused(ctx context.Context, s *suite, c *broker.Cluster, dir string
 	if err != nil {
 		return err
 	}
-	stream := t.kafkaInput("session_timeout: 6s\n    heartbeat_interval: 1s") + t.kafkaOutput()
+	stream := t.kafkaInput("session_timeout: 6s\n    heartbeat_interval: 1s") + t.kafkaOutput("")
 	other, err := s.start(ctx, otherDir, stream)
 	if err != nil {
 		return err
@@ -344,15 +417,18 @@ func consumerPaused(ctx context.Context, s *suite, c *broker.Cluster, dir string
 	}.run(ctx, s, dir, r)
 }
 
-// churn lets four workers join and leave a group under load.
-func churn(member func(worker int) string) func(context.Context, *suite, *broker.Cluster, string, *row) error {
-	return func(ctx context.Context, s *suite, c *broker.Cluster, dir string, r *row) error {
+// churn lets four workers join and leave a group under load. The first stays.
+func churn(exactlyOnce bool, stream func(t *topics, worker int) string) func(context.Context, *suite, string, *row) error {
+	return withBroker(1, nil, func(ctx context.Context, s *suite, c *broker.Cluster, dir string, r *row) error {
 		l := newLedger()
-		t, err := newTopics(ctx, c.Brokers(), 12, 1, false, l)
+		t, err := newTopics(ctx, c.Brokers(), 12, 1, exactlyOnce, l)
 		if err != nil {
 			return err
 		}
 		defer t.close()
+		if exactlyOnce {
+			defer complainOfDuplicates(l, r)
+		}
 
 		var workers [4]*program
 		defer func() {
@@ -367,8 +443,20 @@ func churn(member func(worker int) string) func(context.Context, *suite, *broker
 			if err != nil {
 				return err
 			}
-			workers[k], err = s.start(ctx, workerDir, t.kafkaInput(member(k))+t.kafkaOutput())
+			workers[k], err = s.start(ctx, workerDir, stream(t, k))
 			return err
+		}
+		move := func(k int) error {
+			p := workers[k]
+			if p == nil {
+				return start(k)
+			}
+			workers[k] = nil
+			if rand.IntN(2) == 0 {
+				p.kill()
+				return nil
+			}
+			return p.stop(60 * time.Second)
 		}
 		if err := start(0); err != nil {
 			return err
@@ -378,33 +466,24 @@ func churn(member func(worker int) string) func(context.Context, *suite, *broker
 			moves = 4
 		}
 		next := 0
+		feed := func(n int) error {
+			err := t.feed(ctx, next, n)
+			next += n
+			return err
+		}
 		for range moves {
-			if err := t.feed(ctx, next, 200); err != nil {
+			if err := feed(200); err != nil {
 				return err
 			}
-			next += 200
 			pause(ctx, time.Duration(300+rand.IntN(1200))*time.Millisecond)
 			moved := time.Now()
-			k := 1 + rand.IntN(3)
-			switch p := workers[k]; {
-			case p == nil:
-				if err := start(k); err != nil {
-					return err
-				}
-			case rand.IntN(2) == 0:
-				p.kill()
-				workers[k] = nil
-			default:
-				if err := p.stop(60 * time.Second); err != nil {
-					return err
-				}
-				workers[k] = nil
-			}
-			r.runs++
-			if err := t.feed(ctx, next, 20); err != nil {
+			if err := move(1 + rand.IntN(len(workers)-1)); err != nil {
 				return err
 			}
-			next += 20
+			r.runs++
+			if err := feed(20); err != nil {
+				return err
+			}
 			if err := await(ctx, longRecovery, "an answer after the move", func() bool {
 				_, ok := l.firstAfter(moved)
 				return ok
@@ -415,12 +494,21 @@ func churn(member func(worker int) string) func(context.Context, *suite, *broker
 			r.recoveries = append(r.recoveries, first.Sub(moved))
 		}
 		err = await(ctx, longRecovery, "every message to be answered", l.complete)
-		r.tally = l.balance()
 		if err != nil {
 			err = fmt.Errorf("%w\n%s", err, tail(workers[0].log.String(), 4000))
 		}
+		if stopErr := workers[0].stop(60 * time.Second); err == nil {
+			err = stopErr
+		}
+		r.tally = l.balance()
 		return err
-	}
+	})
+}
+
+// transferring is the stream of a worker from topic to topic; more are further
+// fields of its input.
+func transferring(more string) func(t *topics, worker int) string {
+	return func(t *topics, _ int) string { return t.kafkaInput(quickSession+more) + t.kafkaOutput("") }
 }
 
 const quickSession = "session_timeout: 6s\n    heartbeat_interval: 500ms\n    revoke_timeout: 5s\n    rebalance_timeout: 10s"
@@ -429,44 +517,30 @@ func kafkaScenarios() []scenario {
 	one := func(run func(context.Context, *suite, *broker.Cluster, string, *row) error) func(context.Context, *suite, string, *row) error {
 		return withBroker(1, nil, run)
 	}
-	return []scenario{
+	all := []scenario{
 		{name: "kill, Kafka to Kafka", kafka: true, run: one(killKafkaToKafka)},
 		{name: "kill, Kafka to Kafka, exactly once", kafka: true, run: one(killExactlyOnce)},
-		{name: "workers join and leave, exactly once", kafka: true, run: one(churnExactlyOnce)},
-		{name: "broker killed, exactly once", kafka: true, run: exactlyOnceFault(2, func(ctx context.Context, c *broker.Cluster, _ *proxy) error { return killAndStart(ctx, c) })},
-		{name: "network to Kafka: connections cut, exactly once", kafka: true, run: exactlyOnceFault(1, cutAndHalve)},
+		{name: "workers join and leave, exactly once", kafka: true, run: churn(true, func(t *topics, k int) string {
+			return t.exactlyOnce(fmt.Sprint("worker-", k), "session_timeout: 2s")
+		})},
+		{name: "broker killed, exactly once", kafka: true, run: one(brokerFault(2, true, killAndStart))},
+		{name: "network to Kafka: all of it, exactly once", kafka: true, run: kafkaNetwork(1, true, allOfIt)},
 		{name: "kill, Kafka to webhook", kafka: true, run: one(killKafkaToWebhook)},
-		{name: "broker stopped and started", kafka: true, run: one(brokerFault(2, stopAndStart))},
-		{name: "broker killed", kafka: true, run: one(brokerFault(3, killAndStart))},
-		{name: "broker paused", kafka: true, run: one(brokerFault(1, pauseAndResume))},
+		{name: "broker stopped and started", kafka: true, run: one(brokerFault(2, false, stopAndStart))},
+		{name: "broker killed", kafka: true, run: one(brokerFault(3, false, killAndStart))},
+		{name: "broker paused", kafka: true, run: one(brokerFault(1, false, pauseAndResume))},
 		{name: "broker's disk full", kafka: true, run: brokerDiskFull},
-		{name: "one of three brokers killed", kafka: true, run: withBroker(3, nil, brokerFault(3, killAndStart))},
+		{name: "one of three brokers killed", kafka: true, run: withBroker(3, nil, brokerFault(3, false, killAndStart))},
+		{name: "leaders moved among three brokers", kafka: true, run: withBroker(3, nil, brokerFault(1, false, moveLeaders))},
 		{name: "worker paused past its session", kafka: true, run: one(consumerPaused)},
-		{name: "workers join and leave, cooperative", kafka: true, run: one(churn(func(int) string { return quickSession }))},
-		{name: "workers join and leave, eager", kafka: true, run: one(churn(func(int) string { return quickSession + "\n    group_balancer: range" }))},
-		{name: "workers join and leave, static members", kafka: true, run: one(churn(func(k int) string {
-			return quickSession + fmt.Sprintf("\n    instance_id: worker-%d", k)
-		}))},
-		{name: "network to Kafka: delays", kafka: true, run: kafkaNetwork(1, func(ctx context.Context, p *proxy) {
-			p.delay.Store(int64(300 * time.Millisecond))
-			pause(ctx, 5*time.Second)
-		})},
-		{name: "network to Kafka: connections cut", kafka: true, run: kafkaNetwork(2, func(ctx context.Context, p *proxy) {
-			for range 10 {
-				p.cut()
-				pause(ctx, 200*time.Millisecond)
-			}
-		})},
-		{name: "network to Kafka: answers halved", kafka: true, run: kafkaNetwork(1, func(ctx context.Context, p *proxy) {
-			for range 10 {
-				p.halve.Store(true)
-				pause(ctx, 200*time.Millisecond)
-			}
-		})},
-		{name: "network to Kafka: black hole", kafka: true, run: kafkaNetwork(1, func(ctx context.Context, p *proxy) {
-			p.blackHole.Store(true)
-			pause(ctx, 12*time.Second)
-			p.cut()
+		{name: "workers join and leave, cooperative", kafka: true, run: churn(false, transferring(""))},
+		{name: "workers join and leave, eager", kafka: true, run: churn(false, transferring("\n    group_balancer: range"))},
+		{name: "workers join and leave, static members", kafka: true, run: churn(false, func(t *topics, k int) string {
+			return transferring(fmt.Sprint("\n    instance_id: worker-", k))(t, k)
 		})},
 	}
+	for _, f := range networkFaults() {
+		all = append(all, scenario{name: "network to Kafka: " + f.name, kafka: true, run: kafkaNetwork(f.times, false, f.strike)})
+	}
+	return all
 }

@@ -83,7 +83,6 @@ func (k killing) run(ctx context.Context, s *suite, dir string, r *row) error {
 // fileInput is an input that deletes what has been delivered.
 func fileInput(in string) string {
 	return fmt.Sprintf(`
-http: { enabled: false }
 input:
   mfn_file:
     directory: %v
@@ -116,18 +115,12 @@ output:
 `, url)
 }
 
-// message is the id of the i-th message and its parameters.
-func message(i int) (id string, content []byte) {
-	id = fmt.Sprintf("m%06d", i)
-	return id, parameters(id, i)
-}
-
 // feedFiles drops files of parameters into a directory.
-func feedFiles(in string, l *ledger) func(context.Context, int, int) error {
+func feedFiles(in string, b book) func(context.Context, int, int) error {
 	return func(_ context.Context, first, n int) error {
 		for i := first; i < first+n; i++ {
 			id, content := message(i)
-			l.send(id)
+			b.send(id)
 			if err := drop(in, id+".json", content); err != nil {
 				return err
 			}
@@ -156,30 +149,41 @@ func checkGone(in string, l *ledger) error {
 	return nil
 }
 
-// resultDirectory takes in the results in a directory.
-func resultDirectory(out string, l *ledger) func() error {
+// resultDirectory takes in the results in a directory, and leaves them there.
+func resultDirectory(out string, b book) func() error {
 	seen := map[string]bool{}
 	return func() error {
-		entries, err := os.ReadDir(out)
-		if os.IsNotExist(err) {
-			return nil
-		}
-		if err != nil {
+		return eachResult(out, func(path string) error {
+			if seen[path] {
+				return nil
+			}
+			body, err := os.ReadFile(path)
+			if err == nil {
+				seen[path] = true
+				b.answer(body)
+			}
 			return err
-		}
-		for _, e := range entries {
-			if seen[e.Name()] || e.IsDir() || strings.HasPrefix(e.Name(), ".") {
-				continue
-			}
-			body, err := os.ReadFile(filepath.Join(out, e.Name()))
-			if err != nil {
-				return err
-			}
-			seen[e.Name()] = true
-			l.answer(body)
-		}
+		})
+	}
+}
+
+func eachResult(out string, take func(path string) error) error {
+	entries, err := os.ReadDir(out)
+	if os.IsNotExist(err) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if err := take(filepath.Join(out, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func killFileToFile(ctx context.Context, s *suite, dir string, r *row) error {
@@ -227,6 +231,19 @@ func killFileToWebhook(ctx context.Context, s *suite, dir string, r *row) error 
 	}.run(ctx, s, dir, r)
 }
 
+func restInput(url, pollInterval string) string {
+	return fmt.Sprintf(`
+input:
+  mfn_rest:
+    base_url: %v
+    endpoint: /parameters
+    poll_interval: %v
+    split: root = this.items
+pipeline:
+  processors: [ { mfn_simulate: {} } ]
+`, url, pollInterval)
+}
+
 func killRESTToFile(ctx context.Context, s *suite, dir string, r *row) error {
 	source, err := newFeed(ctx)
 	if err != nil {
@@ -237,17 +254,7 @@ func killRESTToFile(ctx context.Context, s *suite, dir string, r *row) error {
 	l := newLedger()
 	collect := resultDirectory(out, l)
 	return killing{
-		stream: fmt.Sprintf(`
-http: { enabled: false }
-input:
-  mfn_rest:
-    base_url: %v
-    endpoint: /parameters
-    poll_interval: 100ms
-    split: root = this.items
-pipeline:
-  processors: [ { mfn_simulate: {} } ]
-`, source.url) + fileOutput(out),
+		stream: restInput(source.url, "100ms") + fileOutput(out),
 		ledger: l,
 		feed: func(_ context.Context, first, n int) error {
 			for i := first; i < first+n; i++ {

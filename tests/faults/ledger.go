@@ -9,6 +9,26 @@ import (
 	"time"
 )
 
+// book is where messages and answers are noted.
+type book interface {
+	// send notes that the message of this id is where the program should find
+	// it.
+	send(id string)
+	// answer notes a result.
+	answer(body []byte)
+}
+
+// simulated returns the id of a result, if it is a whole one.
+func simulated(body []byte) (id string, whole bool) {
+	var result struct {
+		Event        string             `json:"event"`
+		SimulationID string             `json:"simulation_id"`
+		Features     map[string]float64 `json:"features"`
+	}
+	err := json.Unmarshal(body, &result)
+	return result.SimulationID, err == nil && result.Event == "simulation_complete" && len(result.Features) == 18
+}
+
 // ledger accounts for every message of a scenario by its simulation id.
 type ledger struct {
 	mu       sync.Mutex
@@ -26,32 +46,26 @@ func newLedger() *ledger {
 	return &ledger{sent: map[string]bool{}, answers: map[string][]answer{}}
 }
 
-// send notes that the message of this id is where the program should find it.
 func (l *ledger) send(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sent[id] = true
 }
 
-// answer notes a result. One that is no whole result is a problem: nobody may
-// ever see half of one.
+// answer takes one that is no whole result for a problem: nobody may ever see
+// half of one.
 func (l *ledger) answer(body []byte) {
-	var result struct {
-		Event        string             `json:"event"`
-		SimulationID string             `json:"simulation_id"`
-		Features     map[string]float64 `json:"features"`
-	}
-	err := json.Unmarshal(body, &result)
+	id, whole := simulated(body)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err != nil || result.Event != "simulation_complete" || len(result.Features) != 18 {
+	if !whole {
 		l.problem("an answer is no whole result: %.200q", body)
 		return
 	}
-	if !l.sent[result.SimulationID] {
-		l.problem("an answer to a message that was never sent: %v", result.SimulationID)
+	if !l.sent[id] {
+		l.problem("an answer to a message that was never sent: %v", id)
 	}
-	l.answers[result.SimulationID] = append(l.answers[result.SimulationID], answer{sha256.Sum256(body), time.Now()})
+	l.answers[id] = append(l.answers[id], answer{sha256.Sum256(body), time.Now()})
 }
 
 // problem is called with the lock held.
@@ -128,17 +142,4 @@ func (l *ledger) balance() tally {
 	}
 	sort.Strings(t.problems)
 	return t
-}
-
-// latencies returns how long after it was sent each message was first answered.
-func (l *ledger) latencies(sentAt map[string]time.Time) []time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var all []time.Duration
-	for id, sent := range sentAt {
-		if answers := l.answers[id]; len(answers) > 0 {
-			all = append(all, answers[0].at.Sub(sent))
-		}
-	}
-	return all
 }

@@ -22,14 +22,13 @@ func manyFiles(ctx context.Context, s *suite, dir string, r *row) error {
 	}
 	l := newLedger()
 	for i := range files {
-		id, content := message(i)
+		id := messageID(i)
 		l.send(id)
-		if err := os.WriteFile(filepath.Join(in, id+".json"), content, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(in, id+".json"), tiny(id, i), 0o600); err != nil {
 			return err
 		}
 	}
 	p, err := s.start(ctx, dir, fmt.Sprintf(`
-http: { enabled: false }
 input:
   mfn_file:
     directory: %v

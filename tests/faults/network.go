@@ -3,10 +3,71 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
 )
+
+// networkFault is what a network does to the connections between a program and
+// a server.
+type networkFault struct {
+	name  string
+	times int
+	short bool
+	harm  func(ctx context.Context, p *proxy)
+}
+
+func (f networkFault) strike(ctx context.Context, p *proxy) error {
+	f.harm(ctx, p)
+	return p.heal(ctx)
+}
+
+// networkFaults lists what is done to HTTP and to Kafka alike.
+func networkFaults() []networkFault {
+	return []networkFault{
+		{name: "delays", times: 1, harm: func(ctx context.Context, p *proxy) {
+			p.delay.Store(int64(300 * time.Millisecond))
+			pause(ctx, 5*time.Second)
+		}},
+		{name: "connections cut", times: 2, short: true, harm: again((*proxy).cut)},
+		{name: "connections reset", times: 2, harm: again((*proxy).reset)},
+		{name: "connections half-closed", times: 2, harm: again((*proxy).halfClose)},
+		{name: "transfers halved", times: 2, harm: again(func(p *proxy) { p.halve.Store(true) })},
+		{name: "connections refused", times: 2, harm: func(ctx context.Context, p *proxy) {
+			p.refuse()
+			pause(ctx, 4*time.Second)
+		}},
+		{name: "black hole", times: 1, harm: func(ctx context.Context, p *proxy) {
+			p.blackHole.Store(true)
+			pause(ctx, 12*time.Second) // longer than any session
+			p.reset()                  // what was swallowed is missing from the connections
+		}},
+	}
+}
+
+// allOfIt brings about all that a network does, in some order.
+func allOfIt(ctx context.Context, p *proxy) error {
+	faults := networkFaults()
+	rand.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
+	for _, f := range faults {
+		if err := f.strike(ctx, p); err != nil {
+			return err
+		}
+		pause(ctx, time.Second)
+	}
+	return nil
+}
+
+// again does something to the connections ten times.
+func again(move func(*proxy)) func(context.Context, *proxy) {
+	return func(ctx context.Context, p *proxy) {
+		for range 10 {
+			move(p)
+			pause(ctx, 150*time.Millisecond)
+		}
+	}
+}
 
 // webhookFault runs a stream from files to a webhook through a proxy, and
 // strikes either.
@@ -28,7 +89,7 @@ func webhookFault(times int, mostMemory int64, breaker bool, strike func(ctx con
 		}
 		defer proxy.close()
 
-		stream := fileInput(in) + webhookOutput(strings.Replace(hook.url, hook.addr(), proxy.addr(), 1))
+		stream := fileInput(in) + webhookOutput(strings.Replace(hook.url, hook.addr(), proxy.address, 1))
 		if breaker {
 			stream += "    circuit_breaker: { enabled: true, failure_threshold: 3, recovery_timeout: 1s }\n"
 		}
@@ -52,41 +113,14 @@ func lasting(d time.Duration, m mood) func(context.Context, *proxy, *webhook) er
 
 func networkScenarios() []scenario {
 	const most = 400 << 20
-	return []scenario{
-		{name: "network to a webhook: delays", run: webhookFault(2, most, false, func(ctx context.Context, p *proxy, _ *webhook) error {
-			p.delay.Store(int64(300 * time.Millisecond))
-			pause(ctx, 4*time.Second)
-			p.heal()
-			return nil
-		})},
-		{name: "network to a webhook: connections cut", short: true, run: webhookFault(3, most, false, func(ctx context.Context, p *proxy, _ *webhook) error {
-			for range 10 {
-				p.cut()
-				pause(ctx, 100*time.Millisecond)
-			}
-			return nil
-		})},
-		{name: "network to a webhook: requests halved", run: webhookFault(3, most, false, func(ctx context.Context, p *proxy, _ *webhook) error {
-			for range 10 {
-				p.halve.Store(true)
-				pause(ctx, 100*time.Millisecond)
-			}
-			p.heal()
-			return nil
-		})},
-		{name: "network to a webhook: connections refused", run: webhookFault(2, most, false, func(ctx context.Context, p *proxy, _ *webhook) error {
-			p.refuse.Store(true)
-			p.cut()
-			pause(ctx, 4*time.Second)
-			p.heal()
-			return nil
-		})},
-		{name: "network to a webhook: black hole", run: webhookFault(2, most, false, func(ctx context.Context, p *proxy, _ *webhook) error {
-			p.blackHole.Store(true)
-			pause(ctx, 6*time.Second)
-			p.heal()
-			return nil
-		})},
+	var all []scenario
+	for _, f := range networkFaults() {
+		all = append(all, scenario{name: "network to a webhook: " + f.name, short: f.short,
+			run: webhookFault(f.times, most, false, func(ctx context.Context, p *proxy, _ *webhook) error {
+				return f.strike(ctx, p)
+			})})
+	}
+	return append(all, []scenario{
 		{name: "webhook answers slowly", run: webhookFault(1, most, false, lasting(5*time.Second, func(_ http.ResponseWriter, r *http.Request, _ []byte) bool {
 			pause(r.Context(), 500*time.Millisecond)
 			return true
@@ -122,5 +156,5 @@ func networkScenarios() []scenario {
 			w.WriteHeader(http.StatusBadGateway)
 			return false
 		}))},
-	}
+	}...)
 }

@@ -45,20 +45,26 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
-// start runs the program with the stream, in dir. limits are shell commands
-// that set resource limits first, such as "ulimit -n 64".
+// start runs the program with the stream, in dir, without an HTTP server.
+// limits are shell commands that set resource limits first, such as
+// "ulimit -n 64".
 func (s *suite) start(ctx context.Context, dir, stream string, limits ...string) (*program, error) {
 	path := filepath.Join(dir, "stream.yaml")
-	if err := os.WriteFile(path, []byte(stream), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("http: { enabled: false }\n"+stream), 0o600); err != nil {
 		return nil, err
 	}
+	return s.launch(ctx, dir, []string{"-c", path}, limits...)
+}
+
+// launch runs the program in dir.
+func (s *suite) launch(ctx context.Context, dir string, args []string, limits ...string) (*program, error) {
 	p := &program{log: &logBuffer{}, done: make(chan struct{})}
-	if len(limits) == 0 {
-		p.cmd = exec.CommandContext(ctx, s.binary, "-c", path)
-	} else {
-		script := strings.Join(append(limits, `exec "$0" -c "$1"`), " && ")
-		p.cmd = exec.CommandContext(ctx, "sh", "-c", script, s.binary, path)
+	command := append([]string{s.binary}, args...)
+	if len(limits) > 0 {
+		script := strings.Join(append(limits, `exec "$0" "$@"`), " && ")
+		command = append([]string{"sh", "-c", script}, command...)
 	}
+	p.cmd = exec.CommandContext(ctx, command[0], command[1:]...)
 	p.cmd.Dir = dir
 	p.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+filepath.Join(dir, "state"))
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log

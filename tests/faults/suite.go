@@ -18,6 +18,7 @@ type suite struct {
 	binary  string // the program
 	scratch string // a directory for what the scenarios write
 	short   bool   // fewer runs
+	until   time.Time
 	jars    string // of a real Kafka; empty: there is none
 	rows    []row
 }

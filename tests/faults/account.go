@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// account is a book that may be kept for any length of time: what is answered
+// is forgotten but for being counted. Its messages are those of message, in
+// order.
+type account struct {
+	room chan struct{} // holds what may still be sent before an answer comes
+
+	mu        sync.Mutex
+	waiting   map[string]time.Time // since when
+	sent      int
+	again     int
+	latencies latencies
+	problems  []string
+}
+
+// newAccount allows so many messages to wait for their answer.
+func newAccount(mostWaiting int) *account {
+	a := &account{room: make(chan struct{}, mostWaiting), waiting: map[string]time.Time{}}
+	for range mostWaiting {
+		a.room <- struct{}{}
+	}
+	return a
+}
+
+// reserve waits until there is room for this many messages, at least, and takes
+// what there is. When ctx ends it returns 0.
+func (a *account) reserve(ctx context.Context, least int) (n int) {
+	for ; n < least; n++ {
+		select {
+		case <-a.room:
+		case <-ctx.Done():
+			return 0
+		}
+	}
+	for ; ; n++ {
+		select {
+		case <-a.room:
+		default:
+			return n
+		}
+	}
+}
+
+func (a *account) send(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.waiting[id] = time.Now()
+	a.sent++
+}
+
+func (a *account) answer(body []byte) {
+	id, whole := simulated(body)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !whole {
+		a.problem("an answer is no whole result: %.200q", body)
+		return
+	}
+	if since, ok := a.waiting[id]; ok {
+		delete(a.waiting, id)
+		a.latencies.add(time.Since(since))
+		a.room <- struct{}{}
+		return
+	}
+	var i int
+	if _, err := fmt.Sscanf(id, "m%d", &i); err != nil || id != messageID(i) || i >= a.sent {
+		a.problem("an answer to a message that was never sent: %v", id)
+		return
+	}
+	a.again++
+}
+
+const mostProblems = 100
+
+// problem is called with the lock held.
+func (a *account) problem(format string, args ...any) {
+	if len(a.problems) < mostProblems {
+		a.problems = append(a.problems, fmt.Sprintf(format, args...))
+	}
+}
+
+func (a *account) complain(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.problem(format, args...)
+}
+
+func (a *account) complete() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.waiting) == 0
+}
+
+func (a *account) balance() tally {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id := range a.waiting {
+		a.problem("lost: %v", id)
+	}
+	return tally{
+		in: a.sent, answered: a.sent - len(a.waiting), lost: len(a.waiting), duplicated: a.again,
+		problems: append([]string(nil), a.problems...),
+	}
+}
