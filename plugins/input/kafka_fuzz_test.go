@@ -69,26 +69,32 @@ func fuzzRecords(f *testing.F, check func(t *testing.T, r *kgo.Record, lists boo
 	})
 }
 
-// fuzzCluster starts an in-process broker for all of a fuzz target's inputs,
-// with topics of one partition, and returns a client that writes to the first.
-// The group is known to the broker, whose goroutine for it is none of a stream's.
-func fuzzCluster(f *testing.F, group string, topics ...string) (*kfake.Cluster, *kgo.Client) {
+// fuzzCluster starts an in-process broker for all inputs of a fuzz target, with
+// topics of one partition. The group has read all that is in the topic params: a
+// broker's goroutine for a group is none of a stream's.
+func fuzzCluster(f *testing.F, group string, topics ...string) *kfake.Cluster {
 	f.Helper()
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topics...), kfake.GroupMinSessionTimeout(time.Second))
 	require.NoError(f, err)
 	f.Cleanup(c.Close)
+	publish(f, c, kgo.StringRecord("first"))
 	cl, err := kgo.NewClient(
-		kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic(topics[0]), kgo.ProducerLinger(0),
-		kgo.ConnIdleTimeout(15*time.Minute), // a connection that is opened anew would look like a stream's
-		kgo.ConsumerGroup(group), kgo.ConsumeTopics(topics[0]), kgo.DisableAutoCommit(), kgo.FetchMaxWait(10*time.Millisecond),
+		kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumerGroup(group), kgo.ConsumeTopics("params"), kgo.DisableAutoCommit(),
 	)
 	require.NoError(f, err)
-	f.Cleanup(cl.Close)
-	require.NoError(f, cl.ProduceSync(f.Context(), kgo.StringRecord("first")).FirstErr())
+	defer cl.Close()
 	require.Equal(f, 1, cl.PollFetches(f.Context()).NumRecords())
 	require.NoError(f, cl.CommitUncommittedOffsets(f.Context()))
-	require.NoError(f, cl.LeaveGroupContext(f.Context()))
-	return c, cl
+	return c
+}
+
+// publish writes records to the topic params, and sets their offsets.
+func publish(t testing.TB, c *kfake.Cluster, records ...*kgo.Record) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic("params"), kgo.ProducerLinger(0))
+	require.NoError(t, err)
+	defer cl.Close()
+	require.NoError(t, cl.ProduceSync(t.Context(), records...).FirstErr())
 }
 
 // committedOf returns the offset that a group has committed of a topic.
@@ -126,10 +132,10 @@ func metadataOf(r *kgo.Record, lists bool) map[string]any {
 // its own that goes on where the one before has ended: content and metadata are
 // exact, nothing comes twice, and the offset is committed.
 func FuzzKafka(f *testing.F) {
-	c, producer := fuzzCluster(f, "workers", "params")
+	c := fuzzCluster(f, "workers", "params")
 	fuzzRecords(f, func(t *testing.T, r *kgo.Record, lists bool) {
 		end := kgo.StringRecord("end")
-		require.NoError(t, producer.ProduceSync(t.Context(), r, end).FirstErr())
+		publish(t, c, r, end)
 
 		var mu sync.Mutex
 		var contents []string
@@ -176,11 +182,11 @@ mfn_kafka:
 // they hold, exactly once: content, key and metadata arrive in the topic of
 // results, and the offset is committed.
 func FuzzKafkaTransaction(f *testing.F) {
-	c, producer := fuzzCluster(f, "workers", "params", "results")
+	c := fuzzCluster(f, "workers", "params", "results")
 	var next int64 // offset of the results
 	fuzzRecords(f, func(t *testing.T, r *kgo.Record, _ bool) {
 		end := kgo.StringRecord("end")
-		require.NoError(t, producer.ProduceSync(t.Context(), r, end).FirstErr())
+		publish(t, c, r, end)
 		s := webtest.Run(t, func(b *service.StreamBuilder) {
 			require.NoError(t, b.SetYAML(fmt.Sprintf(`
 input:

@@ -79,7 +79,20 @@ func CheckPattern(pattern string) error {
 // Match reports whether a file of this path, relative to the directory, is of
 // interest. Hidden files are, if the pattern names a hidden one.
 func (d *Dir) Match(rel string) bool {
-	return d.visible(rel) && !files.IsTemp(rel) && !isTaken(rel) && doublestar.MatchUnvalidated(d.pattern, rel)
+	return d.visible(rel) && !files.IsTemp(rel) && !isTaken(rel) && d.reaches(rel) && doublestar.MatchUnvalidated(d.pattern, rel)
+}
+
+// reaches reports whether the pattern goes down as far as a path does. To the
+// matcher a class such as [!x] may stand for a slash, and {*,}* for **.
+func (d *Dir) reaches(rel string) bool {
+	switch {
+	case !d.Recursive():
+		return !strings.Contains(rel, "/")
+	case strings.ContainsAny(d.pattern, `{\`) || strings.Contains(d.pattern, "**"):
+		return true
+	default:
+		return strings.Count(rel, "/") == strings.Count(d.pattern, "/")
+	}
 }
 
 func (d *Dir) visible(rel string) bool {
@@ -102,8 +115,8 @@ func (d *Dir) descends(rel string) bool {
 	if !d.Recursive() || !d.visible(rel) {
 		return false
 	}
-	if strings.ContainsAny(d.pattern, `{\`) {
-		return true // alternatives may hold slashes
+	if strings.ContainsAny(d.pattern, `{\`) || strings.Contains(d.pattern, "**") && strings.Contains(d.pattern, "[") {
+		return true // alternatives and classes may hold slashes
 	}
 	parts := strings.Split(d.pattern, "/")
 	for i, name := range strings.Split(rel, "/") {
