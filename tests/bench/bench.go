@@ -43,8 +43,11 @@ const (
 	cName       = "C"
 	cAVX2Name   = "C avx2"
 	numPyName   = "NumPy"
+	twoCName    = "C twice"
 	programName = "program"
-	twoName     = "2 threads"
+	twoName     = "2 cores"
+	singlyName  = "singly"
+	singlyTwo   = "singly, 2"
 )
 
 func (b *bench) run(ctx context.Context) error {
@@ -107,6 +110,15 @@ func (b *bench) start(ctx context.Context, directory string) (processes []*proce
 		}
 		processes = append(processes, p)
 		add(name, loop{p}, b.turn)
+		if name != cName {
+			continue
+		}
+		second, err := startC(ctx, directory, "second", loopSource, v)
+		if err != nil {
+			return processes, err
+		}
+		processes = append(processes, second)
+		add(twoCName, pair{loop{p}, loop{second}}, b.turn)
 	}
 	if b.peaks, err = startC(ctx, directory, "peaks", peaksSource, nativeVectors); err != nil {
 		lacks("roofline", err)
@@ -125,15 +137,21 @@ func (b *bench) start(ctx context.Context, directory string) (processes []*proce
 		if err != nil {
 			return processes, err
 		}
-		for threads, name := range map[int]string{1: programName, 2: twoName} {
-			p, err := newProgram(ctx, executable, threads)
+		for name, p := range map[string]program{
+			programName: {threads: 1, cores: 1, batches: true},
+			twoName:     {threads: 2, cores: 2, batches: true},
+			singlyName:  {threads: 1},
+			singlyTwo:   {threads: 2},
+		} {
+			p.ctx, p.executable = ctx, executable
+			p, err := startProgram(p)
 			if err != nil {
 				return processes, err
 			}
 			add(name, p, 5*b.turn) // its start and end are subtracted, and vary
 		}
 	}
-	order := slices.Concat(kernels, []string{cName, cAVX2Name, numPyName, programName, twoName})
+	order := slices.Concat(kernels, []string{cName, twoCName, cAVX2Name, numPyName, programName, twoName, singlyName, singlyTwo})
 	slices.SortFunc(b.columns, func(x, y *column) int { return slices.Index(order, x.name) - slices.Index(order, y.name) })
 	return processes, nil
 }

@@ -81,6 +81,25 @@ func (l loop) run(s shape, repetitions int) (time.Duration, error) {
 	return time.Duration(nanoseconds), nil
 }
 
+// pair is two contenders side by side, each with all the repetitions.
+type pair struct{ one, other contender }
+
+// run returns half of the time, as twice as much has been done.
+func (p pair) run(s shape, repetitions int) (time.Duration, error) {
+	type outcome struct {
+		took time.Duration
+		err  error
+	}
+	other := make(chan outcome, 1)
+	go func() {
+		took, err := p.other.run(s, repetitions)
+		other <- outcome{took, err}
+	}()
+	took, err := p.one.run(s, repetitions)
+	o := <-other
+	return max(took, o.took) / 2, errors.Join(err, o.err)
+}
+
 // startEngine starts this program again as a process whose engine uses the
 // kernel of that name.
 func startEngine(ctx context.Context, kernel string) (loop, *process, error) {

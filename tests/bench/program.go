@@ -20,6 +20,7 @@ input:
   generate:
     count: %v
     interval: ""
+    batch_size: %v
     mapping: 'root = {"grid_size": %v, "steps": %v, "seed": counter()}'
 pipeline:
   threads: %v
@@ -29,12 +30,22 @@ output:
   drop: {}
 `
 
-// program runs the whole program with a number of pipeline threads.
+// batchCellSteps are some 10 ms of simulations, which is what the Kafka input
+// hands out as one batch. mostInBatch bounds the number of their messages.
+const (
+	batchCellSteps = 4e6
+	mostInBatch    = 128
+)
+
+// program runs the whole program.
 type program struct {
 	ctx        context.Context
 	executable string
-	threads    int
-	startup    time.Duration // of a stream with one tiny message
+	threads    int  // of the pipeline
+	cores      int  // for all of it: reading, collecting garbage and so on; 0 for what there is
+	batches    bool // messages come in batches of some 10 ms
+
+	startup time.Duration // of a stream with one tiny message
 }
 
 // buildProgram compiles mfn-connect.
@@ -47,8 +58,7 @@ func buildProgram(ctx context.Context, directory string) (string, error) {
 	return executable, nil
 }
 
-func newProgram(ctx context.Context, executable string, threads int) (*program, error) {
-	p := &program{ctx: ctx, executable: executable, threads: threads}
+func startProgram(p program) (*program, error) {
 	var startups []time.Duration
 	for range 5 {
 		took, err := p.time(shape{4, 1}, 1)
@@ -59,7 +69,7 @@ func newProgram(ctx context.Context, executable string, threads int) (*program, 
 	}
 	slices.Sort(startups)
 	p.startup = startups[len(startups)/2]
-	return p, nil
+	return &p, nil
 }
 
 // run returns the time of the messages, without that of starting and stopping.
@@ -73,10 +83,17 @@ func (p *program) run(s shape, messages int) (time.Duration, error) {
 
 func (p *program) time(s shape, messages int) (time.Duration, error) {
 	path := p.executable + ".yaml"
-	if err := os.WriteFile(path, fmt.Appendf(nil, stream, messages, s.n, s.steps, p.threads), 0o600); err != nil {
+	batch := 1
+	if p.batches {
+		batch = max(1, min(int(batchCellSteps/s.cellSteps()), mostInBatch))
+	}
+	if err := os.WriteFile(path, fmt.Appendf(nil, stream, messages, batch, s.n, s.steps, p.threads), 0o600); err != nil {
 		return 0, err
 	}
 	cmd := exec.CommandContext(p.ctx, p.executable, "run", path)
+	if p.cores > 0 {
+		cmd.Env = append(os.Environ(), fmt.Sprint("GOMAXPROCS=", p.cores))
+	}
 	start := time.Now()
 	message, err := cmd.CombinedOutput()
 	took := time.Since(start)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -64,15 +65,16 @@ func cell(format string, x float64) string {
 }
 
 func (b *bench) printRates() {
-	b.printf("\nMillion cell-steps a second on one core. Kernels: whole simulations, with drawing and features. C: the steps and their\nsums alone. Program: from generated messages to dropped results, with one and with two pipeline threads.\n")
+	b.printf("\nMillion cell-steps a second on one core. Kernels: whole simulations, with drawing and features. C: the steps and their\nsums alone; C twice: two of them side by side. Program: from generated messages to dropped results, all of it on one core\nand one pipeline thread, or two of each, in batches of some 10 ms.\n")
 	head := []string{"grid × steps"}
-	for _, c := range b.columns {
+	columns := slices.DeleteFunc(slices.Clone(b.columns), func(c *column) bool { return c.name == singlyName || c.name == singlyTwo })
+	for _, c := range columns {
 		head = append(head, c.name)
 	}
 	rows := [][]string{head}
 	for _, s := range shapes {
 		row := []string{s.String()}
-		for _, c := range b.columns {
+		for _, c := range columns {
 			row = append(row, cell("%.4g", c.rate(s)/1e6))
 		}
 		rows = append(rows, row)
@@ -83,31 +85,32 @@ func (b *bench) printRates() {
 func (b *bench) printRatios() {
 	b.printf("\nRatios\n")
 	best := b.fastest()
-	type pair struct {
+	type quotient struct {
 		name        string
 		over, under *column
 	}
-	pairs := []pair{{best.name + " ÷ C", best, b.column(cName)}}
+	quotients := []quotient{{best.name + " ÷ C", best, b.column(cName)}}
 	if best.name != "avx2" && b.column("avx2") != nil {
-		pairs = append(pairs, pair{"avx2 ÷ C avx2", b.column("avx2"), b.column(cAVX2Name)})
+		quotients = append(quotients, quotient{"avx2 ÷ C avx2", b.column("avx2"), b.column(cAVX2Name)})
 	}
-	pairs = append(pairs, pair{best.name + " ÷ NumPy", best, b.column(numPyName)})
+	quotients = append(quotients, quotient{best.name + " ÷ NumPy", best, b.column(numPyName)})
 	if b.program {
 		one := b.column(programName)
-		pairs = append(pairs,
-			pair{"program ÷ C", one, b.column(cName)},
-			pair{"program ÷ NumPy", one, b.column(numPyName)},
-			pair{"program ÷ " + best.name, one, best},
-			pair{"2 threads ÷ 1", b.column(twoName), one})
+		quotients = append(quotients,
+			quotient{"program ÷ C", one, b.column(cName)},
+			quotient{"program ÷ NumPy", one, b.column(numPyName)},
+			quotient{"program ÷ " + best.name, one, best},
+			quotient{"2 cores ÷ 1", b.column(twoName), one},
+			quotient{"C twice ÷ C", b.column(twoCName), b.column(cName)})
 	}
 	head := []string{"grid × steps"}
-	for _, p := range pairs {
+	for _, p := range quotients {
 		head = append(head, p.name)
 	}
 	rows := [][]string{head}
 	for _, s := range shapes {
 		row := []string{s.String()}
-		for _, p := range pairs {
+		for _, p := range quotients {
 			row = append(row, cell("%.3g", ratio(s, p.over, p.under)))
 		}
 		rows = append(rows, row)
@@ -119,11 +122,15 @@ func (b *bench) printProgram() {
 	if !b.program {
 		return
 	}
-	b.printf("\nMessages a second, whole program\n")
-	rows := [][]string{{"grid × steps", "1 thread", "2 threads"}}
+	b.printf("\nMessages a second, whole program. Singly: each message a batch of its own, with one and two pipeline threads; the rest of\nthe program uses what cores there are.\n")
+	names := []string{programName, twoName, singlyName, singlyTwo}
+	rows := [][]string{append([]string{"grid × steps"}, names...)}
 	for _, s := range shapes {
-		one, two := b.column(programName).rate(s), b.column(twoName).rate(s)
-		rows = append(rows, []string{s.String(), cell("%.4g", one/s.cellSteps()), cell("%.4g", two/s.cellSteps())})
+		row := []string{s.String()}
+		for _, name := range names {
+			row = append(row, cell("%.4g", b.column(name).rate(s)/s.cellSteps()))
+		}
+		rows = append(rows, row)
 	}
 	b.table(rows)
 }
