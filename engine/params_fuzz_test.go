@@ -17,7 +17,7 @@ func FuzzParams(f *testing.F) {
 	f.Add(4, 3, d.Alpha, d.SpikeProbability, d.TuringThreshold, d.JitterVar, d.DActivator, d.DInhibitor, d.RActivator, d.RInhibitor, true, true, "periodic", uint64(1), 0.0)
 	f.Add(5, 4, 0.05, 1.0, 0.5, 0.01, 0.01, 0.01, 0.001, 0.001, true, true, "neumann", uint64(math.MaxUint64), -0.07)
 	f.Add(8, 8, math.Nextafter(0.25, 0), 0.0, 0.95, 0.0, math.Nextafter(0.25, 0), math.Nextafter(0.25, 0), 0.1, 0.1, true, false, "dirichlet", uint64(0), math.MaxFloat64)
-	f.Add(3, 0, math.NaN(), -0.0, math.Inf(1), 0.02, 0.25, -1.0, 0.0, 1.0, false, true, "Periodic", uint64(7), math.NaN())
+	f.Add(3, 0, math.NaN(), math.Copysign(0, -1), math.Inf(1), 0.02, 0.25, -1.0, 0.0, 1.0, false, true, "Periodic", uint64(7), math.NaN())
 	f.Add(1025, 10_001, d.Alpha, d.SpikeProbability, d.TuringThreshold, d.JitterVar, d.DActivator, d.DInhibitor, d.RActivator, d.RInhibitor, true, true, "", uint64(7), math.Inf(-1))
 	f.Fuzz(func(t *testing.T, grid, steps int, alpha, spike, threshold, jitter, dA, dI, rA, rI float64, turing, quantum bool, boundary string, seed uint64, cell float64) {
 		p := Params{

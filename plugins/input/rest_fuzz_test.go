@@ -129,6 +129,7 @@ func restPlainly(response string, split bool) (p restPlain) {
 	if err != nil {
 		return fail(err)
 	}
+	defer res.Body.Close() //nolint:errcheck // it is only read
 	redirect := res.StatusCode/100 == 3 && res.Header.Get("Location") != ""
 	switch {
 	case res.StatusCode == http.StatusNotModified:

@@ -149,6 +149,7 @@ func FuzzHTTPServer(f *testing.F) {
 				require.NoError(t, conn.(*net.TCPConn).SetLinger(0))
 			}
 		} else if res, err := http.ReadResponse(bufio.NewReader(conn), sent); assert.NoError(t, err, "%q", request) {
+			defer res.Body.Close() //nolint:errcheck // it is only read
 			body, err := io.ReadAll(res.Body)
 			assert.NoError(t, err)
 			if res.StatusCode == http.StatusOK && strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") {
