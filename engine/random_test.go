@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -17,10 +18,12 @@ func TestFillsDrawAsLoopsDo(t *testing.T) {
 			for _, x := range cells {
 				require.Equal(t, looped.normal(1, 3), x)
 			}
-			filled.fillUniform(cells, 2, 7)
-			for _, x := range cells {
+			other, second := filled.after(uint64(n)), make([]float64, n)
+			fillUniforms(cells, second, &filled, &other, 2, 7)
+			for _, x := range slices.Concat(cells, second) {
 				require.Equal(t, 2+float64(5*looped.random()), x)
 			}
+			filled = other
 			require.Equal(t, looped, filled)
 		}
 	}
@@ -59,11 +62,24 @@ func BenchmarkFillNormal(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(cells)), "ns/normal")
 }
 
-func BenchmarkFillUniform(b *testing.B) {
+func BenchmarkFillUniforms(b *testing.B) {
 	r := newStream(42)
-	cells := make([]float64, 4096)
+	other := r.after(4096)
+	first, second := make([]float64, 4096), make([]float64, 4096)
 	for b.Loop() {
-		r.fillUniform(cells, 0, 0.1)
+		fillUniforms(first, second, &r, &other, 0, 0.1)
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(cells)), "ns/uniform")
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(2*len(first)), "ns/uniform")
+}
+
+func TestAfterSkipsDraws(t *testing.T) {
+	start := newStream(5)
+	start.uint32() // half a draw waits
+	skipped := start
+	for n := range uint64(300) {
+		require.Equal(t, skipped, start.after(n), "%v draws", n)
+		skipped.advance()
+	}
+	far := start.after(1 << 40)
+	assert.Equal(t, start.after(1<<40+12_345), far.after(12_345))
 }
