@@ -3,8 +3,6 @@ package input
 import (
 	"context"
 	"fmt"
-	"regexp"
-	"strings"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -16,30 +14,15 @@ import (
 )
 
 const (
-	kafkaTopics           = "topics"
-	kafkaRegexpTopics     = "regexp_topics"
-	kafkaConsumerGroup    = "consumer_group"
-	kafkaStartOffset      = "start_offset"
-	kafkaMaxMessages      = "max_messages"
-	kafkaTimeout          = "timeout"
-	kafkaBatching         = "batching"
-	kafkaBatchTime        = "batch_time"
-	kafkaCheckpointLimit  = "checkpoint_limit"
-	kafkaCommitPeriod     = "commit_period"
-	kafkaIsolationLevel   = "isolation_level"
-	kafkaGroupBalancer    = "group_balancer"
-	kafkaInstanceID       = "instance_id"
-	kafkaRackID           = "rack_id"
-	kafkaSessionTimeout   = "session_timeout"
-	kafkaRebalanceTimeout = "rebalance_timeout"
-	kafkaHeartbeat        = "heartbeat_interval"
-	kafkaRevokeTimeout    = "revoke_timeout"
-	kafkaFetchMaxBytes    = "fetch_max_bytes"
-	kafkaFetchMaxPart     = "fetch_max_partition_bytes"
-	kafkaFetchMinBytes    = "fetch_min_bytes"
-	kafkaFetchMaxWait     = "fetch_max_wait"
-	kafkaLagPeriod        = "topic_lag_refresh_period"
-	kafkaMultiHeader      = "multi_header"
+	kafkaBatching        = "batching"
+	kafkaBatchTime       = "batch_time"
+	kafkaCheckpointLimit = "checkpoint_limit"
+	kafkaCommitPeriod    = "commit_period"
+	kafkaIsolationLevel  = "isolation_level"
+	kafkaRackID          = "rack_id"
+	kafkaRevokeTimeout   = "revoke_timeout"
+	kafkaFetchMinBytes   = "fetch_min_bytes"
+	kafkaLagPeriod       = "topic_lag_refresh_period"
 )
 
 func init() {
@@ -83,33 +66,13 @@ takes long. `+"`batching`"+` gathers batches by other rules; one of more message
 
 `+"`mfn_kafka_lag`, with the labels `topic` and `partition`"+`, is the number of records between the first that is not delivered
 and the end of a partition, for those assigned to this input.`).
-		Fields(
-			kafka.SeedBrokersField(),
-			service.NewStringListField(kafkaTopics).
-				Description("The topics to consume. An element may list several, separated by commas. A topic that does not exist yet is waited for.").
-				Example([]string{"mfn-input", "data-stream"}),
-			service.NewBoolField(kafkaRegexpTopics).
-				Description("Whether `topics` are regular expressions; what matches is consumed, also when it is created later.").
-				Default(false),
-			service.NewStringField(kafkaConsumerGroup).
-				Description("The consumer group. Its members share the partitions, and it remembers what is done.").
-				LintRule(`root = if this.trim() == "" { [ "consumer_group must not be empty" ] }`),
-			service.NewStringAnnotatedEnumField(kafkaStartOffset, map[string]string{
-				"earliest":  "With the oldest record there is.",
-				"latest":    "With what is written from now on.",
-				"committed": "Not at all: it is an error.",
-			}).
-				Description("Where to start a partition of which the group has committed nothing, or whose committed offset does not exist any more.").
-				Default("earliest"),
-			service.NewIntField(kafkaMaxMessages).
-				Description("The most records that one poll takes from what has been fetched.").
-				Default(100).
-				LintRule(`root = if this < 1 { [ "max_messages must be 1 or more, got %v".format(this) ] }`),
-			service.NewDurationField(kafkaTimeout).
-				Description("How long one poll waits for records.").
-				Default("1s"),
-		).
+		Fields(kafkaReaderFields()...).
+		Fields(service.NewIntField(kafkaMaxMessages).
+			Description("The most records that one poll takes from what has been fetched.").
+			Default(100).
+			LintRule(`root = if this < 1 { [ "max_messages must be 1 or more, got %v".format(this) ] }`)).
 		Fields(kafka.ConnectionFields()...).
+		Fields(kafkaReaderTuning()...).
 		Fields(
 			service.NewIntField(kafkaCheckpointLimit).
 				Description("How many messages of a partition may be in flight, handed out and not yet delivered. 1 keeps the order of each partition; a high limit means more messages again after a crash.").
@@ -124,62 +87,21 @@ and the end of a partition, for those assigned to this input.`).
 			}).
 				Description("Which records of transactions are read.").
 				Default("read_uncommitted"),
-			service.NewStringAnnotatedEnumField(kafkaGroupBalancer, map[string]string{
-				"cooperative_sticky": "Only partitions that move are taken away; the others go on.",
-				"sticky":             "Partitions stay where they are as far as possible; all stop during a rebalance.",
-				"range":              "Neighbouring partitions of a topic to each member; all stop during a rebalance.",
-				"round_robin":        "Partitions in turn; all stop during a rebalance.",
-			}).
-				Description("How the group divides the partitions. All members must agree: `cooperative_sticky` does not go with the others.").
-				Default("cooperative_sticky").
-				Advanced(),
-			service.NewStringField(kafkaInstanceID).
-				Description("A name that no other member of the group has makes this one a static member: it does not leave the group when it closes, and a restart within `session_timeout` gets its partitions back without a rebalance.").
-				Default("").
-				Advanced(),
 			service.NewStringField(kafkaRackID).
 				Description("The rack this runs in, so that the nearest replica is read where the brokers allow it.").
 				Default("").
-				Advanced(),
-			service.NewDurationField(kafkaSessionTimeout).
-				Description("How long the group waits for a sign of life before it goes on without this member.").
-				Default("1m").
-				Advanced(),
-			service.NewDurationField(kafkaRebalanceTimeout).
-				Description("How long the members of the group have to give up partitions in a rebalance.").
-				Default("45s").
-				Advanced(),
-			service.NewDurationField(kafkaHeartbeat).
-				Description("How often this member gives a sign of life; a third of `session_timeout` at most.").
-				Default("3s").
 				Advanced(),
 			service.NewDurationField(kafkaRevokeTimeout).
 				Description("How long messages in flight are awaited when their partition is taken away. It must be below `rebalance_timeout`. What is not delivered by then is delivered again by the next owner.").
 				Default("30s").
 				Advanced(),
-			service.NewStringField(kafkaFetchMaxBytes).
-				Description("The most bytes of one fetch from a broker, and of all records that wait here together.").
-				Default("50MiB").
-				Advanced(),
-			service.NewStringField(kafkaFetchMaxPart).
-				Description("The most bytes of one partition in a fetch, and of its records that wait here. A larger record still comes, alone.").
-				Default("1MiB").
-				Advanced(),
 			service.NewStringField(kafkaFetchMinBytes).
 				Description("How many bytes a broker gathers, for `fetch_max_wait` at most, before it answers a fetch.").
 				Default("1B").
 				Advanced(),
-			service.NewDurationField(kafkaFetchMaxWait).
-				Description("How long a broker gathers `fetch_min_bytes`.").
-				Default("500ms").
-				Advanced(),
 			service.NewDurationField(kafkaLagPeriod).
 				Description("How often `mfn_kafka_lag` is refreshed.").
 				Default("5s").
-				Advanced(),
-			service.NewBoolField(kafkaMultiHeader).
-				Description("Whether headers become lists, with every value of those that occur more than once.").
-				Default(false).
 				Advanced(),
 			service.NewDurationField(kafkaBatchTime).
 				Description("How long a batch of messages may take at the rate of the last moments. `0s` hands out each message by itself.").
@@ -253,21 +175,23 @@ func parseKafka(conf *service.ParsedConfig, res *service.Resources) (c kafka.Con
 	if c.Connection, err = kafka.ParseConnection(conf); err != nil {
 		return c, err
 	}
-	if err := parseKafkaTopics(conf, &c); err != nil {
+	reader, err := parseKafkaReader(conf)
+	if err != nil {
 		return c, err
 	}
-	if err := parseKafkaGroup(conf, &c); err != nil {
+	c.Topics, c.Regexp, c.GroupID, c.InstanceID = reader.topics, reader.regexp, reader.group, reader.instance
+	c.TotalBytes, c.QueueBytes = int64(reader.fetchBytes), int64(reader.partitionBytes)
+	c.MaxMessages, c.PollTimeout, c.HeaderLists = reader.maxMessages, reader.pollTimeout, reader.headerLists
+	if err := parseKafkaRecords(conf, &c); err != nil {
 		return c, err
 	}
-	if err := parseKafkaFetch(conf, &c); err != nil {
-		return c, err
-	}
+	c.Group = append(c.Group, reader.options...)
 
-	if c.MaxMessages, err = kafka.FieldCount(conf, kafkaMaxMessages); err != nil {
+	if c.RevokeTimeout, err = conf.FieldDuration(kafkaRevokeTimeout); err != nil {
 		return c, err
 	}
-	if c.PollTimeout, err = kafka.FieldPositive(conf, kafkaTimeout); err != nil {
-		return c, err
+	if c.RevokeTimeout < 0 || c.RevokeTimeout >= reader.rebalance {
+		return c, fmt.Errorf("%v: %v is outside 0s … %v, %v (not included)", kafkaRevokeTimeout, c.RevokeTimeout, kafkaRebalanceTimeout, reader.rebalance)
 	}
 	if c.CheckpointLimit, err = kafka.FieldCount(conf, kafkaCheckpointLimit); err != nil {
 		return c, err
@@ -278,21 +202,18 @@ func parseKafka(conf *service.ParsedConfig, res *service.Resources) (c kafka.Con
 	if c.LagPeriod, err = kafka.FieldPositive(conf, kafkaLagPeriod); err != nil {
 		return c, err
 	}
-	if c.HeaderLists, err = conf.FieldBool(kafkaMultiHeader); err != nil {
-		return c, err
-	}
-	if c.BatchTime, err = conf.FieldDuration(kafkaBatchTime); err != nil {
-		return c, err
-	}
-	if c.BatchTime < 0 {
-		return c, fmt.Errorf("%v: %v is below 0s", kafkaBatchTime, c.BatchTime)
-	}
 	replay, err := conf.FieldBool(service.AutoRetryNacksToggleFieldName)
 	if err != nil {
 		return c, err
 	}
 	c.DropRejected = !replay
 
+	if c.BatchTime, err = conf.FieldDuration(kafkaBatchTime); err != nil {
+		return c, err
+	}
+	if c.BatchTime < 0 {
+		return c, fmt.Errorf("%v: %v is below 0s", kafkaBatchTime, c.BatchTime)
+	}
 	policy, err := conf.FieldBatchPolicy(kafkaBatching)
 	if err != nil {
 		return c, err
@@ -303,111 +224,9 @@ func parseKafka(conf *service.ParsedConfig, res *service.Resources) (c kafka.Con
 	return c, nil
 }
 
-// topicName is what Kafka allows as a topic's name.
-var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
-
-func parseKafkaTopics(conf *service.ParsedConfig, c *kafka.ConsumerConfig) (err error) {
-	topics, err := conf.FieldStringList(kafkaTopics)
-	if err != nil {
-		return err
-	}
-	if c.Regexp, err = conf.FieldBool(kafkaRegexpTopics); err != nil {
-		return err
-	}
-	c.Topics = topics
-	if !c.Regexp { // a comma may be part of an expression
-		c.Topics = kafka.SplitList(topics)
-	}
-	if len(c.Topics) == 0 {
-		return fmt.Errorf("%v: at least one topic is required", kafkaTopics)
-	}
-	for _, topic := range c.Topics {
-		switch {
-		case c.Regexp:
-			if _, err := regexp.Compile(topic); err != nil {
-				return fmt.Errorf("%v: %q is no regular expression: %w", kafkaTopics, topic, err)
-			}
-		case strings.Contains(topic, ":"):
-			return fmt.Errorf("%v: %q names partitions, which the consumer group assigns; give the topic alone", kafkaTopics, topic)
-		case !topicName.MatchString(topic):
-			return fmt.Errorf("%v: %q is no topic name: 1 to 249 letters, digits, dots, underscores and hyphens", kafkaTopics, topic)
-		}
-	}
-	c.Group = append(c.Group, kgo.ConsumeTopics(c.Topics...))
-	if c.Regexp {
-		c.Group = append(c.Group, kgo.ConsumeRegex())
-	}
-	return nil
-}
-
-func parseKafkaGroup(conf *service.ParsedConfig, c *kafka.ConsumerConfig) error {
-	var err error
-	if c.GroupID, err = conf.FieldString(kafkaConsumerGroup); err != nil {
-		return err
-	}
-	if strings.TrimSpace(c.GroupID) == "" {
-		return fmt.Errorf("%v: a name is required", kafkaConsumerGroup)
-	}
-	name, err := conf.FieldString(kafkaGroupBalancer)
-	if err != nil {
-		return err
-	}
-	balancer, known := map[string]kgo.GroupBalancer{
-		"cooperative_sticky": kgo.CooperativeStickyBalancer(),
-		"sticky":             kgo.StickyBalancer(),
-		"range":              kgo.RangeBalancer(),
-		"round_robin":        kgo.RoundRobinBalancer(),
-	}[name]
-	if !known {
-		return fmt.Errorf("%v: %q is not one of cooperative_sticky, sticky, range, round_robin", kafkaGroupBalancer, name)
-	}
-	if c.InstanceID, err = conf.FieldString(kafkaInstanceID); err != nil {
-		return err
-	}
-	session, err := kafka.FieldPositive(conf, kafkaSessionTimeout)
-	if err != nil {
-		return err
-	}
-	rebalance, err := kafka.FieldPositive(conf, kafkaRebalanceTimeout)
-	if err != nil {
-		return err
-	}
-	heartbeat, err := kafka.FieldPositive(conf, kafkaHeartbeat)
-	if err != nil {
-		return err
-	}
-	if heartbeat > session/3 {
-		return fmt.Errorf("%v: %v is above a third of %v, %v", kafkaHeartbeat, heartbeat, kafkaSessionTimeout, session)
-	}
-	if c.RevokeTimeout, err = conf.FieldDuration(kafkaRevokeTimeout); err != nil {
-		return err
-	}
-	if c.RevokeTimeout < 0 || c.RevokeTimeout >= rebalance {
-		return fmt.Errorf("%v: %v is outside 0s … %v, %v (not included)", kafkaRevokeTimeout, c.RevokeTimeout, kafkaRebalanceTimeout, rebalance)
-	}
-
-	c.Group = append(c.Group,
-		kgo.Balancers(balancer),
-		kgo.SessionTimeout(session),
-		kgo.RebalanceTimeout(rebalance),
-		kgo.HeartbeatInterval(heartbeat),
-	)
-	return nil
-}
-
-func parseKafkaFetch(conf *service.ParsedConfig, c *kafka.ConsumerConfig) error {
-	name, err := conf.FieldString(kafkaStartOffset)
-	if err != nil {
-		return err
-	}
-	start, known := map[string]kgo.Offset{
-		"earliest":  kgo.NewOffset().AtStart(),
-		"latest":    kgo.NewOffset().AtEnd(),
-		"committed": kgo.NewOffset().AtCommitted(),
-	}[name]
-	if !known {
-		return fmt.Errorf("%v: %q is not one of earliest, latest, committed", kafkaStartOffset, name)
-	}
+// parseKafkaRecords reads which records to fetch, from where and how many at
+// once, as far as the transactional input leaves no choice.
+func parseKafkaRecords(conf *service.ParsedConfig, c *kafka.ConsumerConfig) error {
 	isolation, err := conf.FieldString(kafkaIsolationLevel)
 	if err != nil {
 		return err
@@ -420,23 +239,7 @@ func parseKafkaFetch(conf *service.ParsedConfig, c *kafka.ConsumerConfig) error 
 		return fmt.Errorf("%v: %q is not one of read_uncommitted, read_committed", kafkaIsolationLevel, isolation)
 	}
 	c.Committed = isolation == "read_committed"
-
-	total, err := kafka.FieldBytes(conf, kafkaFetchMaxBytes)
-	if err != nil {
-		return err
-	}
-	each, err := kafka.FieldBytes(conf, kafkaFetchMaxPart)
-	if err != nil {
-		return err
-	}
 	least, err := kafka.FieldBytes(conf, kafkaFetchMinBytes)
-	if err != nil {
-		return err
-	}
-	if each > total {
-		return fmt.Errorf("%v: it is above %v", kafkaFetchMaxPart, kafkaFetchMaxBytes)
-	}
-	wait, err := kafka.FieldPositive(conf, kafkaFetchMaxWait)
 	if err != nil {
 		return err
 	}
@@ -444,18 +247,7 @@ func parseKafkaFetch(conf *service.ParsedConfig, c *kafka.ConsumerConfig) error 
 	if err != nil {
 		return err
 	}
-	c.TotalBytes, c.QueueBytes = int64(total), int64(each)
-	c.Group = append(c.Group,
-		kgo.ConsumeStartOffset(start),
-		kgo.ConsumeResetOffset(start),
-		kgo.FetchIsolationLevel(level),
-		kgo.FetchMaxBytes(total),
-		kgo.FetchMaxPartitionBytes(each),
-		kgo.FetchMinBytes(least),
-		kgo.FetchMaxWait(wait),
-		kgo.BrokerMaxReadBytes(max(100<<20, total)),
-		kgo.Rack(rack),
-	)
+	c.Group = append(c.Group, kgo.FetchIsolationLevel(level), kgo.FetchMinBytes(least), kgo.Rack(rack))
 	return nil
 }
 

@@ -25,15 +25,12 @@ const (
 	kafkaKey             = "key"
 	kafkaPartitioner     = "partitioner"
 	kafkaPartition       = "partition"
-	kafkaCompression     = "compression"
 	kafkaAcks            = "acks"
 	kafkaIdempotentWrite = "idempotent_write"
 	kafkaMaxInFlight     = "max_in_flight"
 	kafkaBatching        = "batching"
 	kafkaMetadata        = "metadata"
 	kafkaTimestampMs     = "timestamp_ms"
-	kafkaMaxMessageBytes = "max_message_bytes"
-	kafkaAutoTopic       = "allow_auto_topic_creation"
 )
 
 const (
@@ -92,6 +89,7 @@ each other; set `+"`max_in_flight: 1`"+` where order matters.`).
 				LintRule(`root = if this < 1 { [ "max_in_flight must be 1 or more, got %v".format(this) ] }`),
 		).
 		Fields(kafka.ConnectionFields()...).
+		Fields(kafka.ProducerFields()...).
 		Fields(
 			service.NewStringAnnotatedEnumField(kafkaPartitioner, map[string]string{
 				"murmur2_hash": "By the key's hash, as Kafka's own clients do; messages without a key fill one partition after the other.",
@@ -107,10 +105,6 @@ each other; set `+"`max_in_flight: 1`"+` where order matters.`).
 				Example(`${! @kafka_partition }`).
 				Optional().
 				Advanced(),
-			service.NewStringEnumField(kafkaCompression, "none", "gzip", "snappy", "lz4", "zstd").
-				Description("How batches are compressed.").
-				Default("snappy").
-				Advanced(),
 			service.NewStringAnnotatedEnumField(kafkaAcks, map[string]string{
 				kafkaAcksAll: "Every replica that is in sync.",
 				"leader":     "The partition's leader alone: lost if it fails before the others have the message.",
@@ -123,18 +117,10 @@ each other; set `+"`max_in_flight: 1`"+` where order matters.`).
 				Description("Whether brokers recognise a message that the client sends again. It needs `acks: all`, and on brokers before Kafka 3.0 the right `IDEMPOTENT_WRITE`.").
 				Default(true).
 				Advanced(),
-			service.NewStringField(kafkaMaxMessageBytes).
-				Description("The largest message, and the largest batch of messages that is sent at once. The brokers' `message.max.bytes` should be no smaller.").
-				Default("1MiB").
-				Advanced(),
 			service.NewInterpolatedStringField(kafkaTimestampMs).
 				Description("The time of each message in milliseconds since 1970; by default the moment it is published.").
 				Example(`${! @kafka_timestamp_ms }`).
 				Optional().
-				Advanced(),
-			service.NewBoolField(kafkaAutoTopic).
-				Description("Whether a topic that does not exist is created, if the brokers allow it.").
-				Default(true).
 				Advanced(),
 			service.NewBatchPolicyField(kafkaBatching).
 				Description("Gathers messages to batches that are published together."),
@@ -273,21 +259,6 @@ func (k *kafkaOutput) parseProducer(conf *service.ParsedConfig) error {
 		return fmt.Errorf("%v: it needs %v %v, got %v", kafkaPartition, kafkaPartitioner, kafkaManual, name)
 	}
 
-	compression, err := conf.FieldString(kafkaCompression)
-	if err != nil {
-		return err
-	}
-	codec, known := map[string]kgo.CompressionCodec{
-		"none":   kgo.NoCompression(),
-		"gzip":   kgo.GzipCompression(),
-		"snappy": kgo.SnappyCompression(),
-		"lz4":    kgo.Lz4Compression(),
-		"zstd":   kgo.ZstdCompression(),
-	}[compression]
-	if !known {
-		return fmt.Errorf("%v: %q is not one of none, gzip, snappy, lz4, zstd", kafkaCompression, compression)
-	}
-
 	who, err := conf.FieldString(kafkaAcks)
 	if err != nil {
 		return err
@@ -308,39 +279,24 @@ func (k *kafkaOutput) parseProducer(conf *service.ParsedConfig) error {
 		return fmt.Errorf("%v: it needs %v %v, got %v", kafkaIdempotentWrite, kafkaAcks, kafkaAcksAll, who)
 	}
 
-	largest, err := kafka.FieldBytes(conf, kafkaMaxMessageBytes)
-	if err != nil {
+	if k.opts, err = kafka.ProducerOptions(conf); err != nil {
 		return err
 	}
-	if largest > 1<<30 {
-		return fmt.Errorf("%v: it is above 1GiB", kafkaMaxMessageBytes)
-	}
-	create, err := conf.FieldBool(kafkaAutoTopic)
-	if err != nil {
-		return err
-	}
-
-	k.opts = []kgo.Opt{
+	k.opts = append(k.opts,
 		kgo.RecordPartitioner(partitioner),
-		kgo.ProducerBatchCompression(codec, kgo.NoCompression()),
 		kgo.RequiredAcks(acks),
-		kgo.ProducerBatchMaxBytes(largest),
-		kgo.BrokerMaxWriteBytes(max(100<<20, largest+1<<20)),
 		kgo.ProducerLinger(0), // batching is Benthos's
 		// What waits is bounded by max_in_flight; the client's own bound would
 		// block where an attempt cannot time out.
 		kgo.MaxBufferedRecords(math.MaxInt32),
 		kgo.WithHooks(k.reach),
-	}
+	)
 	if idempotent {
 		// A message that is given up must not stay behind in the client, to be
 		// published at some later time.
 		k.opts = append(k.opts, kgo.AllowIdempotentProduceCancellation())
 	} else {
 		k.opts = append(k.opts, kgo.DisableIdempotentWrite())
-	}
-	if create {
-		k.opts = append(k.opts, kgo.AllowAutoTopicCreation())
 	}
 	if k.timeout > 0 {
 		k.opts = append(k.opts, kgo.ProduceRequestTimeout(min(max(k.timeout, time.Second), 10*time.Second)))
