@@ -2,19 +2,23 @@ package input
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"compress/bzip2"
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
 	"context"
+	"encoding/binary"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -52,7 +56,7 @@ func fileFormats() []fileFormat {
 		{scanner: "json_documents: {}", read: fileDocuments, json: true},
 		{scanner: "tar: {}", pack: tarred, read: fileEntries},
 		{scanner: "decompress: { algorithm: gzip }", pack: gzipped, read: within(gunzip, wholeFile)},
-		{scanner: "decompress: { algorithm: pgzip, into: { chunker: { size: 8 } } }", pack: gzipped, read: within(gunzip, fileChunks)},
+		{scanner: "decompress: { algorithm: pgzip, into: { chunker: { size: 8 } } }", pack: gzipped, read: within(pgunzip, fileChunks)},
 		{scanner: "decompress: { algorithm: gzip, into: { csv: {} } }", pack: gzipped, read: within(gunzip, fileRows(true)), json: true},
 		{scanner: "decompress: { algorithm: zlib, into: { json_array: {} } }", pack: zlibbed, read: within(unzlib, fileElements), json: true},
 		{
@@ -223,6 +227,32 @@ func gunzip(r io.Reader) (io.Reader, error)  { return gzip.NewReader(r) }
 func unzlib(r io.Reader) (io.Reader, error)  { return zlib.NewReader(r) }
 func inflate(r io.Reader) (io.Reader, error) { return flate.NewReader(r), nil }
 func bunzip(r io.Reader) (io.Reader, error)  { return bzip2.NewReader(r), nil }
+
+// pgunzip reads as pgzip does, to which a file is whole if its last checksum is
+// missing altogether.
+func pgunzip(file io.Reader) (io.Reader, error) {
+	raw, err := io.ReadAll(file)
+	if err != nil {
+		return nil, err
+	}
+	members := bufio.NewReader(bytes.NewReader(raw))
+	z, err := gzip.NewReader(members)
+	var last []byte
+	for err == nil {
+		z.Multistream(false)
+		if last, err = io.ReadAll(z); err == nil {
+			err = z.Reset(members)
+		}
+	}
+	whole := binary.LittleEndian.AppendUint32(slices.Clone(raw), crc32.ChecksumIEEE(last))
+	whole = binary.LittleEndian.AppendUint32(whole, uint32(len(last)))
+	if z, err := gzip.NewReader(bytes.NewReader(whole)); err == nil {
+		if content, err := io.ReadAll(z); err == nil {
+			return bytes.NewReader(content), nil
+		}
+	}
+	return gunzip(bytes.NewReader(raw))
+}
 
 func gzipped(content string) string {
 	return packed(content, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
