@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -257,7 +258,7 @@ func (e *exporter) NewCounterCtor(name string, labels ...string) service.Metrics
 		return func(...string) service.MetricsExporterCounter { return unexported{} }
 	}
 	return func(values ...string) service.MetricsExporterCounter {
-		return counter{f.counter.WithLabelValues(values...)}
+		return counter{f.counter.WithLabelValues(texts(values)...)}
 	}
 }
 
@@ -271,7 +272,7 @@ func (e *exporter) NewGaugeCtor(name string, labels ...string) service.MetricsEx
 		if name == status.InfoMetric {
 			locate(labels, values)
 		}
-		return gauge{f.gauge.WithLabelValues(values...)}
+		return gauge{f.gauge.WithLabelValues(texts(values)...)}
 	}
 }
 
@@ -286,8 +287,21 @@ func (e *exporter) NewTimerCtor(name string, labels ...string) service.MetricsEx
 		unit = float64(time.Second)
 	}
 	return func(values ...string) service.MetricsExporterTimer {
-		return timer{f.observer.WithLabelValues(values...), unit}
+		return timer{f.observer.WithLabelValues(texts(values)...), unit}
 	}
+}
+
+// texts returns values without the bytes that are no text, such as those of a
+// message from which a metric processor takes a label: Prometheus takes none.
+func texts(values []string) []string {
+	if !slices.ContainsFunc(values, func(value string) bool { return !utf8.ValidString(value) }) {
+		return values
+	}
+	valid := make([]string, len(values))
+	for i, value := range values {
+		valid[i] = strings.ToValidUTF8(value, "\uFFFD")
+	}
+	return valid
 }
 
 // locate passes on to the board what Benthos says of a component's place.
@@ -300,12 +314,20 @@ func locate(labels, values []string) {
 }
 
 // family returns the family of the name, made on its first use. It is nil, and
-// an error is logged, if the name is not one that Prometheus takes or is in use
-// for another kind or other labels.
+// an error is logged, if the name or a label is not one that Prometheus takes, or
+// the name is in use for another kind or other labels.
 func (e *exporter) family(name string, k kind, labels []string) *family {
 	if !model.LegacyValidation.IsValidMetricName(name) {
 		e.log.With("metric", name).Error("Metric is not exported: Prometheus allows only letters, digits, underscores and colons in a name")
 		return nil
+	}
+	for _, label := range labels {
+		// le and quantile are those of timings themselves.
+		if !model.LegacyValidation.IsValidLabelName(label) || strings.HasPrefix(label, "__") || k == timerKind && (label == "le" || label == "quantile") {
+			e.log.With("metric", name, "label", label).
+				Error("Metric is not exported: Prometheus allows only letters, digits and underscores in a label, not __ at its beginning, and neither le nor quantile for a timing")
+			return nil
+		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -1,15 +1,16 @@
 package metrics
 
 import (
+	"log/slog"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -26,10 +27,6 @@ func FuzzMetric(f *testing.F) {
 	f.Add("mfn_component_info", "path", "root\n", -1.0, uint(1))
 	f.Add("x_seconds", "label", "\xed\xa0\x80", math.NaN(), uint(2))
 	f.Fuzz(func(t *testing.T, name, label, value string, x float64, kind uint) {
-		if reserved := strings.HasPrefix(label, "__") || label == "le" || label == "quantile"; reserved ||
-			!model.LegacyValidation.IsValidLabelName(label) || !utf8.ValidString(value) {
-			return // no label of Prometheus
-		}
 		histograms := kind%4 == 3
 		e := exporterOf(t, map[bool]string{false: "{}", true: "use_histogram_timing: true"}[histograms], nil)
 		switch kind % 4 {
@@ -51,7 +48,9 @@ func FuzzMetric(f *testing.F) {
 		families, err := parser.TextToMetricFamilies(rec.Body)
 		require.NoError(t, err)
 
-		if !model.LegacyValidation.IsValidMetricName(name) {
+		can := model.LegacyValidation.IsValidMetricName(name) && model.LegacyValidation.IsValidLabelName(label) && !strings.HasPrefix(label, "__")
+		can = can && !(kind%4 >= 2 && (label == "quantile" || label == "le"))
+		if !can {
 			assert.Empty(t, families, "%q{%q}", name, label)
 			return
 		}
@@ -61,7 +60,7 @@ func FuzzMetric(f *testing.F) {
 		m := families[name].Metric[0]
 		require.Len(t, m.Label, 1)
 		assert.Equal(t, label, m.Label[0].GetName())
-		assert.Equal(t, value, m.Label[0].GetValue())
+		assert.Equal(t, strings.ToValidUTF8(value, "\uFFFD"), m.Label[0].GetValue())
 		assert.NotEmpty(t, families[name].GetHelp())
 		switch families[name].GetType().String() {
 		case "COUNTER":
@@ -77,4 +76,21 @@ func FuzzMetric(f *testing.F) {
 func same(t *testing.T, want, got float64) {
 	t.Helper()
 	assert.True(t, want == got || math.IsNaN(want) && math.IsNaN(got), "%v, want %v", got, want)
+}
+
+// A label's value may come from a message, by a metric processor.
+func TestHostileLabelsAreHarmless(t *testing.T) {
+	var logged strings.Builder
+	log := service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(&logged, nil)))
+	e := exporterOf(t, `{}`, log)
+	e.NewCounterCtor("bytes_total", "content")("a\xffb").Incr(1)
+	e.NewTimerCtor("timing", "quantile")("x").Timing(1)
+	e.NewGaugeCtor("colon", "a:b")("x").Set(1)
+	exporterOf(t, `{use_histogram_timing: true}`, log).NewTimerCtor("timing", "le")("x").Timing(1)
+
+	text := get(t, e, "/metrics")
+	assert.Contains(t, text, "bytes_total{content=\"a\uFFFDb\"} 1\n")
+	assert.NotContains(t, text, "timing")
+	assert.NotContains(t, text, "colon")
+	assert.Equal(t, 3, strings.Count(logged.String(), "Metric is not exported"))
 }
