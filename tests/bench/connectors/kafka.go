@@ -119,7 +119,7 @@ output: { mfn_kafka: { seed_brokers: [ %[1]q ], topic: %[3]v } }
 		return 0, err
 	}
 	took, err := k.steady(ctx, out, messages)
-	return took, errors.Join(err, stop(cmd))
+	return took, errors.Join(err, k.bench.stop(cmd))
 }
 
 // bare is what the client library does by itself: it polls, produces a result
@@ -139,6 +139,7 @@ func (k *kafka) bare(ctx context.Context, messages int) (took time.Duration, err
 		return 0, err
 	}
 	defer client.Close()
+	before := ownCPU()
 	ctx, cancel := context.WithCancelCause(ctx)
 	loop := make(chan struct{})
 	go func() {
@@ -149,6 +150,7 @@ func (k *kafka) bare(ctx context.Context, messages int) (took time.Duration, err
 	}()
 	took, err = k.steady(ctx, out, messages)
 	<-loop
+	k.bench.cpu = ownCPU() - before
 	err = errors.Join(err, context.Cause(ctx))
 	cancel(nil)
 	return took, err

@@ -51,6 +51,7 @@ type contender struct {
 	messages int
 	run      func(ctx context.Context, messages int) (time.Duration, error)
 	took     []time.Duration
+	cpu      []time.Duration
 }
 
 const (
@@ -102,7 +103,7 @@ func run(ctx context.Context, s settings) (err error) {
 			if err != nil {
 				return fmt.Errorf("%v: %w", c.name, err)
 			}
-			c.took = append(c.took, took)
+			c.took, c.cpu = append(c.took, took), append(c.cpu, b.cpu)
 		}
 	}
 	report(contenders)
@@ -114,7 +115,8 @@ func report(contenders []*contender) {
 	took := map[string][]time.Duration{}
 	for _, c := range contenders {
 		took[c.name] = c.took
-		fmt.Printf("%-28v %8.0f messages a second\n", c.name, float64(c.messages)/median(c.took).Seconds())
+		fmt.Printf("%-28v %8.0f messages a second, %6.1f µs of CPU each\n", c.name,
+			float64(c.messages)/median(c.took).Seconds(), median(c.cpu).Seconds()*1e6/float64(c.messages))
 	}
 	program, bare := took[kafkaName], took[bareName]
 	if program == nil || bare == nil {

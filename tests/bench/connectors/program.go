@@ -21,6 +21,7 @@ type bench struct {
 	profiles    string // a directory, or empty
 	row         string // that is being measured
 	turns       int
+	cpu         time.Duration // that the last turn took
 }
 
 func parameters(i int) []byte {
@@ -103,10 +104,14 @@ func (b *bench) toTheEnd(ctx context.Context, dir, stream string) (time.Duration
 	if err != nil {
 		return 0, err
 	}
-	if err := cmd.Wait(); err != nil {
-		return 0, err
-	}
-	return time.Since(started), nil
+	err = cmd.Wait()
+	took := time.Since(started)
+	b.cpu = cpuOf(cmd)
+	return took, err
+}
+
+func cpuOf(cmd *exec.Cmd) time.Duration {
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }
 
 const pipeline = "pipeline: { processors: [ { mfn_simulate: {} } ] }\n"
@@ -192,9 +197,20 @@ output: { mfn_webhook: { url: "http://%[1]v/results" } }
 }
 
 // stop ends a stream that goes on by itself.
-func stop(cmd *exec.Cmd) error {
+func (b *bench) stop(cmd *exec.Cmd) error {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	return cmd.Wait()
+	err := cmd.Wait()
+	b.cpu = cpuOf(cmd)
+	return err
+}
+
+// ownCPU is what this process has taken.
+func ownCPU() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
