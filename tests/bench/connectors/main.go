@@ -1,7 +1,8 @@
-// Connectors measures what the connectors carry with tiny simulations: files in
-// and out, HTTP in and out, and Kafka to Kafka next to a bare loop that consumes
-// and produces with the same client library and the same acknowledgements. The
-// contenders take turns; figures are medians.
+// Connectors measures what the whole program carries: simulations of three sizes
+// without connectors; and with tiny simulations files in and out, HTTP in and out,
+// and Kafka to Kafka next to a bare loop that consumes and produces with the same
+// client library and the same acknowledgements. The contenders take turns; figures
+// are medians. With -profiles it also prints where the program's time goes.
 //
 //	MFN_KAFKA_JARS="$(tests/kafka/broker/fetch.sh)" go run ./tests/bench/connectors
 //
@@ -77,6 +78,9 @@ func run(ctx context.Context, s settings) (err error) {
 
 	b := &bench{binary: binary, dir: dir, profiles: s.profiles}
 	contenders := []*contender{
+		{name: "32×32×32", run: b.generated(32, 32), messages: 5 * s.messages},
+		{name: "256×256×100", run: b.generated(256, 100), messages: s.messages / 25},
+		{name: "1024×1024×40", run: b.generated(1024, 40), messages: s.messages / 200},
 		{name: "files to files", run: b.filesToFiles, messages: s.messages},
 		{name: "files to lines of one file", run: b.filesToLines, messages: s.messages},
 		{name: "REST to webhook", run: b.restToWebhook, messages: s.messages},
@@ -95,6 +99,11 @@ func run(ctx context.Context, s settings) (err error) {
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
 	}
+	if b.profiles != "" {
+		if err := os.MkdirAll(b.profiles, 0o750); err != nil {
+			return err
+		}
+	}
 	contenders = slices.DeleteFunc(contenders, func(c *contender) bool { return !only.MatchString(c.name) })
 	for range s.rounds {
 		for _, c := range contenders {
@@ -107,11 +116,23 @@ func run(ctx context.Context, s settings) (err error) {
 		}
 	}
 	report(contenders)
-	return nil
+	if b.profiles == "" {
+		return nil
+	}
+	return b.where(ctx, names(contenders))
+}
+
+func names(contenders []*contender) (list []string) {
+	for _, c := range contenders {
+		if c.name != bareName {
+			list = append(list, c.name)
+		}
+	}
+	return list
 }
 
 func report(contenders []*contender) {
-	fmt.Print("Messages of 4 × 4 cells and 1 step, median of the rounds\n\n")
+	fmt.Print("Whole program, median of the rounds. Simulations are of the given size, with connectors of 4 × 4 cells and 1 step.\n\n")
 	took := map[string][]time.Duration{}
 	for _, c := range contenders {
 		took[c.name] = c.took

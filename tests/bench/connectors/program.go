@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -57,7 +56,7 @@ func (b *bench) start(ctx context.Context, dir, stream string) (*exec.Cmd, error
 		return nil, err
 	}
 	if address != "" {
-		go b.profile(ctx, address, filepath.Join(b.profiles, strings.ReplaceAll(b.row, " ", "-")+".pprof"))
+		go b.profile(ctx, address, b.profilePath(b.row))
 	}
 	return cmd, nil
 }
@@ -115,6 +114,28 @@ func cpuOf(cmd *exec.Cmd) time.Duration {
 }
 
 const pipeline = "pipeline: { processors: [ { mfn_simulate: {} } ] }\n"
+
+// generated returns a row of simulations of generated parameters, whose results
+// are dropped: the program without connectors. There are so many that they take
+// some seconds.
+func (b *bench) generated(grid, steps int) func(ctx context.Context, messages int) (time.Duration, error) {
+	return func(ctx context.Context, messages int) (time.Duration, error) {
+		dir, err := b.turn()
+		if err != nil {
+			return 0, err
+		}
+		return b.toTheEnd(ctx, dir, fmt.Sprintf(`
+input:
+  generate:
+    count: %v
+    interval: ""
+    batch_size: %v
+    mapping: 'root = {"grid_size": %v, "steps": %v, "seed": counter()}'
+%v
+output: { drop: {} }
+`, messages, max(1, min(messages/300, 100)), grid, steps, pipeline))
+	}
+}
 
 func (b *bench) filesToFiles(ctx context.Context, messages int) (time.Duration, error) {
 	return b.files(ctx, messages, "filename_pattern: '${! json(\"simulation_id\") }.json'")
