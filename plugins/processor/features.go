@@ -191,8 +191,8 @@ func (f *features) raw(from *source) (field, history []byte, err error) {
 		history, err = from.value(fieldHistory)
 		return nil, history, err
 	}
-	members, err := from.members([]string{fieldField, fieldHistory})
-	if err != nil {
+	members := make([][]byte, 2)
+	if err := from.members([]string{fieldField, fieldHistory}, members); err != nil {
 		return nil, nil, err
 	}
 	field, history = members[0], members[1]

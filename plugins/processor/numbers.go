@@ -19,28 +19,38 @@ func number(name string, raw []byte) (float64, error) {
 	return x, nil
 }
 
-// whole reads a whole number from 0 to 2⁶⁴−1 exactly, in any notation: 64, 64.0,
-// 6.4e1. Others are an error that says what is allowed.
-func whole(name string, raw []byte, allowed string) (uint64, error) {
+// whole reads a whole number from lo to hi exactly, in any notation: 64, 64.0,
+// 6.4e1.
+func whole(name string, raw []byte, lo, hi uint64) (uint64, error) {
 	if rawjson.Kind(raw) != "a number" {
-		return 0, wrongKind(name, raw, allowed)
+		return 0, wrongKind(name, raw, "a whole number, "+bounds(lo, hi))
 	}
+	x, ok := exact(raw)
+	switch {
+	case !ok:
+		return 0, notAllowed(name, raw, "a whole number, "+bounds(lo, hi), "")
+	case x < lo || x > hi:
+		return 0, notAllowed(name, raw, bounds(lo, hi), "")
+	}
+	return x, nil
+}
+
+// exact returns the value of a JSON number that is a whole number from 0 to
+// 2⁶⁴−1.
+func exact(raw []byte) (x uint64, ok bool) {
 	if x, err := strconv.ParseUint(string(raw), 10, 64); err == nil {
-		return x, nil
+		return x, true
 	}
 	digits, exponent := decimal(raw)
 	switch {
 	case len(digits) == 0:
-		return 0, nil
+		return 0, true
 	case raw[0] == '-' || exponent < 0 || len(digits)+exponent > len("18446744073709551615"):
-		return 0, notAllowed(name, raw, allowed, "")
+		return 0, false
 	}
 	digits = append(digits, bytes.Repeat([]byte("0"), exponent)...)
 	x, err := strconv.ParseUint(string(digits), 10, 64)
-	if err != nil {
-		return 0, notAllowed(name, raw, allowed, "")
-	}
-	return x, nil
+	return x, err == nil
 }
 
 // decimal takes a JSON number apart: its value is ±digits·10^exponent, without

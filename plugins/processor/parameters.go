@@ -2,6 +2,7 @@ package processor
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/mfn-connect/mfn-connect/engine"
@@ -108,7 +109,7 @@ func setParameter(p *engine.Params, name string, raw []byte, most limits) (err e
 		p.JitterVar, err = number(name, raw)
 	case "seed":
 		var seed uint64
-		seed, err = whole(name, raw, "a whole number, 0 … 18446744073709551615")
+		seed, err = whole(name, raw, 0, math.MaxUint64)
 		p.Seed = &seed
 	case "d_activator":
 		p.DActivator, err = number(name, raw)
@@ -124,16 +125,9 @@ func setParameter(p *engine.Params, name string, raw []byte, most limits) (err e
 	return err
 }
 
-// size reads a whole number within bounds.
 func size(name string, raw []byte, lo, hi int) (int, error) {
-	x, err := whole(name, raw, "a whole number, "+bounds(lo, hi))
-	if err != nil {
-		return 0, err
-	}
-	if x < uint64(lo) || x > uint64(hi) {
-		return 0, notAllowed(name, raw, bounds(lo, hi), "")
-	}
-	return int(x), nil
+	x, err := whole(name, raw, uint64(lo), uint64(hi))
+	return int(x), err
 }
 
 func boolean(name string, raw []byte) (bool, error) {

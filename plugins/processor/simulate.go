@@ -140,12 +140,15 @@ type simulate struct {
 // worker is what one simulation at a time uses.
 type worker struct {
 	simulator *engine.Simulator
+	members   [][]byte // of a message, by memberNames
 	buffer    []byte
 }
 
 func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulate, err error) {
 	s = &simulate{
-		workers: sync.Pool{New: func() any { return &worker{simulator: engine.NewSimulator()} }},
+		workers: sync.Pool{New: func() any {
+			return &worker{simulator: engine.NewSimulator(), members: make([][]byte, len(memberNames))}
+		}},
 		metrics: newSimulationMetrics(res.Metrics()),
 	}
 	if conf.Contains(fieldParams) {
@@ -220,11 +223,12 @@ func (s *simulate) ProcessBatch(ctx context.Context, batch service.MessageBatch)
 // and returns what there is to count.
 func (s *simulate) process(ctx context.Context, from *source, msg *service.Message) (t tally, err error) {
 	started := time.Now()
-	members, err := from.members(memberNames)
-	if err != nil {
+	w := s.workers.Get().(*worker)
+	defer s.workers.Put(w)
+	if err := from.members(memberNames, w.members); err != nil {
 		return t, err
 	}
-	request, err := parseRequest(members, s.defaults, s.limits)
+	request, err := parseRequest(w.members, s.defaults, s.limits)
 	if err != nil {
 		return t, err
 	}
@@ -232,8 +236,6 @@ func (s *simulate) process(ctx context.Context, from *source, msg *service.Messa
 		request.id = derivedID(&request.params)
 	}
 
-	w := s.workers.Get().(*worker)
-	defer s.workers.Put(w)
 	result, err := s.run(ctx, w, request.params)
 	if err != nil {
 		return t, err

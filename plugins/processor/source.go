@@ -44,19 +44,20 @@ func sourcesOf(batch service.MessageBatch, mapping *bloblang.Executor, setting s
 	return sources
 }
 
-// members returns the raw values of the members of these names, nil where there
-// is none. Other members are ignored; of those that come twice, the last counts.
-func (s *source) members(names []string) ([][]byte, error) {
+// members sets raws to the raw values of the members of these names, nil where
+// there is none. Other members are ignored; of those that come twice, the last
+// counts.
+func (s *source) members(names []string, raws [][]byte) error {
+	clear(raws)
 	if s.err != nil {
-		return nil, s.err
+		return s.err
 	}
-	raws := make([][]byte, len(names))
 	if s.structured() {
-		return raws, s.structuredMembers(names, raws)
+		return s.structuredMembers(names, raws)
 	}
 	document, err := s.msg.AsBytes()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	err = rawjson.EachMember(document, func(name, raw []byte) {
 		for k := range names {
@@ -66,9 +67,9 @@ func (s *source) members(names []string) ([][]byte, error) {
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%v is %w", s.name, err)
+		return fmt.Errorf("%v is %w", s.name, err)
 	}
-	return raws, nil
+	return nil
 }
 
 func (s *source) structuredMembers(names []string, raws [][]byte) error {
