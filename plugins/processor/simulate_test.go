@@ -400,6 +400,31 @@ func TestRefusalsAllocateNothingLarge(t *testing.T) {
 	}
 }
 
+// A number may be of any length; what it is worth is what counts, and an error
+// shows its beginning.
+func TestNumbersOfMegabytes(t *testing.T) {
+	p := newPipe(t, "mfn_simulate: {}")
+	zeros, nines := strings.Repeat("0", 8<<20), strings.Repeat("9", 8<<20)
+	for message, says := range map[string]string{
+		`{"grid_size":` + nines + `}`:                       "grid_size: 999",
+		`{"seed":` + nines + `}`:                            "seed: 999",
+		`{"alpha":` + nines + `}`:                           "alpha: 999",
+		`{"alpha":1e` + nines + `}`:                         "alpha: 1e999",
+		`{"initial_field":[[` + nines + `]]}`:               "initial_field[0]",
+		`{"grid_size":8,"ignored":-` + nines:                "not valid JSON",
+		`{"grid_size":0` + zeros + `}`:                      "not valid JSON",
+		`{"grid_size":8,"steps":1,"seed":-1.` + zeros + `}`: "seed: -1.000",
+	} {
+		o := p.through(t, message)[0]
+		assert.Contains(t, o.failure, says)
+		assert.Less(t, len(o.failure), 300)
+	}
+	o := p.through(t, `{"grid_size":8,"steps":1,"alpha":0.1`+zeros+`,"seed":7.`+zeros+`,"id":1`+zeros[:1000]+`}`)[0]
+	assert.Empty(t, o.failure)
+	assert.Contains(t, o.content, `"alpha":0.1,`)
+	assert.Contains(t, o.content, `"seed":7,`)
+}
+
 func TestLimits(t *testing.T) {
 	out := through(t, "mfn_simulate: { limits: { max_grid_size: 16, max_steps: 10, timeout: 1ns } }",
 		`{"grid_size":17,"steps":1}`, `{"grid_size":16,"steps":11}`, `{"grid_size":16,"steps":10}`, `{"grid_size":3}`, `{"steps":1}`)
