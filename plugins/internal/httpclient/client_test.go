@@ -295,6 +295,28 @@ func TestBodyLimitCountsDecompressedBytes(t *testing.T) {
 	assert.Len(t, got, 1<<20)
 }
 
+// Headers of a response are bounded, however many or long they are.
+func TestHeadersAreBounded(t *testing.T) {
+	for name, header := range map[string]string{
+		"one long header": "X-Long: " + strings.Repeat("x", 2<<20) + "\r\n",
+		"many headers":    strings.Repeat("X-Short: x\r\n", 200_000),
+		"endless name":    strings.Repeat("x", 2<<20),
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if !assert.NoError(t, err) {
+				return
+			}
+			_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\n" + header + "Content-Length: 0\r\n\r\n")) // the client gives up
+			_ = conn.Close()
+		}))
+		_, err := get(t, client(t, `{}`), server.URL)
+		require.Error(t, err, name)
+		assert.Less(t, len(err.Error()), 500, name)
+		server.Close()
+	}
+}
+
 func TestErrorsHoldNoSecret(t *testing.T) {
 	echo := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
