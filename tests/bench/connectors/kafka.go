@@ -122,66 +122,69 @@ output: { mfn_kafka: { seed_brokers: [ %[1]q ], topic: %[3]v } }
 	return took, errors.Join(err, k.bench.stop(cmd))
 }
 
-// bare is what the client library does by itself: it polls, produces a result
-// for each record with all acknowledgements, and commits.
-func (k *kafka) bare(ctx context.Context, messages int) (took time.Duration, err error) {
-	in, out, err := k.prepare(ctx, messages)
-	if err != nil {
-		return 0, err
-	}
-	client, err := kgo.NewClient(
-		kgo.SeedBrokers(k.cluster.Brokers()...),
-		kgo.ConsumeTopics(in), kgo.ConsumerGroup(in), kgo.DisableAutoCommit(),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.RequiredAcks(kgo.AllISRAcks()),
-	)
-	if err != nil {
-		return 0, err
-	}
-	defer client.Close()
-	before := ownCPU()
-	ctx, cancel := context.WithCancelCause(ctx)
-	loop := make(chan struct{})
-	go func() {
-		defer close(loop)
-		if err := answer(ctx, client, out, messages); err != nil {
-			cancel(err)
+// bare is what the client library does by itself: it polls, produces a result for
+// each record with all acknowledgements, waits for them, and goes on. Offsets are
+// committed every five seconds, as the program does. poll is how many records it
+// takes at a time; 0: whole fetches.
+func (k *kafka) bare(poll int) func(context.Context, int) (time.Duration, error) {
+	return func(ctx context.Context, messages int) (took time.Duration, err error) {
+		in, out, err := k.prepare(ctx, messages)
+		if err != nil {
+			return 0, err
 		}
-	}()
-	took, err = k.steady(ctx, out, messages)
-	<-loop
-	k.bench.cpu = ownCPU() - before
-	err = errors.Join(err, context.Cause(ctx))
-	cancel(nil)
-	return took, err
+		client, err := kgo.NewClient(
+			kgo.SeedBrokers(k.cluster.Brokers()...),
+			kgo.ConsumeTopics(in), kgo.ConsumerGroup(in), kgo.AutoCommitMarks(),
+			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+			kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
+		)
+		if err != nil {
+			return 0, err
+		}
+		defer client.Close()
+		before := ownCPU()
+		ctx, cancel := context.WithCancelCause(ctx)
+		loop := make(chan struct{})
+		go func() {
+			defer close(loop)
+			if err := answer(ctx, client, poll, out, messages); err != nil {
+				cancel(err)
+			}
+		}()
+		took, err = k.steady(ctx, out, messages)
+		<-loop
+		k.bench.cpu = ownCPU() - before
+		err = errors.Join(err, context.Cause(ctx))
+		cancel(nil)
+		return took, err
+	}
 }
 
 // answer consumes so many records and produces a result for each.
-func answer(ctx context.Context, client *kgo.Client, topic string, messages int) error {
+func answer(ctx context.Context, client *kgo.Client, poll int, topic string, messages int) error {
 	for done := 0; done < messages; {
-		fetches := client.PollFetches(ctx)
+		fetches := client.PollRecords(ctx, poll)
 		if err := fetches.Err(); err != nil {
 			return err
 		}
+		records := fetches.Records()
+		done += len(records)
 		var failure atomic.Pointer[error]
-		fetches.EachRecord(func(r *kgo.Record) {
-			done++
+		for _, r := range records {
 			record := &kgo.Record{Topic: topic, Key: r.Key, Value: fmt.Appendf(make([]byte, 0, len(result)+16), result, r.Offset)}
 			client.Produce(ctx, record, func(_ *kgo.Record, err error) {
 				if err != nil {
 					failure.Store(&err)
 				}
 			})
-		})
+		}
 		if err := client.Flush(ctx); err != nil {
 			return err
 		}
 		if err := failure.Load(); err != nil {
 			return *err
 		}
-		if err := client.CommitUncommittedOffsets(ctx); err != nil {
-			return err
-		}
+		client.MarkCommitRecords(records...)
 	}
 	return nil
 }

@@ -1,8 +1,9 @@
 // Connectors measures what the whole program carries: simulations of three sizes
 // without connectors; and with tiny simulations files in and out, HTTP in and out,
-// and Kafka to Kafka next to a bare loop that consumes and produces with the same
-// client library and the same acknowledgements. The contenders take turns; figures
-// are medians. With -profiles it also prints where the program's time goes.
+// and Kafka to Kafka next to bare loops that consume and produce with the same
+// client library and the same acknowledgements: whole fetches, and 100 records a
+// poll, as the input's max_messages. The contenders take turns; figures are
+// medians. With -profiles it also prints where the program's time goes.
 //
 //	MFN_KAFKA_JARS="$(tests/kafka/broker/fetch.sh)" go run ./tests/bench/connectors
 //
@@ -57,7 +58,8 @@ type contender struct {
 
 const (
 	kafkaName = "Kafka to Kafka"
-	bareName  = "Kafka to Kafka, bare loop"
+	bareName  = "bare loop, whole fetches"
+	pollName  = "bare loop, 100 records"
 	// kafkaTimes is how many times as many messages the rows of Kafka get, so
 	// that they take some seconds too.
 	kafkaTimes = 25
@@ -93,7 +95,8 @@ func run(ctx context.Context, s settings) (err error) {
 		defer k.close()
 		contenders = append(contenders,
 			&contender{name: kafkaName, run: k.program, messages: kafkaTimes * s.messages},
-			&contender{name: bareName, run: k.bare, messages: kafkaTimes * s.messages})
+			&contender{name: bareName, run: k.bare(0), messages: kafkaTimes * s.messages},
+			&contender{name: pollName, run: k.bare(100), messages: kafkaTimes * s.messages})
 	}
 	only, err := regexp.Compile(s.only)
 	if err != nil {
@@ -124,7 +127,7 @@ func run(ctx context.Context, s settings) (err error) {
 
 func names(contenders []*contender) (list []string) {
 	for _, c := range contenders {
-		if c.name != bareName {
+		if c.name != bareName && c.name != pollName {
 			list = append(list, c.name)
 		}
 	}
@@ -139,15 +142,17 @@ func report(contenders []*contender) {
 		fmt.Printf("%-28v %8.0f messages a second, %6.1f µs of CPU each\n", c.name,
 			float64(c.messages)/median(c.took).Seconds(), median(c.cpu).Seconds()*1e6/float64(c.messages))
 	}
-	program, bare := took[kafkaName], took[bareName]
-	if program == nil || bare == nil {
-		return
+	for _, bare := range []string{bareName, pollName} {
+		if took[kafkaName] == nil || took[bare] == nil {
+			continue
+		}
+		var ratios []time.Duration
+		for k, program := range took[kafkaName] {
+			ratios = append(ratios, time.Duration(1000*took[bare][k].Seconds()/program.Seconds()))
+		}
+		fmt.Printf("\n%v ÷ %v: %.2f", kafkaName, bare, float64(median(ratios))/1000)
 	}
-	ratios := make([]time.Duration, len(program))
-	for k := range program {
-		ratios[k] = time.Duration(1000 * bare[k].Seconds() / program[k].Seconds())
-	}
-	fmt.Printf("\nKafka to Kafka ÷ bare loop: %.2f\n", float64(median(ratios))/1000)
+	fmt.Println()
 }
 
 func median(d []time.Duration) time.Duration {
