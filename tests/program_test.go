@@ -198,10 +198,10 @@ func TestServeAnswersRequests(t *testing.T) {
 	clients.Wait()
 
 	_, text := get(t, url+"/metrics")
-	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="success",path="root\.pipeline\.processors\.0"\} 42$`, text)
-	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="error",path="root\.pipeline\.processors\.0"\} 5$`, text)
-	assert.Regexp(t, `(?m)^processor_error\{label="simulate",path="root\.pipeline\.processors\.0"\} 5$`, text)
-	assert.Regexp(t, `(?m)^mfn_simulation_duration_seconds_count\{label="simulate",path="root\.pipeline\.processors\.0"\} 42$`, text)
+	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="success",path="root\.pipeline\.processors\.1"\} 42$`, text)
+	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="error",path="root\.pipeline\.processors\.1"\} 5$`, text)
+	assert.Regexp(t, `(?m)^processor_error\{label="simulate",path="root\.pipeline\.processors\.1"\} 5$`, text)
+	assert.Regexp(t, `(?m)^mfn_simulation_duration_seconds_count\{label="simulate",path="root\.pipeline\.processors\.1"\} 42$`, text)
 	assert.Regexp(t, `(?m)^mfn_cell_steps_total\{.*\} 606208$`, text)
 	assert.Regexp(t, `(?m)^mfn_fractal_dimension\{.*\} 0$`, text)
 	_, stats := get(t, url+"/stats")
@@ -239,7 +239,7 @@ func serveWithRequest(t *testing.T, request string, args ...string) (*program, <
 	}()
 	eventually(t, func() bool {
 		_, text := get(t, url+"/metrics")
-		return strings.Contains(text, `processor_received{label="simulate",path="root.pipeline.processors.0"} 1`+"\n")
+		return strings.Contains(text, `processor_received{label="simulate",path="root.pipeline.processors.1"} 1`+"\n")
 	}, "the simulation to begin")
 	return p, answers
 }
