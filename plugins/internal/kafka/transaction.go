@@ -60,7 +60,8 @@ type TransactionSession struct {
 	stopClient context.CancelFunc
 	ended      func() // fetching, for the status
 	turn       chan struct{}
-	closing    chan struct{}
+	living     context.Context // ends when the session closes
+	die        context.CancelFunc
 	rejections int // in a row; needs the turn
 	committed  atomic.Bool
 
@@ -78,8 +79,8 @@ func NewTransactionSession(ctx context.Context, conf TransactionConfig, policy r
 		log:     res.Logger(),
 		status:  component,
 		turn:    make(chan struct{}, 1),
-		closing: make(chan struct{}),
 	}
+	s.living, s.die = context.WithCancel(context.Background())
 	policy.Timeout = connectTimeout
 	op := retry.Operation{Name: "Kafka connect", Subject: "topic", Value: strings.Join(conf.Topics, ",")}
 	err := retry.New(policy, s.log, component).Do(ctx, op, func(ctx context.Context) (int64, error) {
@@ -186,7 +187,7 @@ func (c choosingTopic) OnNewBatch() {
 func (s *TransactionSession) Read(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
 	select {
 	case s.turn <- struct{}{}:
-	case <-s.closing:
+	case <-s.living.Done():
 		return nil, nil, service.ErrEndOfInput
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
@@ -211,7 +212,10 @@ func (s *TransactionSession) read(ctx context.Context) (service.MessageBatch, *T
 	}
 	for {
 		fetches := s.poll(ctx)
-		if s.Err() != nil {
+		switch {
+		case s.living.Err() != nil:
+			return nil, nil, service.ErrEndOfInput
+		case s.Err() != nil:
 			return nil, nil, service.ErrNotConnected
 		}
 		if fetches.NumRecords() > 0 {
@@ -228,6 +232,7 @@ func (s *TransactionSession) read(ctx context.Context) (service.MessageBatch, *T
 func (s *TransactionSession) poll(ctx context.Context) kgo.Fetches {
 	pollCtx, cancel := context.WithTimeout(ctx, s.conf.PollTimeout)
 	defer cancel()
+	defer context.AfterFunc(s.living, cancel)()
 	fetches := s.session.PollRecords(pollCtx, s.conf.MaxMessages)
 	var failed error
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
@@ -368,7 +373,7 @@ func (s *TransactionSession) Close(ctx context.Context) error {
 	s.mu.Lock()
 	tx := s.open
 	s.mu.Unlock()
-	close(s.closing)
+	s.die()
 	s.ended()
 
 	var err error

@@ -349,6 +349,27 @@ func TestCloseWithAnOpenTransaction(t *testing.T) {
 	requireEachOnce(t, c, 1, 5)
 }
 
+// Closing ends the reading that waits for records, at once.
+func TestCloseWhileReadingWaits(t *testing.T) {
+	c := newTransactionCluster(t, 1)
+	s := begin(t, c, "id")
+	s.conf.PollTimeout = time.Hour
+	read := make(chan error)
+	go func() {
+		_, _, err := s.Read(context.WithoutCancel(t.Context()))
+		read <- err
+	}()
+	eventually(t, func() bool {
+		group := c.GroupInfo("group")
+		return group != nil && len(group.Members) == 1 && len(s.turn) == 1
+	})
+	closed := make(chan error)
+	go func() { closed <- s.Close(t.Context()) }()
+	require.ErrorIs(t, <-read, service.ErrEndOfInput)
+	require.NoError(t, <-closed)
+	assert.Empty(t, c.GroupInfo("group").Members)
+}
+
 // A session that starts with the transactional id of one that is gone without a
 // word ends what that has left open, and fences it if it is not gone after all.
 func TestTransactionIsTakenOver(t *testing.T) {
