@@ -20,7 +20,7 @@ var parts = []struct {
 }{
 	{"memory", regexp.MustCompile(`^runtime\.(mallocgc|gcBgMarkWorker|gcAssist|bgsweep|bgscavenge|growslice|wbBufFlush|gcDrain|newobject)`)},
 	{"kernel", regexp.MustCompile(`/engine\.step`)},
-	{"engine, rest", regexp.MustCompile(`/mfn-connect/engine\.`)},
+	{"engine", regexp.MustCompile(`/mfn-connect/engine\.`)},
 	{"metrics", regexp.MustCompile(`/prometheus/|/perks/|/plugins/metrics|/plugins/internal/status|processor\.\(\*simulationMetrics\)`)},
 	{"system calls", regexp.MustCompile(`^(internal/runtime/syscall|syscall|internal/poll)[./]`)},
 	{"JSON", regexp.MustCompile(`/plugins/processor\.|/rawjson\.|encoding/json`)},
