@@ -193,25 +193,26 @@ func (w *worker) rows(k, first, last int) {
 	if first >= last {
 		return
 	}
+	begin := first
 	x, run := w.pass, &w.run
 	*run = rowRun{
 		layout: x.layout, src: &x.planes[k%2], dst: &x.planes[(k+1)%2], coef: &x.coef,
 		sums: x.sums[k], perRow: !x.tiling.whole(),
 	}
-	for row := first; row < last; row += sealedRows {
-		end := min(row+sealedRows, last)
-		if g := &x.growths[k]; g.happens && g.row >= row && g.row < end {
-			w.kernelRows(row, g.row)
+	for ; first < last; first += sealedRows {
+		end := min(first+sealedRows, last)
+		if g := &x.growths[k]; g.happens && g.row >= first && g.row < end {
+			w.kernelRows(first, g.row)
 			w.growthRow(g)
 			w.kernelRows(g.row+1, end)
 		} else {
-			w.kernelRows(row, end)
+			w.kernelRows(first, end)
 		}
-		seal(x.boundary, x.layout, run.dst, x.coef.turing, row, end)
+		seal(x.boundary, x.layout, run.dst, x.coef.turing, first, end)
 	}
 	w.activations += run.activations
 	w.clamps += run.clamps
-	x.grow(k+1, first, last)
+	x.grow(k+1, begin, last)
 }
 
 func (w *worker) kernelRows(first, last int) {
