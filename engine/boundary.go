@@ -19,9 +19,7 @@ func sealPlane(b Boundary, l layout, cells []float64, first, last int) {
 	case Periodic:
 		for r := first; r < last; r++ {
 			row := l.withGhosts(cells, r)
-			if end := len(row) - 1; end > 1 { // always, which spares checks
-				row[0], row[end] = row[end-1], row[1]
-			}
+			row[0], row[n+1] = row[n], row[1]
 		}
 		if first == 0 {
 			copy(l.row(cells, n), l.row(cells, 0))
@@ -32,9 +30,7 @@ func sealPlane(b Boundary, l layout, cells []float64, first, last int) {
 	case Neumann:
 		for r := first; r < last; r++ {
 			row := l.withGhosts(cells, r)
-			if end := len(row) - 1; end > 1 { // always, which spares checks
-				row[0], row[end] = row[1], row[end-1]
-			}
+			row[0], row[n+1] = row[1], row[n]
 		}
 		if first == 0 {
 			copy(l.row(cells, -1), l.row(cells, 0))

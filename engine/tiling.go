@@ -184,35 +184,27 @@ func (w *worker) seam(ctx context.Context, row int) {
 	}
 }
 
-// sealedRows is how many rows are computed before their ghosts are set, while they
-// are still in the first-level cache.
-const sealedRows = 16
-
 // rows computes step k of rows first … last−1, if there are any.
 func (w *worker) rows(k, first, last int) {
 	if first >= last {
 		return
 	}
-	begin := first
 	x, run := w.pass, &w.run
 	*run = rowRun{
 		layout: x.layout, src: &x.planes[k%2], dst: &x.planes[(k+1)%2], coef: &x.coef,
 		sums: x.sums[k], perRow: !x.tiling.whole(),
 	}
-	for ; first < last; first += sealedRows {
-		end := min(first+sealedRows, last)
-		if g := &x.growths[k]; g.happens && g.row >= first && g.row < end {
-			w.kernelRows(first, g.row)
-			w.growthRow(g)
-			w.kernelRows(g.row+1, end)
-		} else {
-			w.kernelRows(first, end)
-		}
-		seal(x.boundary, x.layout, run.dst, x.coef.turing, first, end)
+	if g := &x.growths[k]; g.happens && g.row >= first && g.row < last {
+		w.kernelRows(first, g.row)
+		w.growthRow(g)
+		w.kernelRows(g.row+1, last)
+	} else {
+		w.kernelRows(first, last)
 	}
 	w.activations += run.activations
 	w.clamps += run.clamps
-	x.grow(k+1, begin, last)
+	seal(x.boundary, x.layout, run.dst, x.coef.turing, first, last)
+	x.grow(k+1, first, last)
 }
 
 func (w *worker) kernelRows(first, last int) {
