@@ -18,8 +18,8 @@ func sealPlane(b Boundary, l layout, cells []float64, first, last int) {
 		// Ghosts are zero from the start, and nothing sets them.
 	case Periodic:
 		for r := first; r < last; r++ {
-			row := l.withGhosts(cells, r)
-			row[0], row[n+1] = row[n], row[1]
+			at := l.at(r)
+			cells[at-1], cells[at+n] = cells[at+n-1], cells[at]
 		}
 		if first == 0 {
 			copy(l.row(cells, n), l.row(cells, 0))
@@ -29,8 +29,8 @@ func sealPlane(b Boundary, l layout, cells []float64, first, last int) {
 		}
 	case Neumann:
 		for r := first; r < last; r++ {
-			row := l.withGhosts(cells, r)
-			row[0], row[n+1] = row[1], row[n]
+			at := l.at(r)
+			cells[at-1], cells[at+n] = cells[at], cells[at+n-1]
 		}
 		if first == 0 {
 			copy(l.row(cells, -1), l.row(cells, 0))

@@ -33,12 +33,6 @@ func (l layout) row(cells []float64, r int) []float64 {
 	return cells[at : at+l.n : at+l.n]
 }
 
-// withGhosts returns row r with the ghosts to its left and right.
-func (l layout) withGhosts(cells []float64, r int) []float64 {
-	at := l.at(r)
-	return cells[at-1 : at+l.n+1]
-}
-
 // planes are the model's three fields: potential, activator, inhibitor.
 type planes struct {
 	v, a, i []float64

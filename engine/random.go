@@ -90,35 +90,6 @@ func (r *stream) advance() {
 	r.hi, _ = bits.Add64(hi, r.incHi, carry)
 }
 
-// after returns the stream as it is after n more raw draws.
-//
-// Source: F. Brown, Random number generation with arbitrary strides, 1994.
-func (r *stream) after(n uint64) stream {
-	type u128 struct{ hi, lo uint64 }
-	product := func(x, y u128) u128 {
-		hi, lo := bits.Mul64(x.lo, y.lo)
-		return u128{hi + x.hi*y.lo + x.lo*y.hi, lo}
-	}
-	sum := func(x, y u128) u128 {
-		lo, carry := bits.Add64(x.lo, y.lo, 0)
-		hi, _ := bits.Add64(x.hi, y.hi, carry)
-		return u128{hi, lo}
-	}
-	// 2ᵏ draws take the state x to multiplier·x + increment.
-	multiplier, increment := u128{pcgMultiplierHi, pcgMultiplierLo}, u128{r.incHi, r.incLo}
-	state := u128{r.hi, r.lo}
-	for ; n > 0; n >>= 1 {
-		if n&1 == 1 {
-			state = sum(product(multiplier, state), increment)
-		}
-		increment = sum(product(multiplier, increment), increment)
-		multiplier = product(multiplier, multiplier)
-	}
-	later := *r
-	later.hi, later.lo = state.hi, state.lo
-	return later
-}
-
 // uint64 returns the next raw draw.
 func (r *stream) uint64() uint64 {
 	r.advance()
@@ -159,31 +130,21 @@ func (r *stream) normal(mean, deviation float64) float64 {
 	return mean + float64(deviation*r.standardNormal())
 }
 
-// fillUniforms sets every cell of both slices, of one length, to draws from
-// [lo, hi): those of the first from r and those of the second from other. Each
-// draw waits for the one before it, so that two streams take hardly longer than
-// one. It draws as a loop over random does, with the states in registers.
-func fillUniforms(first, second []float64, r, other *stream, lo, hi float64) {
+// fillUniform sets every cell to a draw from [lo, hi). It draws as a loop over
+// random does, with the state in registers.
+func (r *stream) fillUniform(cells []float64, lo, hi float64) {
 	width := hi - lo
-	hi1, lo1, hi2, lo2, incHi, incLo := r.hi, r.lo, other.hi, other.lo, r.incHi, r.incLo
-	second = second[:len(first)]
-	for i := range first {
+	stateHi, stateLo, incHi, incLo := r.hi, r.lo, r.incHi, r.incLo
+	for i := range cells {
+		h, l := bits.Mul64(stateLo, pcgMultiplierLo)
+		h += stateHi*pcgMultiplierLo + stateLo*pcgMultiplierHi
 		var carry uint64
-		h, l := bits.Mul64(lo1, pcgMultiplierLo)
-		h += hi1*pcgMultiplierLo + lo1*pcgMultiplierHi
-		lo1, carry = bits.Add64(l, incLo, 0)
-		hi1, _ = bits.Add64(h, incHi, carry)
-		u := bits.RotateLeft64(hi1^lo1, -int(hi1>>58))
-		first[i] = lo + float64(width*(float64(u>>11)*0x1p-53))
-
-		h, l = bits.Mul64(lo2, pcgMultiplierLo)
-		h += hi2*pcgMultiplierLo + lo2*pcgMultiplierHi
-		lo2, carry = bits.Add64(l, incLo, 0)
-		hi2, _ = bits.Add64(h, incHi, carry)
-		u = bits.RotateLeft64(hi2^lo2, -int(hi2>>58))
-		second[i] = lo + float64(width*(float64(u>>11)*0x1p-53))
+		stateLo, carry = bits.Add64(l, incLo, 0)
+		stateHi, _ = bits.Add64(h, incHi, carry)
+		u := bits.RotateLeft64(stateHi^stateLo, -int(stateHi>>58))
+		cells[i] = lo + float64(width*(float64(u>>11)*0x1p-53))
 	}
-	r.hi, r.lo, other.hi, other.lo = hi1, lo1, hi2, lo2
+	r.hi, r.lo = stateHi, stateLo
 }
 
 // fillNormal sets every cell to mean plus deviation times a standard normal.

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"math"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -18,12 +17,10 @@ func TestFillsDrawAsLoopsDo(t *testing.T) {
 			for _, x := range cells {
 				require.Equal(t, looped.normal(1, 3), x)
 			}
-			other, second := filled.after(uint64(n)), make([]float64, n)
-			fillUniforms(cells, second, &filled, &other, 2, 7)
-			for _, x := range slices.Concat(cells, second) {
+			filled.fillUniform(cells, 2, 7)
+			for _, x := range cells {
 				require.Equal(t, 2+float64(5*looped.random()), x)
 			}
-			filled = other
 			require.Equal(t, looped, filled)
 		}
 	}
@@ -62,24 +59,11 @@ func BenchmarkFillNormal(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(cells)), "ns/normal")
 }
 
-func BenchmarkFillUniforms(b *testing.B) {
+func BenchmarkFillUniform(b *testing.B) {
 	r := newStream(42)
-	other := r.after(4096)
-	first, second := make([]float64, 4096), make([]float64, 4096)
+	cells := make([]float64, 4096)
 	for b.Loop() {
-		fillUniforms(first, second, &r, &other, 0, 0.1)
+		r.fillUniform(cells, 0, 0.1)
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(2*len(first)), "ns/uniform")
-}
-
-func TestAfterSkipsDraws(t *testing.T) {
-	start := newStream(5)
-	start.uint32() // half a draw waits
-	skipped := start
-	for n := range uint64(300) {
-		require.Equal(t, skipped, start.after(n), "%v draws", n)
-		skipped.advance()
-	}
-	far := start.after(1 << 40)
-	assert.Equal(t, start.after(1<<40+12_345), far.after(12_345))
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(cells)), "ns/uniform")
 }

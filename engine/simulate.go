@@ -123,12 +123,12 @@ func (s *Simulator) start(p *Params, random *stream) {
 	for r := range p.GridSize {
 		random.fillNormal(s.layout.row(now.v, r), -0.070, 0.005)
 	}
-	// The inhibitor is drawn after the activator.
-	inhibitor := random.after(uint64(p.GridSize) * uint64(p.GridSize))
 	for r := range p.GridSize {
-		fillUniforms(s.layout.row(now.a, r), s.layout.row(now.i, r), random, &inhibitor, 0, 0.1)
+		random.fillUniform(s.layout.row(now.a, r), 0, 0.1)
 	}
-	*random = inhibitor
+	for r := range p.GridSize {
+		random.fillUniform(s.layout.row(now.i, r), 0, 0.1)
+	}
 	if p.InitialField != nil {
 		for r := range p.GridSize {
 			copy(s.layout.row(now.v, r), p.InitialField[r*p.GridSize:])
