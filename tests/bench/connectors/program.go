@@ -69,14 +69,14 @@ func freeAddress(ctx context.Context) (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
-// profile keeps a CPU profile of the program, of two seconds after the first half.
+// profile keeps a CPU profile of the program, of a second after the first half.
 // There is none of a program that ends before.
 func (b *bench) profile(ctx context.Context, address, path string) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for range 2 { // it may not listen yet
 		time.Sleep(time.Second / 2)
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/debug/pprof/profile?seconds=2", http.NoBody)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/debug/pprof/profile?seconds=1", http.NoBody)
 		if err != nil {
 			return
 		}

@@ -93,10 +93,10 @@ func (b *bench) where(ctx context.Context, rows []string) error {
 		table[k] = []string{part.name}
 	}
 	for _, row := range rows {
-		list, err := shares(ctx, b.profilePath(row))
-		if os.IsNotExist(err) {
-			continue
+		if _, err := os.Stat(b.profilePath(row)); os.IsNotExist(err) {
+			continue // the program was done before a profile was
 		}
+		list, err := shares(ctx, b.profilePath(row))
 		if err != nil {
 			return err
 		}
