@@ -84,7 +84,7 @@ func run(ctx context.Context, s settings) (err error) {
 		{name: "256×256×100", run: b.generated(256, 100), messages: s.messages / 25},
 		{name: "1024×1024×40", run: b.generated(1024, 40), messages: s.messages / 200},
 		{name: "files to files", run: b.filesToFiles, messages: s.messages},
-		{name: "files to lines of one file", run: b.filesToLines, messages: s.messages},
+		{name: "files to lines of one file", run: b.filesToLines, messages: 2 * s.messages},
 		{name: "REST to webhook", run: b.restToWebhook, messages: 3 * s.messages},
 	}
 	if jars := os.Getenv("MFN_KAFKA_JARS"); jars != "" {
