@@ -75,10 +75,10 @@ type TransactionSession struct {
 // it if it still runs, and joins the group.
 func NewTransactionSession(ctx context.Context, conf TransactionConfig, policy retry.Policy, res *service.Resources, component *status.Component) (*TransactionSession, error) {
 	s := &TransactionSession{
-		conf:    conf,
-		log:     res.Logger(),
-		status:  component,
-		turn:    make(chan struct{}, 1),
+		conf:   conf,
+		log:    res.Logger(),
+		status: component,
+		turn:   make(chan struct{}, 1),
 	}
 	s.living, s.die = context.WithCancel(context.Background())
 	policy.Timeout = connectTimeout
