@@ -191,3 +191,17 @@ func TestKafkaWorksWithRequiredFieldsAlone(t *testing.T) {
 	require.ErrorIs(t, err, service.ErrNotConnected)
 	require.NoError(t, in.Close(t.Context()))
 }
+
+func TestKafkaBatchTime(t *testing.T) {
+	for field, want := range map[string]time.Duration{"": 10 * time.Millisecond, "batch_time: 0s": 0, "batch_time: 1s": time.Second} {
+		conf, err := kafkaSpec().ParseYAML("seed_brokers: [ localhost:9092 ]\ntopics: [ a ]\nconsumer_group: b\n"+field, nil)
+		require.NoError(t, err)
+		parsed, err := parseKafka(conf, service.MockResources())
+		require.NoError(t, err)
+		assert.Equal(t, want, parsed.BatchTime, field)
+	}
+	conf, err := kafkaSpec().ParseYAML("seed_brokers: [ localhost:9092 ]\ntopics: [ a ]\nconsumer_group: b\nbatch_time: -1s", nil)
+	require.NoError(t, err)
+	_, err = parseKafka(conf, service.MockResources())
+	require.EqualError(t, err, "batch_time: -1s is below 0s")
+}

@@ -53,6 +53,25 @@ func init() {
 		})
 }
 
+// kafkaMessageFields say what a record is made of, in both outputs.
+func kafkaMessageFields() []*service.ConfigField {
+	return []*service.ConfigField{
+		service.NewInterpolatedStringField(kafkaTopic).
+			Description("The topic to publish to.").
+			Example("mfn-output").
+			Example(`results-${! @kafka_partition }`),
+		service.NewInterpolatedStringField(kafkaKey).
+			Description("The key of each message; messages with the same key go to the same partition. By default it is the `simulation_id` of a message that has one. A key that is empty is none.").
+			Example(`${! json("simulation_id") }`).
+			Example(`${! @kafka_key }`).
+			Optional(),
+		service.NewMetadataFilterField(kafkaMetadata).
+			Description("Which metadata become headers; none by default.").
+			Example(map[string]any{"include_prefixes": []any{"mfn_"}}).
+			Optional(),
+	}
+}
+
 func kafkaSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Categories("Services").
@@ -68,21 +87,9 @@ used up, a message is rejected: the input delivers it again, or a `+"`fallback`"
 
 Messages of one batch that go to one partition keep their order. Batches that are in flight at the same time can overtake
 each other; set `+"`max_in_flight: 1`"+` where order matters.`).
-		Fields(
-			kafka.SeedBrokersField(),
-			service.NewInterpolatedStringField(kafkaTopic).
-				Description("The topic to publish to.").
-				Example("mfn-output").
-				Example(`results-${! @kafka_partition }`),
-			service.NewInterpolatedStringField(kafkaKey).
-				Description("The key of each message; messages with the same key go to the same partition. By default it is the `simulation_id` of a message that has one. A key that is empty is none.").
-				Example(`${! json("simulation_id") }`).
-				Example(`${! @kafka_key }`).
-				Optional(),
-			service.NewMetadataFilterField(kafkaMetadata).
-				Description("Which metadata become headers; none by default.").
-				Example(map[string]any{"include_prefixes": []any{"mfn_"}}).
-				Optional(),
+		Field(kafka.SeedBrokersField()).
+		Fields(kafkaMessageFields()...).
+		Field(
 			service.NewIntField(kafkaMaxInFlight).
 				Description("How many batches may be on their way at the same time.").
 				Default(kafkaMaxInFlightN).

@@ -44,19 +44,9 @@ transaction and reads its messages again, unless the stream sends the message el
 				Description("The `transactional_id` of the input.").
 				Example("mfn-processor-${HOSTNAME}").
 				LintRule(`root = if this.trim() == "" { [ "transactional_id must not be empty" ] }`),
-			service.NewInterpolatedStringField(kafkaTopic).
-				Description("The topic to publish to.").
-				Example("mfn-output").
-				Example(`results-${! @kafka_partition }`),
-			service.NewInterpolatedStringField(kafkaKey).
-				Description("The key of each message; messages with the same key go to the same partition. By default it is the `simulation_id` of a message that has one. A key that is empty is none.").
-				Example(`${! json("simulation_id") }`).
-				Example(`${! @kafka_key }`).
-				Optional(),
-			service.NewMetadataFilterField(kafkaMetadata).
-				Description("Which metadata become headers; none by default.").
-				Example(map[string]any{"include_prefixes": []any{"mfn_"}}).
-				Optional(),
+		).
+		Fields(kafkaMessageFields()...).
+		Fields(
 			service.NewInterpolatedStringField(kafkaPartition).
 				Description("The number of the partition, in place of the one that follows from the key.").
 				Example(`${! @kafka_partition }`).
