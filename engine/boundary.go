@@ -1,42 +1,52 @@
 package engine
 
-// seal sets the ghosts that depend on rows first … last−1, after these rows of V,
-// and of activator and inhibitor if turing, have changed. What the kernels read
-// beyond the grid's edge is all that they know of a boundary.
-func seal(b Boundary, l layout, p *planes, turing bool, first, last int) {
-	sealPlane(b, l, p.v, first, last)
-	if turing {
-		sealPlane(b, l, p.a, first, last)
-		sealPlane(b, l, p.i, first, last)
+// What the kernels read beyond the grid's edge is all that they know of a
+// boundary: ghosts, which are set after the cells that they copy have changed.
+
+// ghostColumns are the columns that the left and the right ghost of each row are
+// copies of.
+type ghostColumns struct{ left, right int }
+
+func (b Boundary) ghostColumns(n int) ghostColumns {
+	switch b {
+	case Periodic:
+		return ghostColumns{n - 1, 0}
+	case Neumann:
+		return ghostColumns{0, n - 1}
+	default: // Dirichlet: ghosts are zero from the start, and stay so
+		return ghostColumns{-1, n}
 	}
 }
 
-func sealPlane(b Boundary, l layout, cells []float64, first, last int) {
-	n := l.n
+// set sets the ghosts at the ends of row r.
+func (g ghostColumns) set(l layout, cells []float64, r int) {
+	at := l.at(r)
+	cells[at-1], cells[at+l.n] = cells[at+g.left], cells[at+g.right]
+}
+
+// setGhostRows sets the rows above and below the grid that are copies of one of
+// the rows first … last−1.
+func (b Boundary) setGhostRows(l layout, cells []float64, first, last int) {
+	ofFirst, ofLast := -1, l.n
 	switch b {
-	case Dirichlet:
-		// Ghosts are zero from the start, and nothing sets them.
 	case Periodic:
-		for r := first; r < last; r++ {
-			at := l.at(r)
-			cells[at-1], cells[at+n] = cells[at+n-1], cells[at]
-		}
-		if first == 0 {
-			copy(l.row(cells, n), l.row(cells, 0))
-		}
-		if last == n {
-			copy(l.row(cells, -1), l.row(cells, n-1))
-		}
-	case Neumann:
-		for r := first; r < last; r++ {
-			at := l.at(r)
-			cells[at-1], cells[at+n] = cells[at], cells[at+n-1]
-		}
-		if first == 0 {
-			copy(l.row(cells, -1), l.row(cells, 0))
-		}
-		if last == n {
-			copy(l.row(cells, n), l.row(cells, n-1))
-		}
+		ofFirst, ofLast = ofLast, ofFirst
+	case Dirichlet:
+		return
 	}
+	if first == 0 {
+		copy(l.row(cells, ofFirst), l.row(cells, 0))
+	}
+	if last == l.n {
+		copy(l.row(cells, ofLast), l.row(cells, l.n-1))
+	}
+}
+
+// setGhosts sets all that depend on rows first … last−1.
+func (b Boundary) setGhosts(l layout, cells []float64, first, last int) {
+	columns := b.ghostColumns(l.n)
+	for r := first; r < last; r++ {
+		columns.set(l, cells, r)
+	}
+	b.setGhostRows(l, cells, first, last)
 }

@@ -1,8 +1,9 @@
 package engine
 
 // A kernel computes one time step of a run of rows. It is one model's
-// arithmetic and nothing else: ghosts hold the boundary, and which rows come
-// when is the caller's affair. All kernels give the same bits.
+// arithmetic and nothing else: ghosts hold the boundary, those at the ends of a row
+// are copies of columns that the caller names, and which rows come when is the
+// caller's affair. All kernels give the same bits.
 type kernel struct {
 	name string
 	step func(*rowRun)
@@ -14,6 +15,7 @@ type rowRun struct {
 	src, dst    *planes
 	first, last int
 	coef        *coefficients
+	ghosts      ghostColumns // of the rows of dst
 
 	// noise is added to V before it is clamped: n values for each row, or none.
 	noise []float64

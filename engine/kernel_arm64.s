@@ -418,7 +418,7 @@ silent5:
 	CBNZ R14, turingEight
 turingTail:
 	LSR $0, R23, R16
-	CBZ R16, summed
+	CBZ R16, turingGhosts
 	FMOVQ 0(R5), F2
 	FMOVQ 0(R4), F1
 	FMOVQ 0(R6), F6
@@ -507,7 +507,7 @@ silent6:
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d718 // fadd v24.2d, v24.2d, v2.2d
 	LSR $2, R23, R16
-	CBZ R16, summed
+	CBZ R16, turingGhosts
 	FMOVQ 16(R5), F2
 	FMOVQ 16(R4), F1
 	FMOVQ 16(R6), F6
@@ -596,7 +596,7 @@ silent7:
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d739 // fadd v25.2d, v25.2d, v2.2d
 	LSR $4, R23, R16
-	CBZ R16, summed
+	CBZ R16, turingGhosts
 	FMOVQ 32(R5), F2
 	FMOVQ 32(R4), F1
 	FMOVQ 32(R6), F6
@@ -685,7 +685,7 @@ silent8:
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d75a // fadd v26.2d, v26.2d, v2.2d
 	LSR $6, R23, R16
-	CBZ R16, summed
+	CBZ R16, turingGhosts
 	FMOVQ 48(R5), F2
 	FMOVQ 48(R4), F1
 	FMOVQ 48(R6), F6
@@ -773,6 +773,25 @@ silent9:
 	WORD $0x4e60d6f7 // fadd v23.2d, v23.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
+turingGhosts:
+	MOVD 160(R15), R16
+	CBZ R16, summed
+	MOVD 168(R15), R16
+	MOVD 176(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD (R7)(R16), R4
+	MOVD R4, (R7)(R14)
+	MOVD (R11)(R16), R8
+	MOVD R8, (R11)(R14)
+	MOVD 184(R15), R16
+	MOVD 192(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD (R7)(R16), R4
+	MOVD R4, (R7)(R14)
+	MOVD (R11)(R16), R8
+	MOVD R8, (R11)(R14)
 	B summed
 plain:
 	MOVD 80(R15), R14
@@ -921,7 +940,7 @@ silent14:
 	CBNZ R14, plainEight
 plainTail:
 	LSR $0, R23, R16
-	CBZ R16, summed
+	CBZ R16, plainGhosts
 	FMOVQ 0(R1), F0
 	FMOVQ 0(R0), F1
 	FMOVQ 0(R2), F6
@@ -960,7 +979,7 @@ silent15:
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d718 // fadd v24.2d, v24.2d, v2.2d
 	LSR $2, R23, R16
-	CBZ R16, summed
+	CBZ R16, plainGhosts
 	FMOVQ 16(R1), F0
 	FMOVQ 16(R0), F1
 	FMOVQ 16(R2), F6
@@ -999,7 +1018,7 @@ silent16:
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d739 // fadd v25.2d, v25.2d, v2.2d
 	LSR $4, R23, R16
-	CBZ R16, summed
+	CBZ R16, plainGhosts
 	FMOVQ 32(R1), F0
 	FMOVQ 32(R0), F1
 	FMOVQ 32(R2), F6
@@ -1038,7 +1057,7 @@ silent17:
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d75a // fadd v26.2d, v26.2d, v2.2d
 	LSR $6, R23, R16
-	CBZ R16, summed
+	CBZ R16, plainGhosts
 	FMOVQ 48(R1), F0
 	FMOVQ 48(R0), F1
 	FMOVQ 48(R2), F6
@@ -1076,6 +1095,17 @@ silent18:
 	WORD $0x4e60d6f7 // fadd v23.2d, v23.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
+plainGhosts:
+	MOVD 160(R15), R16
+	CBZ R16, summed
+	MOVD 168(R15), R16
+	MOVD 176(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD 184(R15), R16
+	MOVD 192(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
 	B summed
 summed:
 	CBNZ R25, own

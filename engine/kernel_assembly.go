@@ -28,6 +28,12 @@ type kernelArgs struct {
 
 	noiseRow  uintptr // bytes of a row of noise
 	constants *broadcast
+
+	// Whether the rows end with these columns and their ghosts are to be set, and
+	// the bytes from behind the last whole vector of a row to what they are set
+	// from, and to them.
+	ends                                 uint64 // 0 or 1
+	leftFrom, leftTo, rightFrom, rightTo uintptr
 }
 
 // stepAssembly runs the rows by an assembly kernel, the wider one if there are two.
@@ -46,7 +52,11 @@ func stepAssembly(run *rowRun, wide bool) {
 		sums:      &run.sums[0],
 		noiseRow:  uintptr(l.n * cell),
 		constants: &run.coef.broadcast,
+		ends:      1,
 	}
+	behind := l.n / lanes * lanes
+	args.leftFrom, args.leftTo = uintptr((run.ghosts.left-behind)*cell), uintptr((-1-behind)*cell)
+	args.rightFrom, args.rightTo = uintptr((run.ghosts.right-behind)*cell), uintptr((l.n-behind)*cell)
 	if run.noise != nil {
 		args.noise = &run.noise[0]
 	}
@@ -76,10 +86,10 @@ func (args *kernelArgs) strips(wide bool) {
 	const cell = 8
 	vectors, tail, rows, offset, noise := args.vectors, args.tail, args.rows, args.offset, args.noise
 	for first := uintptr(0); ; first += stripVectors {
-		args.vectors, args.tail = min(vectors-first, stripVectors), 0
+		args.vectors, args.tail, args.ends = min(vectors-first, stripVectors), 0, 0
 		last := first+args.vectors == vectors
 		if last {
-			args.tail = tail
+			args.tail, args.ends = tail, 1
 		}
 		args.offset = offset + first*lanes*cell
 		if noise != nil {

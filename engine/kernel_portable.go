@@ -11,8 +11,11 @@ func stepPortable(run *rowRun) {
 		}
 		if run.coef.turing {
 			stepTuringRow(run, r)
+			run.ghosts.set(run.layout, run.dst.a, r)
+			run.ghosts.set(run.layout, run.dst.i, r)
 		}
 		stepPotentialRow(run, r, sums)
+		run.ghosts.set(run.layout, run.dst.v, r)
 	}
 }
 

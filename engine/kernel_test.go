@@ -62,8 +62,10 @@ func randomRun(r *rand.Rand, n int) (rowRun, Params) {
 			}
 		}
 	}
-	seal(p.Boundary, l, &src, true, 0, n)
-	run := rowRun{layout: l, src: &src, dst: &dst, coef: new(newCoefficients(&p))}
+	for _, cells := range [][]float64{src.v, src.a, src.i} {
+		p.Boundary.setGhosts(l, cells, 0, n)
+	}
+	run := rowRun{layout: l, src: &src, dst: &dst, coef: new(newCoefficients(&p)), ghosts: p.Boundary.ghostColumns(n)}
 	run.first = r.IntN(n)
 	run.last = run.first + r.IntN(n-run.first+1)
 	if r.IntN(2) == 0 {

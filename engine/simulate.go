@@ -134,7 +134,9 @@ func (s *Simulator) start(p *Params, random *stream) {
 			copy(s.layout.row(now.v, r), p.InitialField[r*p.GridSize:])
 		}
 	}
-	seal(p.Boundary, s.layout, now, true, 0, p.GridSize)
+	for _, cells := range [][]float64{now.v, now.a, now.i} {
+		p.Boundary.setGhosts(s.layout, cells, 0, p.GridSize)
+	}
 }
 
 // growth is a growth event: what V of one cell gains before a step.

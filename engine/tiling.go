@@ -132,7 +132,7 @@ func (x *pass) grow(k, first, last int) {
 	row := x.layout.row(v, g.row)
 	g.before = row[g.column]
 	row[g.column] += g.gain
-	sealPlane(x.boundary, x.layout, v, g.row, g.row+1)
+	x.boundary.setGhosts(x.layout, v, g.row, g.row+1)
 }
 
 // worker returns the worker of a band, with what it has in memory.
@@ -191,7 +191,7 @@ func (w *worker) rows(k, first, last int) {
 	}
 	x, run := w.pass, &w.run
 	*run = rowRun{
-		layout: x.layout, src: &x.planes[k%2], dst: &x.planes[(k+1)%2], coef: &x.coef,
+		layout: x.layout, src: &x.planes[k%2], dst: &x.planes[(k+1)%2], coef: &x.coef, ghosts: x.boundary.ghostColumns(x.layout.n),
 		sums: x.sums[k], perRow: !x.tiling.whole(),
 	}
 	if g := &x.growths[k]; g.happens && g.row >= first && g.row < last {
@@ -203,7 +203,11 @@ func (w *worker) rows(k, first, last int) {
 	}
 	w.activations += run.activations
 	w.clamps += run.clamps
-	seal(x.boundary, x.layout, run.dst, x.coef.turing, first, last)
+	x.boundary.setGhostRows(x.layout, run.dst.v, first, last)
+	if x.coef.turing {
+		x.boundary.setGhostRows(x.layout, run.dst.a, first, last)
+		x.boundary.setGhostRows(x.layout, run.dst.i, first, last)
+	}
 	x.grow(k+1, first, last)
 }
 

@@ -41,6 +41,14 @@ func avx512() kernel {
 		}
 	}
 
+	// clampUnit compares as whole numbers: what is not negative is ordered alike,
+	// and a negative number is less than zero. Zen 4 does that where it multiplies;
+	// where it adds, and would compare, it is busy.
+	clampUnit := func(u reg.VecPhysical) {
+		VPMAXSQ(zero, u, u)
+		VPMINSQ(one, u, u)
+	}
+
 	return kernel{
 		name: "stepAVX512",
 		doc:  "stepAVX512 computes a run of rows, eight cells at a time.",
@@ -91,11 +99,9 @@ func avx512() kernel {
 				VADDPD(lap, i, i)
 				VADDPD(y, a, a)
 				VCMPPD(U8(greater), threshold, a, above8)
-				VMAXPD(zero, a, a)
-				VMINPD(one, a, a)
+				clampUnit(a)
 				store(a, aDst, tail)
-				VMAXPD(zero, i, i)
-				VMINPD(one, i, i)
+				clampUnit(i)
 				store(i, iDst, tail)
 			}
 			laplacian(vSrc, v)
@@ -132,7 +138,7 @@ func avx512() kernel {
 				VMOVAPD_Z(x, columns, x)
 			}
 			VADDPD(v, absDiff, absDiff)
-			VMAXPD(v, maxDiff, maxDiff)
+			VPMAXUQ(v, maxDiff, maxDiff)
 			VMULPD(v, v, v)
 			VADDPD(v, sqDiff, sqDiff)
 			VMULPD(x, x, x)

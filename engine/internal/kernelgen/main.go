@@ -37,6 +37,11 @@ const (
 	argClamps
 	argNoiseRow
 	argConstants
+	argEnds
+	argLeftFrom
+	argLeftTo
+	argRightFrom
+	argRightTo
 )
 
 // Offsets into broadcast, each of eight float64s.
@@ -136,9 +141,11 @@ func (k kernel) emit() {
 	CMPQ(arg(argTuring), U8(0))
 	JEQ(LabelRef("plain"))
 	k.columns("turing", true)
+	setGhosts("turing", vDst, aDst, iDst)
 	JMP(LabelRef("summed"))
 	Label("plain")
 	k.columns("plain", false)
+	setGhosts("plain", vDst)
 
 	Label("summed")
 	MOVQ(arg(argSums), scratch)
@@ -193,6 +200,25 @@ func (k kernel) columns(name string, turing bool) {
 	JEQ(LabelRef(name + "_done"))
 	k.column(turing, true)
 	Label(name + "_done")
+}
+
+// setGhosts copies a column to each ghost of the row, unless it goes on in another
+// strip of columns.
+func setGhosts(name string, planes ...reg.Register) {
+	from, to := above, below // which the next row sets anew
+	CMPQ(arg(argEnds), U8(0))
+	JEQ(LabelRef(name + "_goes_on"))
+	for _, side := range []struct{ from, to int }{{argLeftFrom, argLeftTo}, {argRightFrom, argRightTo}} {
+		MOVQ(here, from)
+		ADDQ(arg(side.from), from)
+		MOVQ(here, to)
+		ADDQ(arg(side.to), to)
+		for _, plane := range planes {
+			MOVQ(cell(plane, from, 0), scratch)
+			MOVQ(scratch, cell(plane, to, 0))
+		}
+	}
+	Label(name + "_goes_on")
 }
 
 func main() {

@@ -137,7 +137,7 @@ func (w *neon) mask(at int, tail bool, lanes ...int) {
 }
 
 // vector computes cells 2k and 2k+1. What it stores beyond a row's last column
-// is zero, as a ghost is until its boundary is set.
+// is zero, until its ghost is set.
 func (w *neon) vector(k int, turing, tail bool) {
 	at := 16 * k
 	if turing {
@@ -204,7 +204,8 @@ func (w *neon) vector(k int, turing, tail bool) {
 	w.op("fadd", energy, energy, neonA)
 }
 
-// columns goes over the row's whole eights of cells, and its tail.
+// columns goes over the row's whole eights of cells, and its tail, and copies a
+// column to each of its ghosts.
 func (w *neon) columns(name string, planes []neonPlane, turing bool) {
 	w.arg(argVectors, neonCount)
 	w.line("CBZ R%v, %vTail", neonCount, name)
@@ -226,8 +227,19 @@ func (w *neon) columns(name string, planes []neonPlane, turing bool) {
 	w.label(name + "Tail")
 	for k := range 4 {
 		w.line("LSR $%v, R%v, R%v", 2*k, neonTail, neonScratch)
-		w.line("CBZ R%v, summed", neonScratch)
+		w.line("CBZ R%v, %vGhosts", neonScratch, name)
 		w.vector(k, turing, true)
+	}
+	w.label(name + "Ghosts")
+	w.arg(argEnds, neonScratch)
+	w.line("CBZ R%v, summed", neonScratch)
+	for _, side := range []struct{ from, to int }{{argLeftFrom, argLeftTo}, {argRightFrom, argRightTo}} {
+		w.arg(side.from, neonScratch)
+		w.arg(side.to, neonCount)
+		for _, p := range planes {
+			w.line("MOVD (R%v)(R%v), R%v", p.to, neonScratch, p.above)
+			w.line("MOVD R%v, (R%v)(R%v)", p.above, p.to, neonCount)
+		}
 	}
 	w.line("B summed")
 }
