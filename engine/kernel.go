@@ -20,8 +20,8 @@ type rowRun struct {
 	// noise is added to V before it is clamped: n values for each row, or none.
 	noise []float64
 
-	// sums of the rows are added to sums[0], or with perRow those of row r to
-	// sums[r].
+	// The sums of the rows are added to sums[0], or with perRow sums[r] becomes
+	// those of row r.
 	sums   []laneSums
 	perRow bool
 

@@ -38,32 +38,19 @@ TEXT ·stepAVX512(SB), NOSPLIT, $0-8
 	KMOVB      R15, K1
 
 row:
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
-	JEQ     anew
-	VMOVUPD (R15), Z24
-	VMOVUPD 64(R15), Z25
-	VMOVUPD 128(R15), Z26
-	VMOVUPD 192(R15), Z27
-	JMP     begun
-
-anew:
 	VPXORQ Z24, Z24, Z24
 	VPXORQ Z25, Z25, Z25
 	VPXORQ Z26, Z26, Z26
 	VPXORQ Z27, Z27, Z27
-
-begun:
-	MOVQ  AX, SI
-	SUBQ  64(DI), SI
-	MOVQ  AX, DX
-	ADDQ  64(DI), DX
-	CMPQ  96(DI), $0x00
-	JEQ   plain
-	MOVQ  80(DI), CX
-	TESTQ CX, CX
-	JZ    turing_tail
+	MOVQ   AX, SI
+	SUBQ   64(DI), SI
+	MOVQ   AX, DX
+	ADDQ   64(DI), DX
+	CMPQ   96(DI), $0x00
+	JEQ    plain
+	MOVQ   80(DI), CX
+	TESTQ  CX, CX
+	JZ     turing_tail
 
 turing_vector:
 	VMOVUPD (R9)(AX*1), Z2
@@ -210,12 +197,10 @@ avx512_silentc:
 	VADDPD    Z4, Z26, Z26
 
 turing_done:
-	CMPQ 160(DI), $0x00
-	JEQ  turing_goes_on
 	MOVQ AX, SI
-	ADDQ 168(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 176(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ (R12)(SI*1), R15
@@ -223,18 +208,16 @@ turing_done:
 	MOVQ (R13)(SI*1), R15
 	MOVQ R15, (R13)(DX*1)
 	MOVQ AX, SI
-	ADDQ 184(DI), SI
+	ADDQ 176(DI), SI
 	MOVQ AX, DX
-	ADDQ 192(DI), DX
+	ADDQ 184(DI), DX
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ (R12)(SI*1), R15
 	MOVQ R15, (R12)(DX*1)
 	MOVQ (R13)(SI*1), R15
 	MOVQ R15, (R13)(DX*1)
-
-turing_goes_on:
-	JMP summed
+	JMP  summed
 
 plain:
 	MOVQ  80(DI), CX
@@ -315,22 +298,19 @@ avx512_silente:
 	VADDPD    Z4, Z26, Z26
 
 plain_done:
-	CMPQ 160(DI), $0x00
-	JEQ  plain_goes_on
 	MOVQ AX, SI
-	ADDQ 168(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 176(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ AX, SI
-	ADDQ 184(DI), SI
+	ADDQ 176(DI), SI
 	MOVQ AX, DX
-	ADDQ 192(DI), DX
+	ADDQ 184(DI), DX
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 
-plain_goes_on:
 summed:
 	MOVQ    104(DI), R15
 	ADDQ    120(DI), R15
@@ -401,21 +381,6 @@ TEXT ·stepAVX2(SB), NOSPLIT, $0-8
 	MOVQ 152(DI), R14
 
 row:
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
-	JEQ     anew
-	VMOVUPD (R15), Y0
-	VMOVUPD 64(R15), Y1
-	VMOVUPD 128(R15), Y2
-	VMOVUPD 192(R15), Y3
-	VMOVUPD 32(R15), Y4
-	VMOVUPD 96(R15), Y5
-	VMOVUPD 160(R15), Y6
-	VMOVUPD 224(R15), Y7
-	JMP     begun
-
-anew:
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
 	VPXOR Y2, Y2, Y2
@@ -424,8 +389,6 @@ anew:
 	VPXOR Y5, Y5, Y5
 	VPXOR Y6, Y6, Y6
 	VPXOR Y7, Y7, Y7
-
-begun:
 	MOVQ  AX, SI
 	SUBQ  64(DI), SI
 	MOVQ  AX, DX
@@ -751,12 +714,10 @@ avx2_silente:
 	VADDPD     Y10, Y6, Y6
 
 turing_done:
-	CMPQ 160(DI), $0x00
-	JEQ  turing_goes_on
 	MOVQ AX, SI
-	ADDQ 168(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 176(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ (R12)(SI*1), R15
@@ -764,18 +725,16 @@ turing_done:
 	MOVQ (R13)(SI*1), R15
 	MOVQ R15, (R13)(DX*1)
 	MOVQ AX, SI
-	ADDQ 184(DI), SI
+	ADDQ 176(DI), SI
 	MOVQ AX, DX
-	ADDQ 192(DI), DX
+	ADDQ 184(DI), DX
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ (R12)(SI*1), R15
 	MOVQ R15, (R12)(DX*1)
 	MOVQ (R13)(SI*1), R15
 	MOVQ R15, (R13)(DX*1)
-
-turing_goes_on:
-	JMP summed
+	JMP  summed
 
 plain:
 	MOVQ  80(DI), CX
@@ -931,22 +890,19 @@ avx2_silenti:
 	VADDPD     Y10, Y6, Y6
 
 plain_done:
-	CMPQ 160(DI), $0x00
-	JEQ  plain_goes_on
 	MOVQ AX, SI
-	ADDQ 168(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 176(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ AX, SI
-	ADDQ 184(DI), SI
+	ADDQ 176(DI), SI
 	MOVQ AX, DX
-	ADDQ 192(DI), DX
+	ADDQ 184(DI), DX
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 
-plain_goes_on:
 summed:
 	MOVQ    104(DI), R15
 	ADDQ    120(DI), R15

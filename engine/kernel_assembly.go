@@ -29,10 +29,8 @@ type kernelArgs struct {
 	noiseRow  uintptr // bytes of a row of noise
 	constants *broadcast
 
-	// Whether the rows end with these columns and their ghosts are to be set, and
-	// the bytes from behind the last whole vector of a row to what they are set
-	// from, and to them.
-	ends                                 uint64 // 0 or 1
+	// Bytes from behind the last whole vector of a row to the columns that its
+	// ghosts are copies of, and to the ghosts.
 	leftFrom, leftTo, rightFrom, rightTo uintptr
 }
 
@@ -52,7 +50,6 @@ func stepAssembly(run *rowRun, wide bool) {
 		sums:      &run.sums[0],
 		noiseRow:  uintptr(l.n * cell),
 		constants: &run.coef.broadcast,
-		ends:      1,
 	}
 	behind := l.n / lanes * lanes
 	args.leftFrom, args.leftTo = uintptr((run.ghosts.left-behind)*cell), uintptr((-1-behind)*cell)
@@ -66,39 +63,8 @@ func stepAssembly(run *rowRun, wide bool) {
 	if run.perRow {
 		args.sums, args.sumsStride = &run.sums[run.first], unsafe.Sizeof(laneSums{})
 	}
-	if run.perRow {
-		args.strips(wide)
-	} else {
-		args.step(wide)
-	}
+	args.step(wide)
 	run.activations += args.activations
 	run.clamps += args.clamps
 	runtime.KeepAlive(run)
-}
-
-// stripVectors is how many vectors of columns are computed for all rows of a run
-// before the next ones, so that the row above is still in the first-level cache:
-// nine rows are read and three written.
-const stripVectors = 32
-
-// strips computes the rows strip by strip.
-func (args *kernelArgs) strips(wide bool) {
-	const cell = 8
-	vectors, tail, rows, offset, noise := args.vectors, args.tail, args.rows, args.offset, args.noise
-	for first := uintptr(0); ; first += stripVectors {
-		args.vectors, args.tail, args.ends = min(vectors-first, stripVectors), 0, 0
-		last := first+args.vectors == vectors
-		if last {
-			args.tail, args.ends = tail, 1
-		}
-		args.offset = offset + first*lanes*cell
-		if noise != nil {
-			args.noise = (*float64)(unsafe.Add(unsafe.Pointer(noise), first*lanes*cell))
-		}
-		args.rows, args.sumsAt = rows, 0
-		args.step(wide)
-		if last {
-			return
-		}
-	}
 }

@@ -8,6 +8,7 @@ func stepPortable(run *rowRun) {
 		sums := &run.sums[0]
 		if run.perRow {
 			sums = &run.sums[r]
+			*sums = laneSums{}
 		}
 		if run.coef.turing {
 			stepTuringRow(run, r)

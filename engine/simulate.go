@@ -226,7 +226,7 @@ func (s *Simulator) noiseBuffer(n int) []float64 {
 	return s.noise[:n*n]
 }
 
-// sumsOf returns the sums of the steps of a pass, to be cleared.
+// sumsOf returns where the sums of the steps of a pass go.
 func (s *Simulator) sumsOf(t tiling, depth int) [][]laneSums {
 	each := s.layout.n
 	if t.whole() {

@@ -82,11 +82,9 @@ type pass struct {
 
 // run computes the steps of the pass. It returns early when ctx ends.
 func (x *pass) run(ctx context.Context) {
-	for k := range x.sums {
-		clear(x.sums[k])
-	}
 	x.grow(0, 0, x.layout.n)
 	if x.tiling.whole() {
+		clear(x.sums[0])
 		w := x.worker(0)
 		w.rows(0, 0, x.layout.n)
 		w.done()
@@ -236,7 +234,7 @@ func (w *worker) growthRow(g *growth) {
 	var total laneSums
 	total.addRow(layout.row(run.dst.v, g.row), w.before)
 	if perRow {
-		sums[g.row].add(&total)
+		sums[g.row] = total
 	} else {
 		sums[0].add(&total)
 	}

@@ -129,9 +129,6 @@ func avx2() kernel {
 		clearSums: func() {
 			eachSum(func(sum reg.VecPhysical, _ Mem) { VPXOR(sum, sum, sum) })
 		},
-		loadSums: func() {
-			eachSum(func(sum reg.VecPhysical, at Mem) { VMOVUPD(at, sum) })
-		},
 		column: func(turing, tail bool) {
 			half(0, turing, tail)
 			half(1, turing, tail)

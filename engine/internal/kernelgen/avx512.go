@@ -75,11 +75,6 @@ func avx512() kernel {
 				VPXORQ(sum, sum, sum)
 			}
 		},
-		loadSums: func() {
-			for k, sum := range sums {
-				VMOVUPD(Mem{Base: scratch, Disp: 64 * k}, sum)
-			}
-		},
 		column: func(turing, tail bool) {
 			if turing {
 				// da = dA·lap(a) + rA·(a·(1−a) − i), a += da

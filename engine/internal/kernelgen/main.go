@@ -37,7 +37,6 @@ const (
 	argClamps
 	argNoiseRow
 	argConstants
-	argEnds
 	argLeftFrom
 	argLeftTo
 	argRightFrom
@@ -99,7 +98,6 @@ type kernel struct {
 	name, doc string
 	begin     func()
 	clearSums func()
-	loadSums  func() // from where scratch points
 	column    func(turing, tail bool)
 	addSums   func() // to where scratch points
 	storeSums func()
@@ -122,18 +120,7 @@ func (k kernel) emit() {
 	k.begin()
 
 	Label("row")
-	// The sums of a row that has a place of its own go on where those of the
-	// columns before have stopped; else they begin anew and are added to those
-	// of the rows before.
-	MOVQ(arg(argSums), scratch)
-	ADDQ(arg(argSumsAt), scratch)
-	CMPQ(arg(argSumsStride), U8(0))
-	JEQ(LabelRef("anew"))
-	k.loadSums()
-	JMP(LabelRef("begun"))
-	Label("anew")
 	k.clearSums()
-	Label("begun")
 	MOVQ(here, above)
 	SUBQ(arg(argStride), above)
 	MOVQ(here, below)
@@ -141,15 +128,17 @@ func (k kernel) emit() {
 	CMPQ(arg(argTuring), U8(0))
 	JEQ(LabelRef("plain"))
 	k.columns("turing", true)
-	setGhosts("turing", vDst, aDst, iDst)
+	setGhosts(vDst, aDst, iDst)
 	JMP(LabelRef("summed"))
 	Label("plain")
 	k.columns("plain", false)
-	setGhosts("plain", vDst)
+	setGhosts(vDst)
 
 	Label("summed")
 	MOVQ(arg(argSums), scratch)
 	ADDQ(arg(argSumsAt), scratch)
+	// The sums of a row have a place of their own, or are added to those of the
+	// rows before.
 	MOVQ(arg(argSumsStride), count)
 	TESTQ(count, count)
 	JZ(LabelRef("common"))
@@ -202,12 +191,9 @@ func (k kernel) columns(name string, turing bool) {
 	Label(name + "_done")
 }
 
-// setGhosts copies a column to each ghost of the row, unless it goes on in another
-// strip of columns.
-func setGhosts(name string, planes ...reg.Register) {
+// setGhosts copies a column to each ghost of the row.
+func setGhosts(planes ...reg.Register) {
 	from, to := above, below // which the next row sets anew
-	CMPQ(arg(argEnds), U8(0))
-	JEQ(LabelRef(name + "_goes_on"))
 	for _, side := range []struct{ from, to int }{{argLeftFrom, argLeftTo}, {argRightFrom, argRightTo}} {
 		MOVQ(here, from)
 		ADDQ(arg(side.from), from)
@@ -218,7 +204,6 @@ func setGhosts(name string, planes ...reg.Register) {
 			MOVQ(scratch, cell(plane, to, 0))
 		}
 	}
-	Label(name + "_goes_on")
 }
 
 func main() {

@@ -231,8 +231,6 @@ func (w *neon) columns(name string, planes []neonPlane, turing bool) {
 		w.vector(k, turing, true)
 	}
 	w.label(name + "Ghosts")
-	w.arg(argEnds, neonScratch)
-	w.line("CBZ R%v, summed", neonScratch)
 	for _, side := range []struct{ from, to int }{{argLeftFrom, argLeftTo}, {argRightFrom, argRightTo}} {
 		w.arg(side.from, neonScratch)
 		w.arg(side.to, neonCount)
@@ -288,14 +286,7 @@ func (w *neon) emit() {
 		w.line("ADD R%v, R%v, R%v", neonOffset, p.to, p.to)
 	}
 	w.line("MOVD R%v, R%v", neonNoiseRow, neonNoise)
-	// As in the other kernels: the sums of a row that has a place of its own go
-	// on, others begin anew.
-	w.line("CBZ R%v, anew", neonSumsStep)
-	eachSum(func(v, at int) { w.load(neonSumsRow, at, v) })
-	w.line("B begun")
-	w.label("anew")
 	eachSum(func(v, _ int) { w.clear(v) })
-	w.label("begun")
 	w.line("CBZ R%v, plain", neonTuring)
 	w.columns("turing", planes, true)
 	w.label("plain")
