@@ -26,11 +26,13 @@ const (
 	// cacheBytes is what a pass keeps at hand, about a core's second-level cache.
 	cacheBytes = 1 << 20
 	// gridBytes is the size from which a grid gains from several steps a pass:
-	// smaller ones stay in the third-level cache.
-	gridBytes = 16 << 20
+	// smaller ones stay in the third-level cache, even if each core has one there.
+	gridBytes = 8 << 20
 	// deepest bounds the memory of the sums, which are kept for each row of
 	// each step of a pass.
 	deepest = 16
+	// longest is how many rows a step goes on at most before the next one follows.
+	longest = 16
 	// bandSteps is how many cell-steps of a pass are worth waking a core for,
 	// which can take as long as a fast kernel takes for a hundred thousand.
 	bandSteps = 1 << 18
@@ -54,7 +56,7 @@ func tilingFor(l layout, threads int, jitter bool) tiling {
 	}
 	rows := max(cacheBytes/rowBytes, 3)
 	t.depth = min(max(rows*2/3, 2), deepest, l.n/t.bands/2)
-	t.chunk = max(rows-t.depth-2, 1)
+	t.chunk = min(max(rows-t.depth-2, 1), longest)
 	return t
 }
 
