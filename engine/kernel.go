@@ -7,6 +7,7 @@ package engine
 type kernel struct {
 	name string
 	step func(*rowRun)
+	draw func(*pcg, *rawDraws) // the random draws of any model
 }
 
 // rowRun is the work of a kernel: rows first … last−1 of dst from src.

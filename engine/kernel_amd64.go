@@ -7,16 +7,19 @@ func kernels() []kernel {
 	var k []kernel
 	avx2 := cpu.X86.HasAVX2 && cpu.X86.HasPOPCNT
 	if avx2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
-		k = append(k, kernel{name: "avx512", step: func(run *rowRun) { stepAssembly(run, true) }})
+		k = append(k, kernel{name: "avx512", step: func(run *rowRun) { stepAssembly(run, true) }, draw: drawAVX512})
 	}
 	if avx2 {
-		k = append(k, kernel{name: "avx2", step: func(run *rowRun) { stepAssembly(run, false) }})
+		k = append(k, kernel{name: "avx2", step: func(run *rowRun) { stepAssembly(run, false) }, draw: drawPortable})
 	}
 	return append(k, portable)
 }
 
 //go:noescape
 func stepAVX512(args *kernelArgs)
+
+//go:noescape
+func drawAVX512(generator *pcg, raw *rawDraws)
 
 //go:noescape
 func stepAVX2(args *kernelArgs)

@@ -16,15 +16,12 @@ const (
 	zigguratRInv = 0.27366123732975827203338247596 // 1/R
 )
 
-// standardNormal returns a draw from the standard normal distribution.
+// standardNormal returns a draw from the standard normal distribution, by the
+// ziggurat method of Marsaglia and Tsang with NumPy's 256 strips on 52-bit
+// mantissas.
 func (r *stream) standardNormal() float64 {
-	return r.standardNormalFrom(r.uint64())
-}
-
-// standardNormalFrom continues from a raw draw u, by the ziggurat method of
-// Marsaglia and Tsang with NumPy's 256 strips on 52-bit mantissas.
-func (r *stream) standardNormalFrom(u uint64) float64 {
 	for {
+		u := r.uint64()
 		strip := u & 0xff
 		negative := u>>8&1 == 1
 		mantissa := u >> 9 & (1<<52 - 1)
@@ -41,7 +38,6 @@ func (r *stream) standardNormalFrom(u uint64) float64 {
 		if float64((zigguratF[strip-1]-zigguratF[strip])*r.random())+zigguratF[strip] < math.Exp(-0.5*x*x) {
 			return x
 		}
-		u = r.uint64()
 	}
 }
 

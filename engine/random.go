@@ -1,37 +1,33 @@
 package engine
 
-import (
-	"math"
-	"math/bits"
-)
+import "math"
 
-// stream is the random stream of NumPy's default_rng: the PCG64 generator
-// (XSL-RR 128/64), seeded through a SeedSequence.
+// stream is the random stream of NumPy's default_rng: PCG64 draws, seeded through
+// a SeedSequence.
 type stream struct {
-	hi, lo       uint64 // state
-	incHi, incLo uint64 // increment, odd
-	half         uint32 // upper half of a draw whose lower half was used
-	hasHalf      bool
+	draw func(*pcg, *rawDraws)
+	pcg  pcg
+	raw  rawDraws
+	next int // of raw
+
+	half    uint32 // upper half of a draw whose lower half was used
+	hasHalf bool
 }
 
-const (
-	pcgMultiplierHi = 2549297995355413924
-	pcgMultiplierLo = 4865540595714422341
-)
-
-// newStream returns default_rng(seed)'s stream.
-func newStream(seed uint64) stream {
+// start makes r the stream of default_rng(seed). All ways to draw give the same.
+func (r *stream) start(seed uint64, draw func(*pcg, *rawDraws)) {
 	s := seedSequence(seed)
-	r := stream{
-		incHi: s[2]<<1 | s[3]>>63,
-		incLo: s[3]<<1 | 1,
+	r.draw, r.pcg = draw, newPCG(uint128{s[0], s[1]}, uint128{s[2], s[3]})
+	r.next, r.hasHalf = len(r.raw), false
+}
+
+// waiting returns the draws that have been made and not been used, at least one.
+func (r *stream) waiting() []uint64 {
+	if r.next == len(r.raw) {
+		r.draw(&r.pcg, &r.raw)
+		r.next = 0
 	}
-	r.advance()
-	var carry uint64
-	r.lo, carry = bits.Add64(r.lo, s[1], 0)
-	r.hi, _ = bits.Add64(r.hi, s[0], carry)
-	r.advance()
-	return r
+	return r.raw[r.next:]
 }
 
 // seedSequence returns SeedSequence(seed).generate_state(4, uint64).
@@ -82,18 +78,11 @@ func seedSequence(seed uint64) [4]uint64 {
 	return state
 }
 
-func (r *stream) advance() {
-	hi, lo := bits.Mul64(r.lo, pcgMultiplierLo)
-	hi += r.hi*pcgMultiplierLo + r.lo*pcgMultiplierHi
-	var carry uint64
-	r.lo, carry = bits.Add64(lo, r.incLo, 0)
-	r.hi, _ = bits.Add64(hi, r.incHi, carry)
-}
-
 // uint64 returns the next raw draw.
 func (r *stream) uint64() uint64 {
-	r.advance()
-	return bits.RotateLeft64(r.hi^r.lo, -int(r.hi>>58))
+	u := r.waiting()[0]
+	r.next++
+	return u
 }
 
 // uint32 returns half a raw draw: the lower half first, then the upper one,
@@ -130,45 +119,52 @@ func (r *stream) normal(mean, deviation float64) float64 {
 	return mean + float64(deviation*r.standardNormal())
 }
 
-// fillUniform sets every cell to a draw from [lo, hi). It draws as a loop over
-// random does, with the state in registers.
+// fillUniform sets every cell to a draw from [lo, hi), as a loop over random
+// does.
 func (r *stream) fillUniform(cells []float64, lo, hi float64) {
 	width := hi - lo
-	stateHi, stateLo, incHi, incLo := r.hi, r.lo, r.incHi, r.incLo
-	for i := range cells {
-		h, l := bits.Mul64(stateLo, pcgMultiplierLo)
-		h += stateHi*pcgMultiplierLo + stateLo*pcgMultiplierHi
-		var carry uint64
-		stateLo, carry = bits.Add64(l, incLo, 0)
-		stateHi, _ = bits.Add64(h, incHi, carry)
-		u := bits.RotateLeft64(stateHi^stateLo, -int(stateHi>>58))
-		cells[i] = lo + float64(width*(float64(u>>11)*0x1p-53))
+	for len(cells) > 0 {
+		raw := r.waiting()
+		raw = raw[:min(len(raw), len(cells))]
+		for i, u := range raw {
+			cells[i] = lo + float64(width*(float64(u>>11)*0x1p-53))
+		}
+		r.next += len(raw)
+		cells = cells[len(raw):]
 	}
-	r.hi, r.lo = stateHi, stateLo
 }
 
-// fillNormal sets every cell to mean plus deviation times a standard normal.
-// It draws as a loop over normal does, with the state in registers.
+// fillNormal sets every cell to mean plus deviation times a standard normal, as a
+// loop over normal does.
 func (r *stream) fillNormal(cells []float64, mean, deviation float64) {
-	hi, lo, incHi, incLo := r.hi, r.lo, r.incHi, r.incLo
-	for i := range cells {
-		h, l := bits.Mul64(lo, pcgMultiplierLo)
-		h += hi*pcgMultiplierLo + lo*pcgMultiplierHi
-		var carry uint64
-		lo, carry = bits.Add64(l, incLo, 0)
-		hi, _ = bits.Add64(h, incHi, carry)
-		u := bits.RotateLeft64(hi^lo, -int(hi>>58))
+	for len(cells) > 0 {
+		raw := r.waiting()
+		raw = raw[:min(len(raw), len(cells))]
+		n := fillInner(cells, raw, mean, deviation)
+		r.next += n
+		if n < len(raw) {
+			cells[n] = r.normal(mean, deviation)
+			n++
+		}
+		cells = cells[n:]
+	}
+}
 
+// fillInner sets cells to the normals that raw draws are by themselves, which is
+// so for all but one of a hundred. It stops at the first other one and returns
+// where.
+func fillInner(cells []float64, raw []uint64, mean, deviation float64) int {
+	cells = cells[:len(raw)]
+	for i, u := range raw {
 		strip := u & 0xff
 		mantissa := u >> 9 & (1<<52 - 1)
-		// The sign bit moves to the top: negation without a branch.
-		x := math.Float64frombits(math.Float64bits(float64(mantissa)*zigguratW[strip]) | u>>8<<63)
 		if mantissa >= zigguratK[strip] {
-			r.hi, r.lo = hi, lo
-			x = r.standardNormalFrom(u)
-			hi, lo = r.hi, r.lo
+			return i
 		}
+		// The sign bit moves to the top, and the mantissa is taken as signed: neither
+		// needs a branch.
+		x := math.Float64frombits(math.Float64bits(float64(int64(mantissa))*zigguratW[strip]) | u>>8<<63)
 		cells[i] = mean + float64(deviation*x)
 	}
-	r.hi, r.lo = hi, lo
+	return len(raw)
 }

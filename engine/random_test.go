@@ -2,11 +2,71 @@ package engine
 
 import (
 	"math"
+	"math/big"
+	"math/bits"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
+
+// newStream returns default_rng(seed), drawn by the portable generator.
+func newStream(seed uint64) stream {
+	var r stream
+	r.start(seed, drawPortable)
+	return r
+}
+
+func TestEveryGeneratorDrawsAlike(t *testing.T) {
+	for _, k := range kernels() {
+		t.Run(k.name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 2))
+			for range 300 {
+				state, increment := uint128{r.Uint64(), r.Uint64()}, uint128{r.Uint64(), r.Uint64()}
+				g := newPCG(state, increment)
+				one := newOnePCG(state, increment)
+				for range 5 {
+					var raw rawDraws
+					k.draw(&g, &raw)
+					for i, u := range raw {
+						require.Equal(t, one.next(), u, "draw %v of %x, %x", i, state, increment)
+					}
+				}
+			}
+		})
+	}
+}
+
+// onePCG is PCG64 by its definition, draw by draw.
+type onePCG struct{ state, factor, add *big.Int }
+
+func newOnePCG(state, increment uint128) *onePCG {
+	g := &onePCG{state: new(big.Int), factor: new(big.Int), add: increment.big()}
+	g.factor.SetString("47026247687942121848144207491837523525", 10)
+	g.add.Lsh(g.add, 1).Add(g.add, big.NewInt(1))
+	g.advance()
+	g.state.Add(g.state, state.big())
+	g.advance()
+	return g
+}
+
+func (g *onePCG) advance() {
+	g.state.Mul(g.state, g.factor).Add(g.state, g.add)
+	g.state.And(g.state, new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 128), big.NewInt(1)))
+}
+
+func (g *onePCG) next() uint64 {
+	g.advance()
+	hi := new(big.Int).Rsh(g.state, 64).Uint64()
+	lo := new(big.Int).And(g.state, new(big.Int).SetUint64(math.MaxUint64)).Uint64()
+	return bits.RotateLeft64(hi^lo, -int(hi>>58))
+}
+
+func (a uint128) big() *big.Int {
+	hi := new(big.Int).SetUint64(a.hi)
+	return hi.Lsh(hi, 64).Add(hi, new(big.Int).SetUint64(a.lo))
+}
 
 func TestFillsDrawAsLoopsDo(t *testing.T) {
 	for _, seed := range []uint64{0, 1, math.MaxUint64} {
@@ -21,7 +81,7 @@ func TestFillsDrawAsLoopsDo(t *testing.T) {
 			for _, x := range cells {
 				require.Equal(t, 2+float64(5*looped.random()), x)
 			}
-			require.Equal(t, looped, filled)
+			require.Equal(t, looped.uint64(), filled.uint64())
 		}
 	}
 }
@@ -51,19 +111,29 @@ func TestIntegersAreInRangeAndEven(t *testing.T) {
 }
 
 func BenchmarkFillNormal(b *testing.B) {
-	r := newStream(42)
-	cells := make([]float64, 4096)
-	for b.Loop() {
-		r.fillNormal(cells, -0.070, 0.005)
+	for _, k := range kernels() {
+		b.Run(k.name, func(b *testing.B) {
+			var r stream
+			r.start(42, k.draw)
+			cells := make([]float64, 4096)
+			for b.Loop() {
+				r.fillNormal(cells, -0.070, 0.005)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(cells)), "ns/normal")
+		})
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(cells)), "ns/normal")
 }
 
 func BenchmarkFillUniform(b *testing.B) {
-	r := newStream(42)
-	cells := make([]float64, 4096)
-	for b.Loop() {
-		r.fillUniform(cells, 0, 0.1)
+	for _, k := range kernels() {
+		b.Run(k.name, func(b *testing.B) {
+			var r stream
+			r.start(42, k.draw)
+			cells := make([]float64, 4096)
+			for b.Loop() {
+				r.fillUniform(cells, 0, 0.1)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(cells)), "ns/uniform")
+		})
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(cells)), "ns/uniform")
 }

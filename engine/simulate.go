@@ -45,6 +45,7 @@ type Simulator struct {
 	kernel kernel  // the selected one, unless it is set
 	tiling *tiling // a fixed one, if it is set
 
+	random  stream
 	layout  layout
 	planes  [2]planes // before and after a step, in turn
 	last    planes    // those after the last step
@@ -103,9 +104,9 @@ func (s *Simulator) Run(ctx context.Context, p Params, o Options) (*Result, erro
 	}
 	s.history.reset(p.GridSize, o.Features)
 
-	random := newStream(*p.Seed)
-	s.start(&p, &random)
-	if err := s.steps(ctx, &p, o.Threads, &random); err != nil {
+	s.random.start(*p.Seed, s.kernel.draw)
+	s.start(&p, &s.random)
+	if err := s.steps(ctx, &p, o.Threads, &s.random); err != nil {
 		return nil, err
 	}
 	s.finish(&p, o)

@@ -61,7 +61,7 @@ func TestContextIsLookedAtOften(t *testing.T) {
 				counting := kernel{name: "counting", step: func(run *rowRun) {
 					since.Add(int64((run.last - run.first) * n))
 					kernels()[0].step(run)
-				}}
+				}, draw: drawPortable}
 				ctx := watched{t.Context(), func() bool {
 					cells := since.Swap(0)
 					for {

@@ -64,6 +64,7 @@ const (
 const (
 	greater  = 0x1e // ordered, quiet
 	notEqual = 0x04 // unordered, quiet
+	less     = 0x01 // of whole numbers
 )
 
 // Registers that both kernels use alike.
@@ -218,5 +219,6 @@ func main() {
 	ConstraintExpr("amd64")
 	avx512().emit()
 	avx2().emit()
+	drawAVX512()
 	Generate()
 }
