@@ -26,6 +26,7 @@ typedef __m512d vector;
 #define ADD(x, y) _mm512_add_pd(x, y)
 #define MUL(x, y) _mm512_mul_pd(x, y)
 #define MIN(x, y) _mm512_min_pd(x, y)
+#define ORDER(x, y) _mm512_castsi512_pd(_mm512_min_epi64(_mm512_castpd_si512(x), _mm512_castpd_si512(y)))
 #define REGISTER "+v"
 #elif defined(__AVX__)
 #include <immintrin.h>
@@ -51,10 +52,14 @@ typedef double vector;
 #define MIN(x, y) ((x) < (y) ? (x) : (y))
 #define REGISTER "+m"
 #endif
+#ifndef ORDER
+#define ORDER(x, y) MIN(x, y)
+#endif
 
 // The operations of a cell-step: additions and subtractions, multiplications,
-// and comparisons; and chains of each that fit into sixteen registers and hide
-// each other's latency.
+// and comparisons, of which all but every fourth compare whole numbers or make a
+// mask where the kernel's do; and chains of each that fit into sixteen registers
+// and hide each other's latency.
 enum { ADDS = 25, MULS = 11, MINS = 9, ADD_CHAINS = 7, MUL_CHAINS = 4, MIN_CHAINS = 2 };
 
 static double peak_mix(double limit) {
@@ -80,7 +85,7 @@ static double peak_mix(double limit) {
 					mul[k % MUL_CHAINS] = MUL(mul[k % MUL_CHAINS], one);
 				}
 				if (k < MINS) {
-					min[k % MIN_CHAINS] = MIN(min[k % MIN_CHAINS], one);
+					min[k % MIN_CHAINS] = k % 4 == 1 ? MIN(min[k % MIN_CHAINS], one) : ORDER(min[k % MIN_CHAINS], one);
 					__asm__ volatile("" : REGISTER(min[k % MIN_CHAINS])); // or one minimum would do
 				}
 			}
