@@ -45,6 +45,11 @@ func (c *crew) each(ctx context.Context, n int, do func(k int)) {
 		return
 	}
 	defer c.leave()
+	if len(c.places) == cap(c.places) {
+		// Every core computes. What has brought this batch, and what takes away the
+		// one before, wait on this core for their turn, and other threads for them.
+		runtime.Gosched()
+	}
 	var next atomic.Int64
 	help := func() {
 		defer c.leave()
