@@ -53,7 +53,7 @@ Messages of one partition are handed out in order. Those in flight at the same t
 pipeline of several threads or when one is rejected and delivered again; set `+"`checkpoint_limit: 1`"+` where order matters.
 
 Each record is a message. Those of a partition that are there are handed out as one batch, but no more than are delivered
-in about `+"`batch_time`"+` and than an eighth of `+"`checkpoint_limit`"+`: many where messages are quick, so that the stream's own cost
+in about `+"`batch_time`"+` and than a quarter of `+"`checkpoint_limit`"+`: many where messages are quick, so that the stream's own cost
 is shared, and single ones where each takes long. `+"`batching`"+` gathers batches by other rules; one of more messages than `+"`checkpoint_limit`"+` is handed out alone.
 
 `+"`retry` and `circuit_breaker`"+` are about connecting at the start; from then on the client reconnects by itself.

@@ -249,7 +249,7 @@ func (p *partition) admit(ctx context.Context, records []*kgo.Record) (*Handed, 
 
 // batchesInFlight is how many batches of one partition should fit below its
 // limit, so that there is always one for each stage of the stream.
-const batchesInFlight = 8
+const batchesInFlight = 4
 
 // batchSize returns how many records make a batch, if there are as many.
 func (p *partition) batchSize() int {
