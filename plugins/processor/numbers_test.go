@@ -63,12 +63,12 @@ func FuzzWhole(f *testing.F) {
 
 // What is written by hand has the bytes of encoding/json.
 func TestFloatsAndStringsAreThoseOfEncodingJSON(t *testing.T) {
-	floats := []float64{0, math.Copysign(0, -1), 1e-6, 1e-7, 9.9e-10, 1e-100, 1e20, 1e21, -1.5e21, 1e300, math.MaxFloat64, math.SmallestNonzeroFloat64, 0.1, -70}
+	floats := []float64{0, math.Copysign(0, -1), 1e-6, 1e-7, 9.9e-10, 1e-100, 1e20, 1e21, -1.5e21, 1e300, math.MaxFloat64, math.SmallestNonzeroFloat64, 0.1, -70, 1 << 53, 1<<53 - 1, 1<<53 + 2, -1 << 53, 1 << 63, 1 << 64}
 	for range 100_000 {
 		if x := math.Float64frombits(rand.Uint64()); !math.IsNaN(x) && !math.IsInf(x, 0) {
 			floats = append(floats, x)
 		}
-		floats = append(floats, math.Exp(40*rand.NormFloat64()))
+		floats = append(floats, math.Exp(40*rand.NormFloat64()), math.Round(math.Exp(20*rand.NormFloat64())), -float64(rand.Uint64()>>rand.UintN(64)))
 	}
 	for _, x := range floats {
 		want, err := json.Marshal(x)

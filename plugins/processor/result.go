@@ -160,6 +160,9 @@ func appendGrid(b []byte, cells []float64, n int) []byte {
 // encoding/json.
 func appendFloat(b []byte, x float64) []byte {
 	abs := math.Abs(x)
+	if n := int64(x); abs < 1<<53 && float64(n) == x && (n != 0 || !math.Signbit(x)) {
+		return strconv.AppendInt(b, n, 10) // many are 0, and this is several times as fast
+	}
 	if abs == 0 || abs >= 1e-6 && abs < 1e21 {
 		return strconv.AppendFloat(b, x, 'f', -1, 64)
 	}
