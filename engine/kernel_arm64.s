@@ -754,6 +754,10 @@ silent9:
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 turingGhosts:
+	MOVD 80(R15), R14
+	SUB R14<<6, R3, R3
+	SUB R14<<6, R7, R7
+	SUB R14<<6, R11, R11
 	MOVD 160(R15), R16
 	MOVD 168(R15), R14
 	MOVD (R3)(R16), R0
@@ -1074,6 +1078,8 @@ silent18:
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 plainGhosts:
+	MOVD 80(R15), R14
+	SUB R14<<6, R3, R3
 	MOVD 160(R15), R16
 	MOVD 168(R15), R14
 	MOVD (R3)(R16), R0

@@ -29,9 +29,9 @@ type kernelArgs struct {
 	noiseRow  uintptr // bytes of a row of noise
 	constants *broadcast
 
-	// Bytes from behind the last whole vector of a row to the columns that its
-	// ghosts are copies of, and to the ghosts.
-	leftFrom, leftTo, rightFrom, rightTo uintptr
+	// Bytes from a row's first cell to the columns that its ghosts are copies of,
+	// and to the ghosts.
+	leftFrom, leftTo, rightFrom, rightTo int
 }
 
 // stepAssembly runs the rows by an assembly kernel, the wider one if there are two.
@@ -50,10 +50,9 @@ func stepAssembly(run *rowRun, wide bool) {
 		sums:      &run.sums[0],
 		noiseRow:  uintptr(l.n * cell),
 		constants: &run.coef.broadcast,
+		leftFrom:  run.ghosts.left * cell, leftTo: -1 * cell,
+		rightFrom: run.ghosts.right * cell, rightTo: l.n * cell,
 	}
-	behind := l.n / lanes * lanes
-	args.leftFrom, args.leftTo = uintptr((run.ghosts.left-behind)*cell), uintptr((-1-behind)*cell)
-	args.rightFrom, args.rightTo = uintptr((run.ghosts.right-behind)*cell), uintptr((l.n-behind)*cell)
 	if run.noise != nil {
 		args.noise = &run.noise[0]
 	}

@@ -6,30 +6,30 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// avx2 computes eight cells at a time in two halves. There are sixteen
-// registers: eight hold the sums of a row, and constants stay in memory.
+// avx2 computes four cells at a time: first the left half of every eight of a
+// row, then the right one, since sixteen registers hold the sums of one half and
+// the constants that are used most. The other constants stay in memory.
 func avx2() kernel {
 	var (
-		v, lap, a, i, x, y, mask = reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14
+		v, lap, a, i, x, y, mask = reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6
 
-		// By half.
-		absDiff = [2]reg.VecPhysical{reg.Y0, reg.Y4}
-		sqDiff  = [2]reg.VecPhysical{reg.Y1, reg.Y5}
-		energy  = [2]reg.VecPhysical{reg.Y2, reg.Y6}
-		maxDiff = [2]reg.VecPhysical{reg.Y3, reg.Y7}
+		absDiff, sqDiff, energy, maxDiff = reg.Y7, reg.Y8, reg.Y9, reg.Y10 // of this row
+		four, one, vMin, vMax            = reg.Y11, reg.Y12, reg.Y13, reg.Y14
+
+		// Activations in the lower halves of its four whole numbers, clamps in the
+		// upper ones.
+		counts = reg.Y15
 	)
 	// In the order of laneSums.
-	eachSum := func(do func(sum reg.VecPhysical, at Mem)) {
-		for h := range 2 {
-			for k, sum := range []reg.VecPhysical{absDiff[h], sqDiff[h], energy[h], maxDiff[h]} {
-				do(sum, Mem{Base: scratch, Disp: 64*k + 32*h})
-			}
+	eachSum := func(half int, do func(sum reg.VecPhysical, at Mem)) {
+		for k, sum := range []reg.VecPhysical{absDiff, sqDiff, energy, maxDiff} {
+			do(sum, Mem{Base: scratch, Disp: 64*k + 32*half})
 		}
 	}
 	noises := 0
 
-	half := func(h int, turing, tail bool) {
-		at := 32 * h
+	column := func(half int, turing, tail bool) {
+		at := 32 * half
 		constant := func(offset int) Mem { return constant(offset + at) }
 		laplacian := func(plane reg.Register, u reg.VecPhysical) {
 			VMOVUPD(cell(plane, here, at), u)
@@ -37,7 +37,7 @@ func avx2() kernel {
 			VADDPD(cell(plane, below, at), lap, lap)
 			VADDPD(cell(plane, here, at-8), lap, lap)
 			VADDPD(cell(plane, here, at+8), lap, lap)
-			VMULPD(constant(constFour), u, x)
+			VMULPD(four, u, x)
 			VSUBPD(x, lap, lap)
 		}
 		store := func(from reg.VecPhysical, plane reg.Register) {
@@ -48,13 +48,10 @@ func avx2() kernel {
 				VMOVUPD(from, cell(plane, here, at))
 			}
 		}
-		addCount := func(mask reg.VecPhysical, to int) {
+		inRow := func(lanes reg.VecPhysical) {
 			if tail {
-				VANDPD(constant(constTail), mask, mask)
+				VANDPD(constant(constTail), lanes, lanes)
 			}
-			VMOVMSKPD(mask, scratch.As32())
-			POPCNTL(scratch.As32(), scratch.As32())
-			ADDQ(scratch, arg(to))
 		}
 
 		if turing {
@@ -63,8 +60,7 @@ func avx2() kernel {
 			VMULPD(constant(constDA), lap, y)
 			laplacian(iSrc, i)
 			VMULPD(constant(constDI), lap, lap)
-			VMOVUPD(constant(constOne), x)
-			VSUBPD(a, x, x)
+			VSUBPD(a, one, x)
 			VMULPD(x, a, x)
 			VSUBPD(i, x, x)
 			VMULPD(constant(constRA), x, x)
@@ -78,17 +74,18 @@ func avx2() kernel {
 			VCMPPD(U8(greater), constant(constThreshold), a, mask)
 			VPXOR(lap, lap, lap)
 			VMAXPD(lap, a, a)
-			VMINPD(constant(constOne), a, a)
+			VMINPD(one, a, a)
 			store(a, aDst)
 			VMAXPD(lap, i, i)
-			VMINPD(constant(constOne), i, i)
+			VMINPD(one, i, i)
 			store(i, iDst)
 		}
 		laplacian(vSrc, v)
 		VMULPD(constant(constAlpha), lap, lap)
 		VADDPD(lap, v, y)
 		if turing {
-			addCount(mask, argActivations)
+			inRow(mask)
+			VPSUBQ(mask, counts, counts)
 			VANDPD(constant(constLift), mask, mask)
 			VADDPD(mask, y, y)
 		}
@@ -100,42 +97,44 @@ func avx2() kernel {
 		Label(silent)
 
 		// A NaN must stay one: it has to be the second source.
-		VMOVUPD(constant(constMin), i)
-		VMAXPD(y, i, i)
-		VMOVUPD(constant(constMax), a)
-		VMINPD(i, a, a)
+		VMAXPD(y, vMin, a)
+		VMINPD(a, vMax, a)
 		VCMPPD(U8(notEqual), y, a, mask)
-		addCount(mask, argClamps)
+		inRow(mask)
+		VPSLLQ(U8(32), mask, mask)
+		VPSUBQ(mask, counts, counts)
 		store(a, vDst)
 
 		VSUBPD(v, a, v)
 		VANDPD(constant(constAbs), v, v)
-		if tail {
-			VANDPD(constant(constTail), v, v)
-			VANDPD(constant(constTail), a, a)
-		}
-		VADDPD(v, absDiff[h], absDiff[h])
-		VMAXPD(v, maxDiff[h], maxDiff[h])
+		inRow(v)
+		inRow(a)
+		VADDPD(v, absDiff, absDiff)
+		VMAXPD(v, maxDiff, maxDiff)
 		VMULPD(v, v, v)
-		VADDPD(v, sqDiff[h], sqDiff[h])
+		VADDPD(v, sqDiff, sqDiff)
 		VMULPD(a, a, a)
-		VADDPD(a, energy[h], energy[h])
+		VADDPD(a, energy, energy)
 	}
 
 	return kernel{
-		name:  "stepAVX2",
-		doc:   "stepAVX2 computes a run of rows, four cells at a time.",
-		begin: func() {},
+		name:   "stepAVX2",
+		doc:    "stepAVX2 computes a run of rows, four cells at a time.",
+		passes: 2,
+		begin: func() {
+			VMOVUPD(constant(constFour), four)
+			VMOVUPD(constant(constOne), one)
+			VMOVUPD(constant(constMin), vMin)
+			VMOVUPD(constant(constMax), vMax)
+			VPXOR(counts, counts, counts)
+		},
 		clearSums: func() {
-			eachSum(func(sum reg.VecPhysical, _ Mem) { VPXOR(sum, sum, sum) })
+			eachSum(0, func(sum reg.VecPhysical, _ Mem) { VPXOR(sum, sum, sum) })
 		},
-		column: func(turing, tail bool) {
-			half(0, turing, tail)
-			half(1, turing, tail)
-		},
-		addSums: func() {
-			eachSum(func(sum reg.VecPhysical, at Mem) {
-				if sum == maxDiff[0] || sum == maxDiff[1] {
+		column: column,
+		addSums: func(half int) {
+			eachSum(half, func(sum reg.VecPhysical, at Mem) {
+				if sum == maxDiff {
 					VMAXPD(at, sum, sum)
 				} else {
 					VADDPD(at, sum, sum)
@@ -143,9 +142,19 @@ func avx2() kernel {
 				VMOVUPD(sum, at)
 			})
 		},
-		storeSums: func() {
-			eachSum(func(sum reg.VecPhysical, at Mem) { VMOVUPD(sum, at) })
+		storeSums: func(half int) {
+			eachSum(half, func(sum reg.VecPhysical, at Mem) { VMOVUPD(sum, at) })
 		},
-		end: func() {},
+		end: func() {
+			VEXTRACTI128(U8(1), counts, reg.X0)
+			VPADDQ(counts.AsX(), reg.X0, reg.X0)
+			VPSHUFD(U8(0xee), reg.X0, reg.X1)
+			VPADDQ(reg.X1, reg.X0, reg.X0)
+			VMOVQ(reg.X0, scratch)
+			MOVL(scratch.As32(), count.As32())
+			ADDQ(count, arg(argActivations))
+			SHRQ(U8(32), scratch)
+			ADDQ(scratch, arg(argClamps))
+		},
 	}
 }

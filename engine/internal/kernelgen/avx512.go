@@ -50,8 +50,9 @@ func avx512() kernel {
 	}
 
 	return kernel{
-		name: "stepAVX512",
-		doc:  "stepAVX512 computes a run of rows, eight cells at a time.",
+		name:   "stepAVX512",
+		passes: 1,
+		doc:    "stepAVX512 computes a run of rows, eight cells at a time.",
 		begin: func() {
 			for _, c := range []struct {
 				offset int
@@ -75,7 +76,7 @@ func avx512() kernel {
 				VPXORQ(sum, sum, sum)
 			}
 		},
-		column: func(turing, tail bool) {
+		column: func(_ int, turing, tail bool) {
 			if turing {
 				// da = dA·lap(a) + rA·(a·(1−a) − i), a += da
 				laplacian(aSrc, a)
@@ -139,7 +140,7 @@ func avx512() kernel {
 			VMULPD(x, x, x)
 			VADDPD(x, energy, energy)
 		},
-		addSums: func() {
+		addSums: func(int) {
 			for k, sum := range sums {
 				if sum == maxDiff {
 					VMAXPD(Mem{Base: scratch, Disp: 64 * k}, sum, sum)
@@ -149,7 +150,7 @@ func avx512() kernel {
 				VMOVUPD(sum, Mem{Base: scratch, Disp: 64 * k})
 			}
 		},
-		storeSums: func() {
+		storeSums: func(int) {
 			for k, sum := range sums {
 				VMOVUPD(sum, Mem{Base: scratch, Disp: 64 * k})
 			}

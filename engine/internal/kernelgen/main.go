@@ -8,6 +8,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"log"
 
 	. "github.com/mmcloughlin/avo/build"   //nolint:revive // avo's own idiom
@@ -94,14 +95,17 @@ func cell(plane, row reg.Register, disp int) Mem {
 	return Mem{Base: plane, Index: row, Scale: 1, Disp: disp}
 }
 
-// kernel emits what both kernels share: the loops over rows and columns.
+// kernel emits what both kernels share: the loops over rows and columns. A kernel
+// goes over a row in one pass or in several, each of which takes its part of every
+// eight cells.
 type kernel struct {
 	name, doc string
+	passes    int
 	begin     func()
 	clearSums func()
-	column    func(turing, tail bool)
-	addSums   func() // to where scratch points
-	storeSums func()
+	column    func(pass int, turing, tail bool)
+	addSums   func(pass int) // to where scratch points
+	storeSums func(pass int)
 	end       func()
 }
 
@@ -121,44 +125,25 @@ func (k kernel) emit() {
 	k.begin()
 
 	Label("row")
-	k.clearSums()
 	MOVQ(here, above)
 	SUBQ(arg(argStride), above)
 	MOVQ(here, below)
 	ADDQ(arg(argStride), below)
 	CMPQ(arg(argTuring), U8(0))
 	JEQ(LabelRef("plain"))
-	k.columns("turing", true)
+	k.row("turing", true)
 	setGhosts(vDst, aDst, iDst)
-	JMP(LabelRef("summed"))
+	JMP(LabelRef("next"))
 	Label("plain")
-	k.columns("plain", false)
+	k.row("plain", false)
 	setGhosts(vDst)
 
-	Label("summed")
-	MOVQ(arg(argSums), scratch)
-	ADDQ(arg(argSumsAt), scratch)
-	// The sums of a row have a place of their own, or are added to those of the
-	// rows before.
-	MOVQ(arg(argSumsStride), count)
-	TESTQ(count, count)
-	JZ(LabelRef("common"))
-	k.storeSums()
-	ADDQ(count, arg(argSumsAt))
-	JMP(LabelRef("next"))
-	Label("common")
-	k.addSums()
-
 	Label("next")
-
-	// Back over the columns, and on to the next row.
-	MOVQ(arg(argVectors), count)
-	SHLQ(U8(6), count)
-	SUBQ(count, here)
+	MOVQ(arg(argSumsStride), scratch)
+	ADDQ(scratch, arg(argSumsAt))
 	ADDQ(arg(argStride), here)
 	TESTQ(noise, noise)
 	JZ(LabelRef("silent"))
-	SUBQ(count, noise)
 	ADDQ(arg(argNoiseRow), noise)
 	Label("silent")
 	DECQ(arg(argRows))
@@ -169,27 +154,58 @@ func (k kernel) emit() {
 	RET()
 }
 
+// row goes over a row, and leaves the offsets where they were.
+func (k kernel) row(name string, turing bool) {
+	for pass := range k.passes {
+		at := func(place string) string { return fmt.Sprintf("%v%v_%v", name, pass, place) }
+		k.clearSums()
+		k.columns(at, pass, turing)
+
+		MOVQ(arg(argVectors), count)
+		SHLQ(U8(6), count)
+		SUBQ(count, above)
+		SUBQ(count, here)
+		SUBQ(count, below)
+		TESTQ(noise, noise)
+		JZ(LabelRef(at("back")))
+		SUBQ(count, noise)
+		Label(at("back"))
+
+		// The sums of a row have a place of their own, or are added to those of the
+		// rows before.
+		MOVQ(arg(argSums), scratch)
+		ADDQ(arg(argSumsAt), scratch)
+		CMPQ(arg(argSumsStride), U8(0))
+		JEQ(LabelRef(at("common")))
+		k.storeSums(pass)
+		JMP(LabelRef(at("summed")))
+		Label(at("common"))
+		k.addSums(pass)
+		Label(at("summed"))
+	}
+}
+
 // columns goes over the row's whole vectors of eight cells, and its tail.
-func (k kernel) columns(name string, turing bool) {
+func (k kernel) columns(at func(place string) string, pass int, turing bool) {
 	MOVQ(arg(argVectors), count)
 	TESTQ(count, count)
-	JZ(LabelRef(name + "_tail"))
-	Label(name + "_vector")
-	k.column(turing, false)
+	JZ(LabelRef(at("tail")))
+	Label(at("vector"))
+	k.column(pass, turing, false)
 	ADDQ(U8(64), above)
 	ADDQ(U8(64), here)
 	ADDQ(U8(64), below)
 	TESTQ(noise, noise)
-	JZ(LabelRef(name + "_silent"))
+	JZ(LabelRef(at("silent")))
 	ADDQ(U8(64), noise)
-	Label(name + "_silent")
+	Label(at("silent"))
 	DECQ(count)
-	JNZ(LabelRef(name + "_vector"))
-	Label(name + "_tail")
+	JNZ(LabelRef(at("vector")))
+	Label(at("tail"))
 	CMPQ(arg(argTail), U8(0))
-	JEQ(LabelRef(name + "_done"))
-	k.column(turing, true)
-	Label(name + "_done")
+	JEQ(LabelRef(at("done")))
+	k.column(pass, turing, true)
+	Label(at("done"))
 }
 
 // setGhosts copies a column to each ghost of the row.

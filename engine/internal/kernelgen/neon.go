@@ -231,6 +231,10 @@ func (w *neon) columns(name string, planes []neonPlane, turing bool) {
 		w.vector(k, turing, true)
 	}
 	w.label(name + "Ghosts")
+	w.arg(argVectors, neonCount)
+	for _, p := range planes { // back to the row's first cell
+		w.line("SUB R%v<<6, R%v, R%v", neonCount, p.to, p.to)
+	}
 	for _, side := range []struct{ from, to int }{{argLeftFrom, argLeftTo}, {argRightFrom, argRightTo}} {
 		w.arg(side.from, neonScratch)
 		w.arg(side.to, neonCount)
