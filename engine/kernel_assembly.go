@@ -39,19 +39,18 @@ func stepAssembly(run *rowRun, wide bool) {
 	if run.first >= run.last {
 		return
 	}
-	const cell = 8
 	l := run.layout
 	args := kernelArgs{
 		vSrc: &run.src.v[0], aSrc: &run.src.a[0], iSrc: &run.src.i[0],
 		vDst: &run.dst.v[0], aDst: &run.dst.a[0], iDst: &run.dst.i[0],
-		offset: uintptr(l.at(run.first) * cell), stride: uintptr(l.stride * cell),
+		offset: uintptr(l.at(run.first) * cellBytes), stride: uintptr(l.stride * cellBytes),
 		rows:    uintptr(run.last - run.first),
 		vectors: uintptr(l.n / lanes), tail: 1<<(l.n%lanes) - 1,
 		sums:      &run.sums[0],
-		noiseRow:  uintptr(l.n * cell),
+		noiseRow:  uintptr(l.n * cellBytes),
 		constants: &run.coef.broadcast,
-		leftFrom:  run.ghosts.left * cell, leftTo: -1 * cell,
-		rightFrom: run.ghosts.right * cell, rightTo: l.n * cell,
+		leftFrom:  run.ghosts.left * cellBytes, leftTo: -1 * cellBytes,
+		rightFrom: run.ghosts.right * cellBytes, rightTo: l.n * cellBytes,
 	}
 	if run.noise != nil {
 		args.noise = &run.noise[0]

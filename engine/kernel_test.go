@@ -91,7 +91,8 @@ func TestTwinsHaveTheSameBits(t *testing.T) {
 				n := MinGridSize + r.IntN(70)
 				want, p := randomRun(r, n)
 				got := want
-				dst := planes{v: aligned(len(want.dst.v), 0), a: aligned(len(want.dst.v), 0), i: aligned(len(want.dst.v), 0)}
+				var dst planes
+				dst.resize(want.layout, layout{}, 1)
 				got.dst = &dst
 				got.sums = make([]laneSums, n)
 				portable.step(&want)

@@ -36,25 +36,19 @@ func (l layout) row(cells []float64, r int) []float64 {
 // planes are the model's three fields: potential, activator, inhibitor.
 type planes struct {
 	v, a, i []float64
+	memory  [3][]float64 // that they are parts of
 }
 
-// resize gives every plane the layout's size, in place where it fits, with
-// ghosts of zero. was is the layout that the planes have had; the other cells of
-// one that stays are left as they are.
-// The planes begin at different places of a page: a load that is that of an
-// earlier store but for the page waits for the store. set is 0 or 1, for the
-// planes before and after a step.
+// resize gives every plane the layout's size, with ghosts of zero. was is the
+// layout that the planes have had; the other cells of one that stays are left as
+// they are. set is 0 or 1, for the planes before and after a step.
 func (p *planes) resize(l, was layout, set int) {
 	for k, plane := range []*[]float64{&p.v, &p.a, &p.i} {
-		switch {
-		case cap(*plane) < l.size():
-			*plane = aligned(l.size(), skewLines*(2*k+set))
-		case l == was:
+		if l == was {
 			l.clearGhosts(*plane)
-		default:
-			*plane = (*plane)[:l.size()]
-			clear(*plane)
+			continue
 		}
+		*plane = place(&p.memory[k], l.size(), (2*k+set)*l.skew())
 	}
 }
 
@@ -67,15 +61,48 @@ func (l layout) clearGhosts(cells []float64) {
 	}
 }
 
-// skewLines is a sixth of a page of 4096 bytes, in cache lines.
-const skewLines = 10
+const (
+	cellBytes = 8
+	pageBytes = 4096
+	pageLines = pageBytes / lineBytes
+)
 
-// aligned returns size zeros that begin at a cache line, lines of which after
-// where they would begin by themselves: large ones begin at a page.
-func aligned(size, lines int) []float64 {
-	const cell = 8
-	const perLine = lineBytes / cell
-	s := make([]float64, size+(lines+1)*perLine-1)
-	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(s)))%lineBytes/cell) + lines*perLine
-	return s[skip : skip+size : skip+size]
+// skew returns by how many cache lines each plane should begin later in a page
+// than the one before, where planes before and after a step take turns. A load
+// whose address is that of an earlier store but for the page waits for that store.
+// What is read of a plane, in the row that is written and those beside it, should
+// therefore be far ahead of what is written of another.
+func (l layout) skew() int {
+	const least, most = 8, 23 // others put planes at about the same place
+	row := l.stride * cellBytes / lineBytes
+	best, farthest := 0, -1
+	for skew := least; skew <= most; skew++ {
+		nearest := pageLines
+		for planes := -5; planes <= 5; planes += 2 { // from the one that is read to the one that is written
+			for rows := -1; rows <= 1; rows++ {
+				nearest = min(nearest, (planes*skew+rows*row)&(pageLines-1))
+			}
+		}
+		if nearest > farthest {
+			best, farthest = skew, nearest
+		}
+	}
+	return best
+}
+
+// place returns size zeros of memory that begin so many cache lines behind the
+// start of a page. Where the memory does not suffice, there is a new one.
+func place(memory *[]float64, size, lines int) []float64 {
+	skip := lines * lineBytes
+	need := size + (pageBytes+skip)/cellBytes
+	fresh := len(*memory) < need
+	if fresh {
+		*memory = make([]float64, need)
+	}
+	skip += int(-uintptr(unsafe.Pointer(unsafe.SliceData(*memory))) % pageBytes)
+	cells := (*memory)[skip/cellBytes:][:size:size]
+	if !fresh {
+		clear(cells)
+	}
+	return cells
 }

@@ -41,7 +41,7 @@ const (
 // tilingFor returns the tiling of a run. Noise is drawn step by step, so that a
 // run with jitter takes one step a pass.
 func tilingFor(l layout, threads int, jitter bool) tiling {
-	const planesAtOnce, cellBytes = 6, 8
+	const planesAtOnce = 6
 	rowBytes := planesAtOnce * l.stride * cellBytes
 	t := tiling{depth: 1, bands: 1, chunk: l.n}
 	depth := deepest
