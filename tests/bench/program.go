@@ -45,7 +45,7 @@ type program struct {
 	cores      int  // for all of it: reading, collecting garbage and so on; 0 for what there is
 	batches    bool // messages come in batches of some 10 ms
 
-	startup time.Duration // of a stream with one tiny message
+	startups map[shape]time.Duration // of a stream with a first batch for each thread
 }
 
 // buildProgram compiles mfn-connect.
@@ -58,36 +58,40 @@ func buildProgram(ctx context.Context, directory string) (string, error) {
 	return executable, nil
 }
 
-func startProgram(p program) (*program, error) {
-	var startups []time.Duration
-	for range 5 {
-		took, err := p.time(shape{4, 1}, 1)
-		if err != nil {
-			return nil, err
-		}
-		startups = append(startups, took)
-	}
-	slices.Sort(startups)
-	p.startup = startups[len(startups)/2]
-	return &p, nil
-}
-
-// run returns the time of the messages, without that of starting and stopping.
+// run returns the time of the messages, without those that come first and without
+// starting and stopping.
 func (p *program) run(s shape, messages int) (time.Duration, error) {
-	took, err := p.time(s, messages)
+	first := p.batch(s) * p.threads
+	if _, known := p.startups[s]; !known {
+		var startups []time.Duration
+		for range 5 {
+			took, err := p.time(s, first)
+			if err != nil {
+				return 0, err
+			}
+			startups = append(startups, took)
+		}
+		slices.Sort(startups)
+		p.startups[s] = startups[len(startups)/2]
+	}
+	took, err := p.time(s, first+messages)
 	if err != nil {
 		return 0, err
 	}
-	return max(took-p.startup, time.Microsecond), nil
+	return max(took-p.startups[s], time.Microsecond), nil
+}
+
+// batch is how many messages come at once.
+func (p *program) batch(s shape) int {
+	if !p.batches {
+		return 1
+	}
+	return max(1, min(int(batchCellSteps/s.cellSteps()), mostInBatch))
 }
 
 func (p *program) time(s shape, messages int) (time.Duration, error) {
 	path := p.executable + ".yaml"
-	batch := 1
-	if p.batches {
-		batch = max(1, min(int(batchCellSteps/s.cellSteps()), mostInBatch))
-	}
-	if err := os.WriteFile(path, fmt.Appendf(nil, stream, messages, batch, s.n, s.steps, p.threads), 0o600); err != nil {
+	if err := os.WriteFile(path, fmt.Appendf(nil, stream, messages, p.batch(s), s.n, s.steps, p.threads), 0o600); err != nil {
 		return 0, err
 	}
 	cmd := exec.CommandContext(p.ctx, p.executable, "run", path)
