@@ -105,8 +105,8 @@ func (s *Simulator) Run(ctx context.Context, p Params, o Options) (*Result, erro
 	s.history.reset(p.GridSize, o.Features)
 
 	s.random.start(*p.Seed, s.kernel.draw)
-	s.start(&p, &s.random)
-	if err := s.steps(ctx, &p, o.Threads, &s.random); err != nil {
+	s.start(&p)
+	if err := s.steps(ctx, &p, o.Threads); err != nil {
 		return nil, err
 	}
 	s.finish(&p, o)
@@ -114,7 +114,7 @@ func (s *Simulator) Run(ctx context.Context, p Params, o Options) (*Result, erro
 }
 
 // start draws the fields before the first step.
-func (s *Simulator) start(p *Params, random *stream) {
+func (s *Simulator) start(p *Params) {
 	was := s.layout
 	s.layout = newLayout(p.GridSize)
 	s.planes[0].resize(s.layout, was, 0)
@@ -122,13 +122,13 @@ func (s *Simulator) start(p *Params, random *stream) {
 
 	now := &s.planes[0]
 	for r := range p.GridSize {
-		random.fillNormal(s.layout.row(now.v, r), -0.070, 0.005)
+		s.random.fillNormal(s.layout.row(now.v, r), -0.070, 0.005)
 	}
 	for r := range p.GridSize {
-		random.fillUniform(s.layout.row(now.a, r), 0, 0.1)
+		s.random.fillUniform(s.layout.row(now.a, r), 0, 0.1)
 	}
 	for r := range p.GridSize {
-		random.fillUniform(s.layout.row(now.i, r), 0, 0.1)
+		s.random.fillUniform(s.layout.row(now.i, r), 0, 0.1)
 	}
 	if p.InitialField != nil {
 		for r := range p.GridSize {
@@ -162,7 +162,7 @@ func drawGrowth(p *Params, random *stream) growth {
 // steps runs all time steps, several at a pass. The draws of a step do not
 // depend on the fields and are made ahead. Afterwards s.last holds the last
 // fields.
-func (s *Simulator) steps(ctx context.Context, p *Params, threads int, random *stream) error {
+func (s *Simulator) steps(ctx context.Context, p *Params, threads int) error {
 	t := tilingFor(s.layout, threads, p.QuantumJitter)
 	if s.tiling != nil {
 		t = *s.tiling
@@ -185,13 +185,13 @@ func (s *Simulator) steps(ctx context.Context, p *Params, threads int, random *s
 		depth := min(t.depth, p.Steps-t0)
 		x.growths, x.sums = s.growths[:0], s.sumsOf(t, depth)
 		for range depth {
-			g := drawGrowth(p, random)
+			g := drawGrowth(p, &s.random)
 			if g.happens {
 				s.result.GrowthEvents++
 			}
 			x.growths = append(x.growths, g)
 			if x.noise != nil {
-				random.fillNormal(x.noise, 0, deviation)
+				s.random.fillNormal(x.noise, 0, deviation)
 			}
 		}
 		s.growths = x.growths

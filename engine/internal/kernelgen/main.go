@@ -1,6 +1,7 @@
 // Command kernelgen writes the assembly of the engine's AVX-512, AVX2 and NEON
-// kernels, twins of kernel_portable.go. The order of every addition is that of
-// the portable kernel, and no multiply is fused with an add.
+// kernels, twins of kernel_portable.go, and of the random draws on AVX-512. The
+// order of every addition is that of the portable kernel, and no multiply is fused
+// with an add.
 //
 // Registers hold what the loops over columns use: byte offsets into all planes
 // (one row above, this row, one row below), the planes, and the sums of a row.

@@ -8,8 +8,8 @@ import (
 
 // neon writes the kernel for arm64, which avo does not know. Go's assembler does
 // not have the floating-point operations on vectors either: they are written as
-// words, each with its mnemonic beside it. Otherwise it is as avx2: eight cells
-// at a time, in four vectors of two, with the sums of a row in registers.
+// words, each with its mnemonic beside it. It computes eight cells at a time, in
+// four vectors of two, with the sums of a row in registers.
 type neon struct {
 	text   bytes.Buffer
 	labels int
