@@ -27,12 +27,12 @@ func (g ghostColumns) set(l layout, cells []float64, r int) {
 // setGhostRows sets the rows above and below the grid that are copies of one of
 // the rows first … last−1.
 func (b Boundary) setGhostRows(l layout, cells []float64, first, last int) {
-	ofFirst, ofLast := -1, l.n
-	switch b {
-	case Periodic:
-		ofFirst, ofLast = ofLast, ofFirst
-	case Dirichlet:
+	if b == Dirichlet {
 		return
+	}
+	ofFirst, ofLast := -1, l.n
+	if b == Periodic {
+		ofFirst, ofLast = ofLast, ofFirst
 	}
 	if first == 0 {
 		copy(l.row(cells, ofFirst), l.row(cells, 0))
