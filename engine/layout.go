@@ -43,12 +43,15 @@ type planes struct {
 // layout that the planes have had; the other cells of one that stays are left as
 // they are. set is 0 or 1, for the planes before and after a step.
 func (p *planes) resize(l, was layout, set int) {
-	for k, plane := range []*[]float64{&p.v, &p.a, &p.i} {
-		if l == was {
-			l.clearGhosts(*plane)
-			continue
+	if l == was {
+		for _, plane := range [][]float64{p.v, p.a, p.i} {
+			l.clearGhosts(plane)
 		}
-		*plane = place(&p.memory[k], l.size(), (2*k+set)*l.skew())
+		return
+	}
+	skew := l.skew()
+	for k, plane := range []*[]float64{&p.v, &p.a, &p.i} {
+		*plane = place(&p.memory[k], l.size(), (2*k+set)*skew)
 	}
 }
 
