@@ -3,7 +3,8 @@ package engine
 import "math/bits"
 
 // pcg is NumPy's PCG64, the generator XSL-RR 128/64, for eight draws at a time:
-// each lane has the state of one draw, and goes on by eight.
+// each lane has the state of one draw, and goes on by eight. internal/kernelgen
+// knows its layout.
 //
 // Source: M. E. O'Neill, PCG: A Family of Simple Fast Space-Efficient
 // Statistically Good Algorithms for Random Number Generation, 2014.
@@ -14,6 +15,7 @@ type pcg struct {
 }
 
 // rawDraws are consecutive draws of a generator, a whole number of vectors.
+// internal/kernelgen knows how many.
 type rawDraws [128]uint64
 
 const (

@@ -111,29 +111,23 @@ func TestIntegersAreInRangeAndEven(t *testing.T) {
 }
 
 func BenchmarkFillNormal(b *testing.B) {
-	for _, k := range kernels() {
-		b.Run(k.name, func(b *testing.B) {
-			var r stream
-			r.start(42, k.draw)
-			cells := make([]float64, 4096)
-			for b.Loop() {
-				r.fillNormal(cells, -0.070, 0.005)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(cells)), "ns/normal")
-		})
-	}
+	benchmarkFill(b, func(r *stream, cells []float64) { r.fillNormal(cells, -0.070, 0.005) })
 }
 
 func BenchmarkFillUniform(b *testing.B) {
+	benchmarkFill(b, func(r *stream, cells []float64) { r.fillUniform(cells, 0, 0.1) })
+}
+
+func benchmarkFill(b *testing.B, fill func(r *stream, cells []float64)) {
 	for _, k := range kernels() {
 		b.Run(k.name, func(b *testing.B) {
 			var r stream
 			r.start(42, k.draw)
 			cells := make([]float64, 4096)
 			for b.Loop() {
-				r.fillUniform(cells, 0, 0.1)
+				fill(&r, cells)
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(cells)), "ns/uniform")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(cells)), "ns/cell")
 		})
 	}
 }
