@@ -38,6 +38,9 @@ type Operation struct {
 	Name string // such as "REST GET /parameters"
 	// Subject is what it is done to: a key (url, path or topic) and its value.
 	Subject, Value string
+	// Messages, if set, returns the names of the messages that it is about. It is
+	// called only for a line that names them.
+	Messages func() []string
 	// Admit, if set, is waited for before each attempt, outside the attempt's
 	// timeout, as for a rate limit. It returns an error only when ctx ends.
 	Admit func(ctx context.Context) error

@@ -1,0 +1,84 @@
+// Package identity says which message a log line, a span or a status entry is
+// about. Every component takes the answer from here.
+package identity
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
+)
+
+// ID returns the id of a message: the member id or simulation_id of its JSON
+// object, or else what WithID has put into its context. It is empty if there is
+// none.
+func ID(m *service.Message) string {
+	if body, err := m.AsBytes(); err == nil {
+		for _, name := range []string{"id", "simulation_id"} {
+			raw, err := rawjson.Member(body, name)
+			if err != nil {
+				break
+			}
+			if text, ok := rawjson.Text(raw); ok && text != "" {
+				return text
+			}
+		}
+	}
+	id, _ := m.Context().Value(idKey{}).(string)
+	return id
+}
+
+// Source returns where a message came from: what WithSource has put into its
+// context, or else what its metadata tell: a path, topic/partition/offset, or a
+// URL. It is empty if that is not known.
+func Source(m *service.Message) string {
+	if source, ok := m.Context().Value(sourceKey{}).(string); ok {
+		return source
+	}
+	if topic, ok := m.MetaGet("kafka_topic"); ok {
+		partition, _ := m.MetaGet("kafka_partition")
+		offset, _ := m.MetaGet("kafka_offset")
+		return fmt.Sprintf("%v/%v/%v", topic, partition, offset)
+	}
+	for _, name := range []string{"path", "http_url"} {
+		if value, ok := m.MetaGet(name); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// Name returns the id of a message or, without one, its source.
+func Name(m *service.Message) string {
+	if id := ID(m); id != "" {
+		return id
+	}
+	return Source(m)
+}
+
+// Names returns the names of the messages of a batch.
+func Names(batch service.MessageBatch) []string {
+	names := make([]string, len(batch))
+	for i, m := range batch {
+		names[i] = Name(m)
+	}
+	return names
+}
+
+type idKey struct{}
+
+type sourceKey struct{}
+
+// WithID returns a context that carries a message's id, for content that does
+// not hold it.
+func WithID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, idKey{}, id)
+}
+
+// WithSource returns a context that carries where a message came from. It must
+// hold no secret.
+func WithSource(ctx context.Context, source string) context.Context {
+	return context.WithValue(ctx, sourceKey{}, source)
+}
