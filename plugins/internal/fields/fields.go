@@ -1,0 +1,204 @@
+// Package fields gives the fields of a component's configuration in kinds. A kind
+// holds the field, its lint rule and its parser together, so that what lint passes
+// can be parsed.
+//
+// Values are taken as they are written: a text field takes 0123456 as that text,
+// and a field that is there but null is an error, never a field that is absent.
+// Register components with this package's functions, since Benthos decodes values
+// by their type before a component sees them.
+package fields
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+)
+
+// Scalar is a field that holds one value.
+type Scalar[T any] struct {
+	name    string
+	kind    string // as the reference calls it
+	allowed string // what a value must be, in words
+	check   string // a Bloblang condition on `this`, a string, number, boolean or timestamp
+	parse   func(scalar) (T, bool)
+	new     func(name string) *service.ConfigField
+	secret  bool
+}
+
+// Name returns the name of the field.
+func (s Scalar[T]) Name() string { return s.name }
+
+// Field returns the field, with its lint rule.
+func (s Scalar[T]) Field() *service.ConfigField {
+	return annotate(s.new(s.name).LintRule(s.lint(shapeScalar)), s.secret)
+}
+
+// Where narrows a kind. The values that remain are named by allowed; check is a
+// Bloblang condition on `this`, and ok says the same of the parsed value.
+func (s Scalar[T]) Where(allowed, check string, ok func(T) bool) Scalar[T] {
+	inner := s.parse
+	s.allowed, s.check = allowed, fmt.Sprintf("(%v) && (%v)", s.check, check)
+	s.parse = func(v scalar) (T, bool) {
+		x, valid := inner(v)
+		return x, valid && ok(x)
+	}
+	return s
+}
+
+// Given says whether the configuration has the field.
+func (s Scalar[T]) Given(conf *service.ParsedConfig) bool { return conf.Contains(s.name) }
+
+// Parse reads the field. It returns the zero value for an optional field that is
+// absent.
+func (s Scalar[T]) Parse(conf *service.ParsedConfig) (x T, err error) {
+	if !s.Given(conf) {
+		return x, nil
+	}
+	value, err := conf.FieldAny(s.name)
+	if err != nil {
+		return x, err
+	}
+	return s.parseValue(s.name, value)
+}
+
+func (s Scalar[T]) parseValue(name string, value any) (x T, err error) {
+	v, problem := read(value)
+	if problem != "" {
+		return x, s.refuse(name, problem)
+	}
+	x, ok := s.parse(v)
+	switch {
+	case ok:
+		return x, nil
+	case s.secret:
+		return x, s.refuse(name, "")
+	default:
+		return x, s.refuse(name, "it is "+v.text)
+	}
+}
+
+func (s Scalar[T]) refuse(name, reason string) error {
+	if reason != "" {
+		reason = ", " + reason
+	}
+	return fmt.Errorf("%v: must be %v%v", name, s.allowed, reason)
+}
+
+// List is a field that holds a list of scalars.
+type List[T any] struct{ element Scalar[T] }
+
+// ListOf returns the field that holds a list of what the scalar holds.
+func ListOf[T any](element Scalar[T]) List[T] { return List[T]{element} }
+
+// Name returns the name of the field.
+func (l List[T]) Name() string { return l.element.name }
+
+// Field returns the field, with its lint rule.
+func (l List[T]) Field() *service.ConfigField {
+	field := l.element.new(l.element.name).LintRule(l.element.lint(shapeList))
+	return annotate(amend(field, `{"kind":"array"}`), l.element.secret)
+}
+
+// Parse reads the list.
+func (l List[T]) Parse(conf *service.ParsedConfig) ([]T, error) {
+	if !conf.Contains(l.element.name) {
+		return nil, nil
+	}
+	values, err := conf.FieldAny(l.element.name)
+	if err != nil {
+		return nil, err
+	}
+	list, ok := elements(values)
+	if !ok {
+		return nil, fmt.Errorf("%v: must be a list, each of it %v", l.element.name, l.element.allowed)
+	}
+	parsed := make([]T, len(list))
+	for k, value := range list {
+		if parsed[k], err = l.element.parseValue(fmt.Sprintf("%v[%v]", l.element.name, k), value); err != nil {
+			return nil, err
+		}
+	}
+	return parsed, nil
+}
+
+// Map is a field that holds scalars by names that the user chooses.
+type Map[T any] struct{ element Scalar[T] }
+
+// MapOf returns the field that holds a map of what the scalar holds.
+func MapOf[T any](element Scalar[T]) Map[T] { return Map[T]{element} }
+
+// Name returns the name of the field.
+func (m Map[T]) Name() string { return m.element.name }
+
+// Field returns the field, with its lint rule.
+func (m Map[T]) Field() *service.ConfigField {
+	field := m.element.new(m.element.name).LintRule(m.element.lint(shapeMap))
+	return annotate(amend(field, `{"kind":"map"}`), m.element.secret)
+}
+
+// Parse reads the map.
+func (m Map[T]) Parse(conf *service.ParsedConfig) (map[string]T, error) {
+	if !conf.Contains(m.element.name) {
+		return nil, nil
+	}
+	values, err := conf.FieldAny(m.element.name)
+	if err != nil {
+		return nil, err
+	}
+	object, ok := members(values)
+	if !ok {
+		return nil, fmt.Errorf("%v: must be an object, each value of it %v", m.element.name, m.element.allowed)
+	}
+	parsed := make(map[string]T, len(object))
+	for key, value := range object {
+		if parsed[key], err = m.element.parseValue(m.element.name+"."+key, value); err != nil {
+			return nil, err
+		}
+	}
+	return parsed, nil
+}
+
+// kindMark begins the lint rule of each field of this package.
+const kindMark = "# kind: "
+
+// KindOf returns what the reference calls the kind of a field, from its lint rule.
+// It is empty for a field that is not of this package.
+func KindOf(lintRule string) string {
+	rest, ok := strings.CutPrefix(lintRule, kindMark)
+	if !ok {
+		return ""
+	}
+	kind, _, _ := strings.Cut(rest, "\n")
+	return kind
+}
+
+// annotate gives the field a type under which lint sees values undecoded, null
+// among them, and a secret a scrubber that takes any value: Benthos's fails, with
+// the value in its message, for a secret that is a number.
+func annotate(field *service.ConfigField, secret bool) *service.ConfigField {
+	if secret {
+		scrubber, err := json.Marshal(scrubber)
+		if err != nil {
+			panic(err)
+		}
+		return amend(field, `{"type":"unknown","is_secret":true,"scrubber":`+string(scrubber)+`}`)
+	}
+	return amend(field, `{"type":"unknown"}`)
+}
+
+const scrubber = `root = if this.type() != "string" || (this != "" && !this.trim().re_match("""^\${[0-9A-Za-z_.]+(:((\${[^}]+})|[^}])*)?}$""")) { "!!!SECRET_SCRUBBED!!!" }`
+
+// amend sets what Benthos's own methods of a field cannot.
+func amend(field *service.ConfigField, patch string) *service.ConfigField {
+	return amendSpec(service.NewInternalField, field, patch)
+}
+
+func amendSpec[Spec any](wrap func(Spec) *service.ConfigField, field *service.ConfigField, patch string) *service.ConfigField {
+	spec := field.XUnwrapper().(interface{ Unwrap() Spec }).Unwrap()
+	if err := json.Unmarshal([]byte(patch), &spec); err != nil {
+		panic(err) // the patches are constant
+	}
+	return wrap(spec)
+}

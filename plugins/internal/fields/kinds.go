@@ -1,0 +1,207 @@
+package fields
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+)
+
+// Text is a field that takes strings, and numbers and booleans as the text that
+// was written.
+func Text(name string) Scalar[string] {
+	return Scalar[string]{
+		name: name, kind: "text", allowed: "text", check: "true", new: service.NewStringField,
+		parse: func(s scalar) (string, bool) { return s.text, true },
+	}
+}
+
+// Secret is a text that no message shows.
+func Secret(name string) Scalar[string] {
+	s := Text(name)
+	s.secret = true
+	return s
+}
+
+// NotEmpty is a text that has at least one character.
+func NotEmpty(name string) Scalar[string] {
+	return Text(name).Where("text that is not empty", `this.string() != ""`, func(s string) bool { return s != "" })
+}
+
+// Interpolated is a text with interpolation functions.
+func Interpolated(name string) Scalar[*service.InterpolatedString] {
+	return Scalar[*service.InterpolatedString]{
+		name: name, kind: "text", allowed: "text whose interpolations can be parsed", check: "true",
+		new: service.NewInterpolatedStringField,
+		parse: func(s scalar) (*service.InterpolatedString, bool) {
+			expr, err := service.NewInterpolatedString(s.text)
+			return expr, err == nil
+		},
+	}
+}
+
+// InterpolatedSecret is a text with interpolation functions that no message shows.
+func InterpolatedSecret(name string) Scalar[*service.InterpolatedString] {
+	s := Interpolated(name)
+	s.secret = true
+	return s
+}
+
+// Enum is a field that takes one of several words. Descriptions may be empty.
+func Enum(name string, options map[string]string) Scalar[string] {
+	words := make([]string, 0, len(options))
+	for word := range options {
+		words = append(words, word)
+	}
+	slices.Sort(words)
+	quoted := make([]string, len(words))
+	for k, word := range words {
+		quoted[k] = literal(word)
+	}
+	return Scalar[string]{
+		name: name, kind: "text", allowed: "one of " + strings.Join(words, ", "),
+		check: fmt.Sprintf("[%v].contains(this.string())", strings.Join(quoted, ", ")),
+		new: func(name string) *service.ConfigField {
+			for _, description := range options {
+				if description == "" {
+					return service.NewStringEnumField(name, words...)
+				}
+			}
+			return service.NewStringAnnotatedEnumField(name, options)
+		},
+		parse: func(s scalar) (string, bool) { return s.text, slices.Contains(words, s.text) },
+	}
+}
+
+// Bool is a field that takes true and false, or yes, no, on and off.
+func Bool(name string) Scalar[bool] {
+	yes, no := []string{"true", "yes", "on"}, []string{"false", "no", "off"}
+	return Scalar[bool]{
+		name: name, kind: "bool", allowed: "true or false",
+		check: `["true", "yes", "on", "false", "no", "off"].contains(this.string().lowercase())`,
+		new:   service.NewBoolField,
+		parse: func(s scalar) (bool, bool) {
+			word := strings.ToLower(canonical(s.value))
+			return slices.Contains(yes, word), slices.Contains(yes, word) || slices.Contains(no, word)
+		},
+	}
+}
+
+// Duration is a field that takes durations of at least least.
+func Duration(name string, least time.Duration) Scalar[time.Duration] {
+	return Scalar[time.Duration]{
+		name: name, kind: "duration", allowed: fmt.Sprintf("a duration with a unit, such as 500ms, 30s or 5m, of at least %v", least),
+		check: fmt.Sprintf(`this.type() == "string" && this.parse_duration() >= %v`, least.Nanoseconds()),
+		new:   service.NewDurationField,
+		parse: func(s scalar) (time.Duration, bool) {
+			text, ok := s.value.(string)
+			d, err := time.ParseDuration(text)
+			return d, ok && err == nil && d >= least
+		},
+	}
+}
+
+// NotNegative is a duration of 0s or more.
+func NotNegative(name string) Scalar[time.Duration] { return Duration(name, 0) }
+
+// Positive is a duration of more than 0s.
+func Positive(name string) Scalar[time.Duration] {
+	return NotNegative(name).Where("a duration with a unit, such as 500ms, 30s or 5m, above 0s",
+		"this.parse_duration() > 0", func(d time.Duration) bool { return d > 0 })
+}
+
+// Int is a field that takes whole numbers from lo to hi.
+func Int(name string, lo, hi int) Scalar[int] {
+	allowed := fmt.Sprintf("a whole number, %v … %v", lo, hi)
+	if hi == math.MaxInt {
+		allowed = fmt.Sprintf("a whole number of %v or more", lo)
+	}
+	return Scalar[int]{
+		name: name, kind: "int", allowed: allowed,
+		// Longer numbers than these lose their last digits in a comparison.
+		check: fmt.Sprintf(`this.string().re_match("^-?[0-9]{1,18}$") && this.number() >= %v && this.number() <= %v`, lo, hi),
+		new:   service.NewIntField,
+		parse: func(s scalar) (int, bool) {
+			text := canonical(s.value)
+			n, err := strconv.Atoi(text)
+			return n, err == nil && len(strings.TrimPrefix(text, "-")) <= 18 && text[0] != '+' && n >= lo && n <= hi
+		},
+	}
+}
+
+// Count is a whole number of lo or more.
+func Count(name string, lo int) Scalar[int] { return Int(name, lo, math.MaxInt) }
+
+// Float is a field that takes numbers from lo to hi.
+func Float(name string, lo, hi float64) Scalar[float64] {
+	return Scalar[float64]{
+		name: name, kind: "float", allowed: fmt.Sprintf("a number, %v … %v", lo, hi),
+		check: fmt.Sprintf(`this.string().re_match(%v) && this.number() >= %v && this.number() <= %v`, literal(decimal.String()), plain(lo), plain(hi)),
+		new:   service.NewFloatField,
+		parse: func(s scalar) (float64, bool) {
+			text := canonical(s.value)
+			x, err := strconv.ParseFloat(text, 64)
+			return x, err == nil && decimal.MatchString(text) && x >= lo && x <= hi
+		},
+	}
+}
+
+var decimal = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
+
+// Bytes is a field that takes sizes from lo to hi, in bytes or with a unit.
+func Bytes(name string, lo, hi int64) Scalar[int64] {
+	allowed := fmt.Sprintf("a size in bytes, or one such as 512KiB or 50MB, of %v or more", lo)
+	if hi < math.MaxInt64 {
+		allowed = fmt.Sprintf("a size in bytes, or one such as 512KiB or 50MB, %v … %v bytes", lo, hi)
+	}
+	units := make([]string, 0, len(byteUnits))
+	for unit, size := range byteUnits {
+		units = append(units, fmt.Sprintf("%q: %.0f", unit, size))
+	}
+	slices.Sort(units)
+	return Scalar[int64]{
+		name: name, kind: "bytes", allowed: allowed,
+		check: fmt.Sprintf(`this.string().re_find_object(%v).(m -> (m.n.number() * {%v}.get(m.u.lowercase())).(b -> b >= %v && b <= %v))`,
+			literal(byteSize.String()), strings.Join(units, ", "), lo, hi),
+		new: service.NewStringField,
+		parse: func(s scalar) (int64, bool) {
+			m := byteSize.FindStringSubmatch(canonical(s.value))
+			if m == nil {
+				return 0, false
+			}
+			n, err := strconv.ParseFloat(m[1], 64)
+			size := n * byteUnits[strings.ToLower(m[2])]
+			return int64(size), err == nil && size >= float64(lo) && size <= float64(hi) && size < math.MaxInt64
+		},
+	}
+}
+
+var (
+	byteSize  = regexp.MustCompile(`^(?P<n>[0-9]{1,15}(?:\.[0-9]+)?) ?(?P<u>(?i)(?:[kmgt]i?)?b?)$`)
+	byteUnits = map[string]float64{
+		"": 1, "b": 1,
+		"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12,
+		"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40,
+		"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
+	}
+)
+
+// plain returns a number without an exponent, which Bloblang does not read.
+func plain(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
+
+// canonical returns a value as Bloblang's string() does, on which lint rules work.
+func canonical(value any) string {
+	switch value := value.(type) {
+	case float64:
+		return strconv.FormatFloat(value, 'g', -1, 64)
+	case time.Time:
+		return value.Format(time.RFC3339Nano)
+	default:
+		return fmt.Sprint(value)
+	}
+}
