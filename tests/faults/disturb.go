@@ -20,6 +20,10 @@ type disturbance struct {
 	// mostMemory is what the program may have resident meanwhile, in bytes; 0
 	// for no limit.
 	mostMemory int64
+	// requests, if set, returns how many requests the other side has had.
+	requests func() int64
+	// most bounds the liveness; what is 0 in it is not bounded.
+	most liveness
 }
 
 const (
@@ -30,19 +34,18 @@ const (
 )
 
 func (d disturbance) run(ctx context.Context, s *suite, dir string, r *row) error {
-	p, err := s.start(ctx, dir, d.stream, d.limits...)
+	p, err := s.serve(ctx, dir, d.stream, d.limits...)
 	if err != nil {
 		return err
 	}
 	defer p.kill()
 	err = d.disturb(ctx, s, p, r)
-	if err == nil {
-		err = await(ctx, longRecovery, "every message to be answered", func() bool {
-			return d.collect() == nil && d.ledger.complete()
-		})
-	}
 	if err == nil && !p.running() {
 		err = fmt.Errorf("the program ended by itself: %w", p.err)
+	}
+	if err == nil {
+		err = r.liveness.simulated(ctx, p, d.ledger)
+		d.most.check(&r.liveness, d.ledger)
 	}
 	if err != nil {
 		err = fmt.Errorf("%w\n%s", err, tail(p.log.String(), 4000))
@@ -79,6 +82,7 @@ func (d disturbance) disturb(ctx context.Context, s *suite, p *program, r *row) 
 			return err
 		}
 
+		watch := r.liveness.watch(p, d.ledger, d.requests)
 		struck := make(chan error, 1)
 		go func() { struck <- d.strike(ctx, p) }()
 		var peak int64
@@ -100,7 +104,7 @@ func (d disturbance) disturb(ctx context.Context, s *suite, p *program, r *row) 
 		if d.mostMemory > 0 && peak > d.mostMemory {
 			d.ledger.complain("%v MiB resident, more than %v", peak>>20, d.mostMemory>>20)
 		}
-		healed := time.Now()
+		healed := watch()
 		r.runs++
 		if err := feed(1); err != nil {
 			return err
@@ -113,6 +117,12 @@ func (d disturbance) disturb(ctx context.Context, s *suite, p *program, r *row) 
 		}
 		first, _ := d.ledger.firstAfter(healed)
 		r.recoveries = append(r.recoveries, first.Sub(healed))
+		if err := await(ctx, longRecovery, "every message to be answered", func() bool {
+			return d.collect() == nil && d.ledger.complete()
+		}); err != nil {
+			return err
+		}
+		r.liveness.ended(d.ledger, healed)
 	}
 	return nil
 }

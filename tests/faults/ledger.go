@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -111,6 +112,33 @@ func (l *ledger) firstAfter(t time.Time) (time.Time, bool) {
 		}
 	}
 	return first, !first.IsZero()
+}
+
+// longestSilence returns the longest time without a first answer to a message,
+// from t to the last of them.
+func (l *ledger) longestSilence(t time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var times []time.Time
+	for _, answers := range l.answers {
+		if answers[0].at.After(t) {
+			times = append(times, answers[0].at)
+		}
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	var longest time.Duration
+	for _, at := range times {
+		longest = max(longest, at.Sub(t))
+		t = at
+	}
+	return longest
+}
+
+// sentCount returns how many messages have been sent.
+func (l *ledger) sentCount() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.sent)
 }
 
 // tally is a ledger's balance.

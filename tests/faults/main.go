@@ -52,6 +52,7 @@ func scenarios() []scenario {
 	all = append(all, kafkaScenarios()...)
 	all = append(all, networkScenarios()...)
 	all = append(all, diskScenarios()...)
+	all = append(all, aliveScenarios()...)
 	return append(all, loadScenarios()...)
 }
 

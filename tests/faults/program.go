@@ -16,16 +16,18 @@ import (
 
 // program is one run of mfn-connect.
 type program struct {
-	cmd  *exec.Cmd
-	log  *logBuffer
-	done chan struct{}
-	err  error
+	cmd     *exec.Cmd
+	log     *logBuffer
+	address string // of its HTTP server, empty for none
+	done    chan struct{}
+	err     error
 }
 
-// logBuffer keeps the end of what a program prints.
+// logBuffer keeps the end of what a program prints, and counts its lines.
 type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	mu    sync.Mutex
+	buf   bytes.Buffer
+	count int
 }
 
 const keptLog = 1 << 20
@@ -36,7 +38,15 @@ func (b *logBuffer) Write(p []byte) (int, error) {
 	if b.buf.Len() > keptLog {
 		b.buf.Next(b.buf.Len() / 2)
 	}
+	b.count += bytes.Count(p, []byte("\n"))
 	return b.buf.Write(p)
+}
+
+// lines returns how many lines were printed.
+func (b *logBuffer) lines() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.count
 }
 
 func (b *logBuffer) String() string {
@@ -54,6 +64,24 @@ func (s *suite) start(ctx context.Context, dir, stream string, limits ...string)
 		return nil, err
 	}
 	return s.launch(ctx, dir, []string{"-c", path}, limits...)
+}
+
+// serve runs the program with the stream, in dir, and with an HTTP server that
+// tells its metrics.
+func (s *suite) serve(ctx context.Context, dir, stream string, limits ...string) (*program, error) {
+	address, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, "stream.yaml")
+	if err := os.WriteFile(path, fmt.Appendf(nil, "http: { address: %q }\n%v", address, stream), 0o600); err != nil {
+		return nil, err
+	}
+	p, err := s.launch(ctx, dir, []string{"-c", path}, limits...)
+	if err == nil {
+		p.address = address
+	}
+	return p, err
 }
 
 // launch runs the program in dir.

@@ -37,6 +37,7 @@ type row struct {
 	runs       int
 	tally      tally
 	recoveries []time.Duration // from the fault's end to the next answer
+	liveness   liveness
 	notes      []string
 	err        error
 }
@@ -72,12 +73,12 @@ func (r *row) recovery() string {
 // table renders the rows in Markdown.
 func table(rows []row) string {
 	var lines strings.Builder
-	lines.WriteString("| fault\t| runs\t| messages in\t| answered\t| lost\t| duplicated\t| recovery, median\t|\n")
-	lines.WriteString("|---\t|---\t|---\t|---\t|---\t|---\t|---\t|\n")
+	lines.WriteString("| fault\t| runs\t| messages in\t| answered\t| lost\t| duplicated\t| recovery, median\t| longest silence\t| requests\t| log lines\t| simulations\t|\n")
+	lines.WriteString(strings.Repeat("|---\t", 11) + "|\n")
 	for i := range rows {
 		r := &rows[i]
-		fmt.Fprintf(&lines, "| %v\t| %v\t| %v\t| %v\t| %v\t| %v\t| %v\t|\n",
-			r.fault, r.runs, r.tally.in, r.tally.answered, r.tally.lost, r.tally.duplicated, r.recovery())
+		fmt.Fprintf(&lines, "| %v\t| %v\t| %v\t| %v\t| %v\t| %v\t| %v\t| %v\t|\n",
+			r.fault, r.runs, r.tally.in, r.tally.answered, r.tally.lost, r.tally.duplicated, r.recovery(), &r.liveness)
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)
