@@ -12,6 +12,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
@@ -98,7 +99,7 @@ func (in *fileInput) next(ctx context.Context) (dirwatch.File, int, error) {
 // finish says what a batch job leaves behind.
 func (in *fileInput) finish() error {
 	if left := len(in.state.refused); left > 0 {
-		in.log.With("path", in.directory, "files", left).Warn("No file is left but those that failed; the next run reads them again")
+		logs.With(in.log, "path", in.directory, "files", left).Warn("No file is left but those that failed; the next run reads them again")
 	}
 	return service.ErrEndOfInput
 }

@@ -412,7 +412,7 @@ func joinRestURL(base *url.URL, endpoint string) (*url.URL, error) {
 }
 
 func (r *restInput) operation(u *url.URL) retry.Operation {
-	op := retry.Operation{Name: "REST " + r.method + " " + httpclient.PathOf(u), Subject: "url", Value: httpclient.Redact(u)}
+	op := retry.Operation{Name: "REST " + r.method + " " + httpclient.PathOf(u), Subject: "url", Value: httpclient.Redact(u), Host: httpclient.Origin(u)}
 	if r.rateLimit != "" {
 		op.Admit = r.awaitRateLimit
 	}

@@ -483,6 +483,7 @@ func (w *webhookOutput) send(ctx context.Context, d webhookDelivery) error {
 	op := retry.Operation{
 		Name:    "webhook " + w.method + " " + httpclient.PathOf(d.request.URL),
 		Subject: "url", Value: httpclient.Redact(d.request.URL),
+		Host: httpclient.Origin(d.request.URL),
 	}
 	return w.retrier.Do(ctx, op, func(ctx context.Context) (int64, error) {
 		request, err := w.sign(d)

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -401,11 +402,10 @@ func TestWebhookIsNotHurtByALongOrSlowResponse(t *testing.T) {
 func TestWebhookMessageThatWaitsHoldsUpNoOther(t *testing.T) {
 	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Idempotency-Key") == "bad" {
-			w.Header().Set("Retry-After", "3600")
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
-	run := runWebhook(t, server.URL, "retry: { max_delay: 1h }")
+	run := runWebhook(t, server.URL, "retry: { initial_delay: 1h, max_delay: 1h }")
 	waiting := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
@@ -418,6 +418,28 @@ func TestWebhookMessageThatWaitsHoldsUpNoOther(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, <-waiting, context.Canceled)
 	run.StopWithin(t, time.Second) // which ends the wait
+}
+
+// A server that asks one message to wait means every request to it.
+func TestWebhookRetryAfterHoldsForTheOthersToTheHost(t *testing.T) {
+	const messages = 20
+	var refused atomic.Bool
+	begin := time.Now()
+	server := webtest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		if !refused.Swap(true) {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		if time.Since(begin) < time.Second {
+			w.WriteHeader(http.StatusBadRequest) // it comes too early
+		}
+	})
+	run := runWebhook(t, server.URL, "retry: { initial_delay: 1ms }\nmax_in_flight: 1")
+	for i := range messages {
+		require.NoError(t, run.publish(fmt.Sprintf(`{"simulation_id":"%v"}`, i)))
+	}
+	assert.Len(t, server.Requests(), messages+1)
 }
 
 func TestWebhookKeepsWithinItsRequestsInFlight(t *testing.T) {

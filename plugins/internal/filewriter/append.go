@@ -16,6 +16,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 )
 
 // maxTail bounds how much of an unfinished last line is looked at.
@@ -195,7 +196,7 @@ func (a *Appender) repair(f *os.File, name string) (size int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	log := a.log.With("path", path.Join(a.dir.Path, name), "bytes", len(tail))
+	log := logs.With(a.log, "path", path.Join(a.dir.Path, name), "bytes", len(tail))
 	if !torn(tail) {
 		log.Warn("File did not end with a line feed; one was added")
 		n, err := f.Write([]byte{'\n'})

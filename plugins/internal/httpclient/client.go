@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 )
 
 // FieldHeaders is the name of the field that holds the headers.
@@ -266,12 +268,14 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 		cancel()
 		return nil, err
 	}
+	retry.Note(ctx, "method", r.Method)
 	hidden := secretsOf(req)
 	resp, err := c.http.Do(req) //nolint:bodyclose // by the caller, with Response.Close
 	if err != nil {
 		cancel()
 		return nil, classify(err, hidden)
 	}
+	retry.Note(ctx, "status", resp.StatusCode)
 	return &Response{Response: resp, client: c, cancel: cancel, hidden: hidden}, nil
 }
 

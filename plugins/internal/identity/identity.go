@@ -5,6 +5,8 @@ package identity
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -65,6 +67,20 @@ func Names(batch service.MessageBatch) []string {
 		names[i] = Name(m)
 	}
 	return names
+}
+
+// maxListed is how many names a log line lists.
+const maxListed = 5
+
+// List returns names as a log line shows them: the first few, and how many more
+// there are. Names that are empty are left out.
+func List(names []string) string {
+	known := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" })
+	list := strings.Join(known[:min(len(known), maxListed)], ", ")
+	if more := len(names) - maxListed; more > 0 && len(known) > maxListed {
+		list += fmt.Sprintf(" and %v more", more)
+	}
+	return list
 }
 
 type idKey struct{}

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
@@ -410,7 +411,7 @@ func (c *Consumer) assigned(_ context.Context, client *kgo.Client, added map[str
 				tp := topicPartition{topic, n}
 				p, err := c.newPartition(tp)
 				if err != nil {
-					c.log.With("topic", topic, "partition", n, "error", err.Error()).
+					logs.With(c.log, "topic", topic, "partition", n, "error", err.Error()).
 						Error("Partition cannot be read: its batching policy failed")
 					continue
 				}
@@ -461,7 +462,7 @@ func (c *Consumer) rejected(tp topicPartition, err error) bool {
 	if !c.conf.DropRejected || c.ctx.Err() != nil || isContext(err) {
 		return false
 	}
-	c.log.With("topic", tp.topic, "partition", tp.number, "error", err.Error()).
+	logs.With(c.log, "topic", tp.topic, "partition", tp.number, "error", err.Error()).
 		Error("Message dropped, since it was rejected and auto_replay_nacks is off")
 	return true
 }
@@ -506,7 +507,7 @@ func (c *Consumer) revoked(_ context.Context, _ *kgo.Client, lost map[string][]i
 		inFlight += p.drain(limit)
 	}
 	if inFlight > 0 && c.ctx.Err() == nil {
-		log.With("in_flight", inFlight, "revoke_timeout", c.conf.RevokeTimeout.String()).
+		logs.With(log, "in_flight", inFlight, "revoke_timeout", c.conf.RevokeTimeout.String()).
 			Warn("Messages of revoked partitions are still in flight and will be delivered again")
 	}
 

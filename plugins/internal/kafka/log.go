@@ -3,6 +3,8 @@ package kafka
 import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 )
 
 // clientLog passes on what the Kafka client logs, one level lower below
@@ -14,7 +16,7 @@ func (clientLog) Level() kgo.LogLevel { return kgo.LogLevelDebug }
 
 // Log passes on one line.
 func (l clientLog) Log(level kgo.LogLevel, msg string, keyvals ...any) {
-	log := l.log.With(keyvals...)
+	log := logs.With(l.log, keyvals...)
 	switch level {
 	case kgo.LogLevelError:
 		log.Error(msg)

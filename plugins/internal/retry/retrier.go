@@ -10,6 +10,8 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/sony/gobreaker/v2"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
@@ -21,8 +23,9 @@ var ErrCircuitOpen = errors.New("circuit breaker is open")
 // operation is tried again. Any other error ends the operation at once.
 type Transient struct {
 	Err error
-	// After, if above 0, is the delay that the other side asked for. It
-	// replaces the policy's delay, up to the policy's longest.
+	// After, if above 0, is the delay that the other side asked for. The longer of
+	// it, up to the policy's longest, and the policy's own delay is waited for.
+	// With an Operation.Host, all operations on that host wait.
 	After time.Duration
 }
 
@@ -41,6 +44,10 @@ type Operation struct {
 	// Messages, if set, returns the names of the messages that it is about. It is
 	// called only for a line that names them.
 	Messages func() []string
+	// Host, if set, names the other side that a Transient.After holds for, such as
+	// "https://example.com:443": until then, no operation of this process with the
+	// same Host makes an attempt, and afterwards they come one by one for a while.
+	Host string
 	// Admit, if set, is waited for before each attempt, outside the attempt's
 	// timeout, as for a rate limit. It returns an error only when ctx ends.
 	Admit func(ctx context.Context) error
@@ -99,36 +106,31 @@ func (r *Retrier) Do(ctx context.Context, op Operation, attempt func(context.Con
 
 	delays := r.policy.Delays()
 	for retries := 0; ; retries++ {
-		if op.Admit != nil {
-			if err := op.Admit(ctx); err != nil {
-				return err
-			}
+		noted, err := r.admitted(ctx, op, retries > 0, attempt)
+		if ctx.Err() != nil && err != nil {
+			return ctx.Err()
 		}
-		err := r.attempt(ctx, retries > 0, attempt)
+		log := r.logger(op, retries+1, noted)
 		if err == nil {
+			log.Debug("Operation succeeded")
 			if retries > 0 {
-				r.logger(op).With("attempt", retries+1, "max_retries", r.policy.MaxRetries).
-					Info("Operation succeeded after a retry")
+				log.Info("Operation succeeded after a retry")
 			}
 			return nil
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 
+		log = logs.With(log, "error", err.Error())
 		delay := backoff.Stop
-		transient, ok := errors.AsType[*Transient](err)
-		if ok {
-			if delay = delays.NextBackOff(); delay != backoff.Stop && transient.After > 0 {
-				delay = min(transient.After, r.policy.MaxDelay)
+		if transient, ok := errors.AsType[*Transient](err); ok {
+			if delay = delays.NextBackOff(); delay != backoff.Stop {
+				delay = max(delay, min(transient.After, r.policy.MaxDelay))
 			}
 		}
-		log := r.logger(op).With("attempt", retries+1, "max_retries", r.policy.MaxRetries, "error", err.Error())
 		if delay == backoff.Stop {
 			return r.giveUp(log, op, retries, err)
 		}
 
-		log = log.With("delay", delay.String())
+		log = logs.With(log, "delay", delay.String())
 		if errors.Is(err, ErrCircuitOpen) {
 			log.Debug("Operation waits for the circuit breaker")
 		} else {
@@ -140,8 +142,39 @@ func (r *Retrier) Do(ctx context.Context, op Operation, attempt func(context.Con
 	}
 }
 
-func (r *Retrier) logger(op Operation) *service.Logger {
-	return r.log.With("operation", op.Name, op.Subject, op.Value)
+// admitted makes an attempt as soon as the host and op.Admit let it.
+func (r *Retrier) admitted(ctx context.Context, op Operation, again bool, attempt func(context.Context) (int64, error)) (*notes, error) {
+	pass, err := hosts.enter(ctx, op.Host)
+	if err != nil {
+		return nil, err
+	}
+	var pause time.Duration
+	defer func() { pass.leave(pause) }()
+	if op.Admit != nil {
+		if err := op.Admit(ctx); err != nil {
+			return nil, err
+		}
+	}
+	noted := &notes{}
+	begin := time.Now()
+	bytes, err := r.attempt(withNotes(ctx, noted), again, attempt)
+	noted.add("milliseconds", float64(time.Since(begin).Microseconds())/1000)
+	if err == nil {
+		noted.add("bytes", bytes)
+	}
+	if transient, ok := errors.AsType[*Transient](err); ok {
+		pause = min(transient.After, r.policy.MaxDelay)
+	}
+	return noted, err
+}
+
+// logger returns the logger of one attempt.
+func (r *Retrier) logger(op Operation, attempt int, noted *notes) *service.Logger {
+	fields := []any{"operation", op.Name, op.Subject, op.Value, "attempt", attempt, "max_retries", r.policy.MaxRetries}
+	if op.Messages != nil {
+		fields = append(fields, "id", logs.Lazy(func() string { return identity.List(op.Messages()) }))
+	}
+	return logs.With(r.log, append(fields, noted.fields()...)...)
 }
 
 func (r *Retrier) giveUp(log *service.Logger, op Operation, retries int, err error) error {
@@ -159,7 +192,7 @@ func (r *Retrier) giveUp(log *service.Logger, op Operation, retries int, err err
 	}
 }
 
-func (r *Retrier) attempt(ctx context.Context, again bool, attempt func(context.Context) (int64, error)) error {
+func (r *Retrier) attempt(ctx context.Context, again bool, attempt func(context.Context) (int64, error)) (int64, error) {
 	counted := func() (int64, error) {
 		if again {
 			r.status.Retried()
@@ -167,14 +200,13 @@ func (r *Retrier) attempt(ctx context.Context, again bool, attempt func(context.
 		return r.timed(ctx, attempt)
 	}
 	if r.breaker == nil {
-		_, err := counted()
-		return err
+		return counted()
 	}
-	_, err := r.breaker.Execute(counted)
+	bytes, err := r.breaker.Execute(counted)
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
-		return &Transient{Err: ErrCircuitOpen}
+		return 0, &Transient{Err: ErrCircuitOpen}
 	}
-	return err
+	return bytes, err
 }
 
 // timed runs one attempt within the policy's timeout and counts it.

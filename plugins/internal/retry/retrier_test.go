@@ -74,14 +74,21 @@ func TestAttemptsComeAfterTheStrategysDelays(t *testing.T) {
 	}
 }
 
-func TestDelayThatTheOtherSideAsksForReplacesThePolicysUpToItsLongest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, _, _ := retrier(t, Policy{Strategy: ExponentialBackoff, MaxRetries: 1, InitialDelay: 10 * time.Second, MaxDelay: time.Minute})
-		times, _ := timesOf(t.Context(), r, &Transient{Err: errBroken, After: 3 * time.Second})
-		assert.Equal(t, []time.Duration{0, 3 * time.Second}, times)
-		times, _ = timesOf(t.Context(), r, &Transient{Err: errBroken, After: time.Hour})
-		assert.Equal(t, []time.Duration{0, time.Minute}, times)
-	})
+func TestTheLongerOfThePolicysDelayAndThatOfTheOtherSideIsWaitedForUpToTheLongest(t *testing.T) {
+	for name, row := range map[string]struct{ after, want time.Duration }{
+		"none":                  {0, 10 * time.Second},
+		"shorter":               {time.Millisecond, 10 * time.Second},
+		"longer":                {30 * time.Second, 30 * time.Second},
+		"longer than max_delay": {time.Hour, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, _, _ := retrier(t, Policy{Strategy: ExponentialBackoff, MaxRetries: 1, InitialDelay: 10 * time.Second, MaxDelay: time.Minute})
+				times, _ := timesOf(t.Context(), r, &Transient{Err: errBroken, After: row.after})
+				assert.Equal(t, []time.Duration{0, row.want}, times)
+			})
+		})
+	}
 }
 
 func TestErrorThatWillNotPassEndsTheOperation(t *testing.T) {
@@ -250,5 +257,30 @@ func TestRetriesWithoutAnAttemptAreNotCounted(t *testing.T) {
 		assert.EqualValues(t, 2, m.TotalRequests)
 		assert.EqualValues(t, 1, m.TotalRetries)
 		assert.EqualValues(t, 1, m.FailedRequests)
+	})
+}
+
+func TestLinesOfAnOperationNameItsMessagesAndWhatItsAttemptsNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, logs, _ := retrier(t, Policy{Strategy: FixedDelay, MaxRetries: 1, InitialDelay: time.Second, MaxDelay: time.Minute})
+		op := operation
+		op.Messages = func() []string { return []string{"a", "b", "", "c", "d", "e", "f", "g"} }
+		attempts := 0
+		require.NoError(t, r.Do(t.Context(), op, func(ctx context.Context) (int64, error) {
+			Note(ctx, "status", 200+attempts)
+			if attempts++; attempts == 1 {
+				return 0, &Transient{Err: errBroken}
+			}
+			time.Sleep(1500 * time.Microsecond)
+			return 42, nil
+		}))
+		lines := logs.String()
+		for _, want := range []string{
+			`msg="Operation failed, will be tried again"`, "status=200", `id="a, b, c, d, e and 3 more"`,
+			`msg="Operation succeeded"`, "status=201", "bytes=42", "milliseconds=1.5", "attempt=2",
+		} {
+			assert.Contains(t, lines, want)
+		}
+		assert.NotPanics(t, func() { Note(t.Context(), "status", 200) })
 	})
 }
