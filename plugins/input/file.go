@@ -115,7 +115,7 @@ Each message has `+"`path`, `file_name`, `mod_time_unix`"+` (seconds) and `+"`si
 		Fields(retry.Fields()...).
 		Field(service.NewAutoRetryNacksToggleField()).
 		LintRule(`root = if this.auto_delete.or(false) && this.move_to.or("") != "" { [ "auto_delete and move_to exclude each other" ] }`).
-		Example("Files in, files out", "Simulates the parameters in each file that appears, and deletes the file when its result is written.", `
+		Example("Files in, files out", "Simulates the parameters in each file that appears, and deletes the file when its result is written. What cannot be simulated is kept in another directory, with the error.", `
 input:
   label: params
   mfn_file:
@@ -127,11 +127,24 @@ pipeline:
     - mfn_simulate: {}
 
 output:
-  mfn_file:
-    directory: ./results
-    filename_pattern: ${! json("simulation_id") }.json
+  switch:
+    cases:
+      - check: errored()
+        output:
+          processors:
+            - mapping: |
+                root.file = @path
+                root.error = error()
+                root.content = content().string()
+          mfn_file:
+            directory: ./refused
+            filename_pattern: ${! @file_name }
+      - output:
+          mfn_file:
+            directory: ./results
+            filename_pattern: ${! json("simulation_id") }.json
 `).
-		Example("A batch job over tables", "Makes a message of each row of each CSV file, in all folders, and ends.", `
+		Example("A batch job over tables", "Makes a message of each row of each CSV file, in all folders, and ends. The rows of a table become lines of results; rows that cannot be simulated become lines of another file, with the error.", `
 input:
   mfn_file:
     directory: ./tables
@@ -140,6 +153,31 @@ input:
       csv: {}
     move_to: ./done
     exit_when_empty: true
+
+pipeline:
+  processors:
+    - mfn_simulate: {}
+
+output:
+  switch:
+    cases:
+      - check: errored()
+        output:
+          processors:
+            - mapping: |
+                root.file = @path
+                root.row = @csv_row
+                root.error = error()
+                root.content = content().string()
+          mfn_file:
+            directory: ./refused
+            filename_pattern: refused.jsonl
+            append_mode: true
+      - output:
+          mfn_file:
+            directory: ./results
+            filename_pattern: results.jsonl
+            append_mode: true
 `)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/filewriter"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
@@ -39,27 +41,29 @@ func fileSpec() *service.ConfigSpec {
 		Categories("Local").
 		Summary("Writes messages to files of a directory.").
 		Description(`
-The directory is made if it is missing, and so are directories below it that a name asks for.
+The directory is made if it is missing, and so are directories below it that a name asks for. Files and directories get the modes 0666 and 0777, less the umask of the process.
 
 ### A file a message
 
-Each message is written under a hidden name beside its place, and renamed when it is complete: a file that can be seen is never half there. What a crash leaves of such hidden files is removed at a later start, when it is ten minutes old.
+Each message is written under a hidden name beside its place, and renamed when it is complete: a file that can be seen is never half there. What a crash leaves of such hidden files is removed in the background after a later start, when it is ten minutes old.
 
 A name that holds the time, by `+"`{timestamp}`"+` or by a function such as `+"`now()`"+`, never replaces a file: if the name is taken, the new file gets a number (`+"`output_…_1.json`"+`). A name without it, such as `+"`${! json(\"simulation_id\") }.json`"+`, belongs to what it names: a new message of that name replaces the file, at once and whole, so that a message which is delivered again leaves one file.
 
 ### Lines at the end of a file
 
-With `+"`append_mode: true`"+`, each message, which must be JSON, becomes one line. All lines of a batch are written at once, or none: what a full disk prevents from being written whole is taken back. A line that a crash has left incomplete is cut off before anything is added; anything else that does not end with a line feed gets one. Other `+"`mfn_file`"+` outputs and processes may write to the same file: lines never mix. `+"`{timestamp}`"+` is the time when the file was begun, so that each run of the stream begins a new one.
+With `+"`append_mode: true`"+`, each message, which must be JSON, becomes one line. All lines of a batch are written at once, or none: what a full disk prevents from being written whole is taken back. A line that a crash has left incomplete is cut off before anything is added; anything else that does not end with a line feed gets one. Other `+"`mfn_file`"+` outputs and processes may write to the same file: lines never mix. Lines are written into the file that has the name, also if it has other names (hard links), which then show them too. `+"`{timestamp}`"+` is the time when the file was begun, so that each run of the stream begins a new one.
 
 With limits in `+"`rotation`"+`, a file that has reached one is ended, and a new one is begun, when the next batch is written. If the name has no `+"`{timestamp}`"+`, the file that is ended gets one (`+"`results_20251204T153001_123456789Z.jsonl`"+`).
 
 ### Names
 
-A name is a path relative to the directory. One that is empty, absolute, too long, holds a zero byte, or leads out of the directory, by `+"`..`"+` or through a symbolic link, is an error of its message. The error says so, and nothing is written. A field that a message lacks reads `+"`null`"+` in a name; with `+"`.not_null()`"+`, as in `+"`${! json(\"id\").not_null() }.json`"+`, it is an error too.
+A name is a path relative to the directory. One that is empty, absolute, too long, holds a zero byte, or leads out of the directory, by `+"`..`"+` or through a symbolic link, is an error of its message. The error says so, and nothing is written. So is an interpolation that is null or empty for the message, such as that of a field which it lacks: messages would share one file, and all but the last would be lost. The error names the interpolation; `+"`${! json(\"id\") | \"unnamed\" }-{timestamp}.json`"+` gives such messages names of their own.
+
+Messages that have failed before, as by `+"`mfn_simulate`"+`, are written like any other, under the name that the pattern gives them. The examples keep them apart by `+"`switch`"+`.
 
 ### Failures
 
-A full disk, an input or output error, too many open files and the like are retried; a missing permission or a read-only disk fails at once. Of a batch, only the messages that failed are rejected. With `+"`max_in_flight: 1`"+` messages are written in order.`).
+A full disk, an input or output error, too many open files and the like are retried; a missing permission or a read-only disk fails at once, and so does a directory that cannot be made. Of a batch, only the messages that failed are rejected. With `+"`max_in_flight: 1`"+` messages are written in order.`).
 		Fields(
 			service.NewStringField(fileFieldDirectory).
 				Description("The directory to write to.").
@@ -106,25 +110,49 @@ root = if !this.append_mode.or(false) && $rotates {
 } else if !this.append_mode.or(false) && $fixed {
   [ "filename_pattern is the same for all messages, of which each would replace the one before; use {timestamp}, an interpolation, or append_mode: true" ]
 }`).
-		Example("A file a result", "Writes each result to a file of its simulation.", `
+		Example("A file a result", "Writes each result to a file of its simulation, and what could not be simulated to another directory, with the error.", `
 output:
-  mfn_file:
-    directory: ./results
-    filename_pattern: ${! json("simulation_id") }.json
+  switch:
+    cases:
+      - check: errored()
+        output:
+          processors:
+            - mapping: |
+                root.error = error()
+                root.content = content().string()
+          mfn_file:
+            directory: ./refused
+      - output:
+          mfn_file:
+            directory: ./results
+            filename_pattern: ${! json("simulation_id") }.json
 `).
-		Example("A growing file", "Adds results to a file as lines, begins a new one each day or at 100 MB, and keeps thirty.", `
+		Example("A growing file", "Adds results to a file as lines, begins a new one each day or at 100 MB, and keeps thirty. What could not be simulated goes to another file, with the error.", `
 output:
-  mfn_file:
-    directory: ./results
-    filename_pattern: results_{timestamp}.jsonl
-    append_mode: true
-    batching:
-      count: 100
-      period: 1s
-    rotation:
-      max_bytes: 100000000
-      max_age: 24h
-      max_files: 30
+  switch:
+    cases:
+      - check: errored()
+        output:
+          processors:
+            - mapping: |
+                root.error = error()
+                root.content = content().string()
+          mfn_file:
+            directory: ./refused
+            filename_pattern: refused.jsonl
+            append_mode: true
+      - output:
+          mfn_file:
+            directory: ./results
+            filename_pattern: results_{timestamp}.jsonl
+            append_mode: true
+            batching:
+              count: 100
+              period: 1s
+            rotation:
+              max_bytes: 100000000
+              max_age: 24h
+              max_files: 30
 `)
 }
 
@@ -155,9 +183,14 @@ type fileOutput struct {
 	retrier *retry.Retrier
 
 	dir      filewriter.Dir
-	pattern  *service.InterpolatedString
+	name     fileName
 	timed    bool                 // the name holds the time
 	appender *filewriter.Appender // nil for a file a message
+
+	sweepOnce sync.Once
+	sweeping  sync.WaitGroup
+	closing   context.Context // ends with the output
+	close     context.CancelFunc
 }
 
 func newFileOutput(conf *service.ParsedConfig, res *service.Resources) (*fileOutput, error) {
@@ -173,6 +206,7 @@ func newFileOutput(conf *service.ParsedConfig, res *service.Resources) (*fileOut
 	if appends {
 		o.appender = filewriter.NewAppender(o.dir, rotation, res.Logger())
 	}
+	o.closing, o.close = context.WithCancel(context.Background())
 	o.status = status.New(res, fileType, status.Publisher)
 	o.retrier = retry.New(policy, res.Logger(), o.status)
 	return o, nil
@@ -188,14 +222,16 @@ func (o *fileOutput) parse(conf *service.ParsedConfig) (rotation filewriter.Rota
 	if o.dir.Fsync, err = conf.FieldBool(fileFieldFsync); err != nil {
 		return rotation, false, err
 	}
-	if o.pattern, err = conf.FieldInterpolatedString(fileFieldPattern); err != nil {
+	interpolated, err := conf.FieldInterpolatedString(fileFieldPattern)
+	if err != nil {
 		return rotation, false, err
 	}
 	pattern, err := conf.FieldString(fileFieldPattern)
 	if err != nil {
 		return rotation, false, err
 	}
-	if static, ok := o.pattern.Static(); ok {
+	o.name = parseFileName(pattern, interpolated)
+	if static, ok := interpolated.Static(); ok {
 		if _, err := filewriter.CheckName(static); err != nil {
 			return rotation, false, fmt.Errorf("%v: %w", fileFieldPattern, err)
 		}
@@ -248,21 +284,26 @@ func holdsTime(pattern string) bool {
 	return strings.Contains(pattern, filewriter.Timestamp) || clockFunction.MatchString(pattern)
 }
 
-// Connect makes the directory.
-func (o *fileOutput) Connect(ctx context.Context) error {
-	o.status.Set(status.Connecting)
-	dir := o.dir
-	if _, err := files.Within(ctx, func() (struct{}, error) { return struct{}{}, dir.Make() }, nil); err != nil {
-		return fmt.Errorf("making directory %v: %w", o.dir.Path, err)
-	}
+// Connect begins to clean up after earlier writers. What is wrong with the
+// directory, each write says, and tries again.
+func (o *fileOutput) Connect(context.Context) error {
+	o.sweepOnce.Do(func() {
+		dir := o.dir
+		o.sweeping.Go(func() { dir.Sweep(o.closing) })
+	})
 	o.status.Set(status.Connected)
 	return nil
 }
 
 // Close ends the output.
-func (o *fileOutput) Close(context.Context) error {
+func (o *fileOutput) Close(ctx context.Context) error {
+	o.close()
+	_, err := files.Within(ctx, func() (struct{}, error) {
+		o.sweeping.Wait()
+		return struct{}{}, nil
+	}, nil)
 	o.status.Close()
-	return nil
+	return err
 }
 
 // WriteBatch writes the messages of a batch and returns which of them failed.
@@ -301,8 +342,7 @@ func (o *fileOutput) group(batch service.MessageBatch, failed *batchFailures) (g
 	for i, m := range batch {
 		name, content, err := o.prepare(names, i, m)
 		if err != nil {
-			o.refuse(err)
-			failed.add(err, i)
+			failed.add(o.refuse(batch, i, err), i)
 			continue
 		}
 		if _, ok := groups[name]; !ok {
@@ -315,7 +355,7 @@ func (o *fileOutput) group(batch service.MessageBatch, failed *batchFailures) (g
 
 // prepare returns the name of a message's file, and what is written to it.
 func (o *fileOutput) prepare(names *interpolator, i int, m *service.Message) (name string, content []byte, err error) {
-	if name, err = names.at(i)(o.pattern); err != nil {
+	if name, err = o.name.of(names.at(i)); err != nil {
 		return "", nil, fmt.Errorf("%v: %w", fileFieldPattern, err)
 	}
 	if o.appender == nil {
@@ -334,8 +374,10 @@ func (o *fileOutput) prepare(names *interpolator, i int, m *service.Message) (na
 	return name, append(line.Bytes(), '\n'), nil
 }
 
-// refuse counts a message that cannot be written, whatever the disk does.
-func (o *fileOutput) refuse(err error) { o.status.GaveUp(err) }
+// refuse logs and counts a message that cannot be written, whatever the disk does.
+func (o *fileOutput) refuse(batch service.MessageBatch, i int, err error) error {
+	return o.retrier.Refuse(o.operation("file write", "", batch, i), err)
+}
 
 // append writes the messages of one file as lines.
 func (o *fileOutput) append(ctx context.Context, name string, messages []fileMessage, failed *batchFailures) {
@@ -345,11 +387,11 @@ func (o *fileOutput) append(ctx context.Context, name string, messages []fileMes
 		lines = append(lines, m.content...)
 		indexes[i] = m.index
 	}
-	err := o.retrier.Do(ctx, o.operation("file append", name), func(ctx context.Context) (int64, error) {
+	err := o.retrier.Do(ctx, o.operation("file append", name, failed.batch, indexes...), func(ctx context.Context) (int64, error) {
 		_, err := files.Within(ctx, func() (struct{}, error) {
 			return struct{}{}, o.appender.Append(ctx, name, lines)
 		}, nil)
-		return int64(len(lines)), files.Classify(err)
+		return int64(len(lines)), o.explain(name, err)
 	})
 	if err != nil {
 		failed.add(err, indexes...)
@@ -359,16 +401,17 @@ func (o *fileOutput) append(ctx context.Context, name string, messages []fileMes
 // writeEach writes messages whose files have the same name, in order.
 func (o *fileOutput) writeEach(ctx context.Context, name string, messages []fileMessage, failed *batchFailures) {
 	for _, m := range messages {
-		if err := o.write(ctx, name, m.content); err != nil {
+		op := o.operation("file write", name, failed.batch, m.index)
+		if err := o.write(ctx, op, name, m.content); err != nil {
 			failed.add(err, m.index)
 		}
 	}
 }
 
-func (o *fileOutput) write(ctx context.Context, name string, content []byte) error {
+func (o *fileOutput) write(ctx context.Context, op retry.Operation, name string, content []byte) error {
 	dir, replace := o.dir, !o.timed
 	written := "" // the name that the file has got, even if that is not durable yet
-	return o.retrier.Do(ctx, o.operation("file write", name), func(ctx context.Context) (int64, error) {
+	return o.retrier.Do(ctx, op, func(ctx context.Context) (int64, error) {
 		known := written
 		got, err := files.Within(ctx, func() (string, error) {
 			if known != "" {
@@ -379,10 +422,28 @@ func (o *fileOutput) write(ctx context.Context, name string, content []byte) err
 		if got != "" {
 			written = got
 		}
-		return int64(len(content)), files.Classify(err)
+		return int64(len(content)), o.explain(name, err)
 	})
 }
 
-func (o *fileOutput) operation(what, name string) retry.Operation {
-	return retry.Operation{Name: what, Subject: "path", Value: path.Join(o.dir.Path, name)}
+// explain says what is wrong with a file, and whether it may pass.
+func (o *fileOutput) explain(name string, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return files.Classify(files.Explain(path.Join(o.dir.Path, name), err))
+}
+
+// operation names what is done to a file with messages of a batch.
+func (o *fileOutput) operation(what, name string, batch service.MessageBatch, messages ...int) retry.Operation {
+	return retry.Operation{
+		Name: what, Subject: "path", Value: path.Join(o.dir.Path, name),
+		Messages: func() []string {
+			names := make([]string, len(messages))
+			for k, i := range messages {
+				names[k] = identity.Name(batch[i])
+			}
+			return names
+		},
+	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
 )
@@ -231,7 +232,7 @@ func TestFileNamesThatLeadOutAreErrors(t *testing.T) {
 
 	hostile := map[string]string{
 		"../x": "leads out", "a/../../x": "leads out", "/etc/passwd": "leads out", filepath.Join(outside, "x"): "leads out", "..": "leads out",
-		"link/x": "path escapes", "up/x": "path escapes", "": "empty", ".": "that of a directory", "a/": "that of a directory", "a/..": "that of a directory",
+		"link/x": "a symbolic link leads out of the directory", "up/x": "a symbolic link leads out of the directory", "": "empty", ".": "that of a directory", "a/": "that of a directory", "a/..": "that of a directory",
 		"zero\x00byte": "zero byte", strings.Repeat("n", 256): "file name too long", "directory": "", "x.mfn-tmp": "being written",
 		strings.Repeat("d/", 5000) + "x": "is longer than", strings.Repeat("d/", 65) + "x": "more than 64 directories",
 	}
@@ -269,7 +270,7 @@ func TestFileAppendDoesNotFollowALinkOut(t *testing.T) {
 	require.NoError(t, os.Symlink(filepath.Join(outside, "target"), filepath.Join(dir, "results.jsonl")))
 	require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "pipe.jsonl"), 0o600))
 	r := runFile(t, dir, "append_mode: true\nfilename_pattern: '${! json() }.jsonl'\n"+quick)
-	require.ErrorContains(t, r.publish(`"results"`), "path escapes")
+	require.ErrorContains(t, r.publish(`"results"`), "a symbolic link leads out of the directory")
 	require.ErrorContains(t, r.publish(`"pipe"`), "not a regular file")
 	assert.Equal(t, map[string]string{"target": "untouched"}, tree(t, outside))
 }
@@ -516,4 +517,58 @@ func TestFileLeftoversAreRemoved(t *testing.T) {
 	assert.Equal(t, map[string]string{
 		".mfn-young.mfn-tmp": "half", "foreign.mfn-tmp": "half", "result.json": "half", "new.json": `{"id":"new"}`,
 	}, tree(t, dir))
+}
+
+func TestFileOutputWhoseDirectoryCannotBeMadeRetriesAndSaysSo(t *testing.T) {
+	base := t.TempDir()
+	blocked := filepath.Join(base, "blocked")
+	require.NoError(t, os.WriteFile(blocked, nil, 0o600))
+	for _, mode := range []string{byID, "append_mode: true\nfilename_pattern: results.jsonl\n"} {
+		r := runFile(t, filepath.Join(blocked, "out"), mode)
+		err := r.publish(`{"id":"a"}`)
+		require.ErrorContains(t, err, "a part of this path is a file")
+		report := webtest.Report(t, fileType)
+		assert.Equal(t, status.Error, report.Status)
+		m := report.Metrics.(status.PublisherMetrics)
+		require.NotNil(t, m.LastError)
+		assert.Contains(t, *m.LastError, "a part of this path is a file")
+		assert.EqualValues(t, 1, m.FailedPublishes)
+		for _, field := range []string{"operation=", "max_retries=", "path=" + filepath.Join(blocked, "out")} {
+			assert.Contains(t, r.Logs.String(), field)
+		}
+		require.NoError(t, os.Rename(blocked, blocked+".file"))
+		require.NoError(t, r.publish(`{"id":"a"}`), "the message comes again")
+		require.NoError(t, os.RemoveAll(blocked))
+		require.NoError(t, os.Rename(blocked+".file", blocked))
+		r.Stop(t)
+	}
+}
+
+func TestFileMessagesWithoutANameAreNotMadeOneFile(t *testing.T) {
+	dir := t.TempDir()
+	for _, mode := range []string{"", "append_mode: true\n"} {
+		indexes, err := failuresOf(t, dir, "filename_pattern: '${! json(\"simulation_id\") }.json'\n"+mode,
+			`{"grid_size":3}`, `{"simulation_id":"good`+strconv.Itoa(len(mode))+`"}`, `{"simulation_id":""}`, `[1]`)
+		assert.Equal(t, []int{0, 2, 3}, indexes)
+		require.ErrorContains(t, err, `filename_pattern: ${! json("simulation_id") }`)
+	}
+	assert.Len(t, tree(t, dir), 2)
+}
+
+func TestFileIsNotWrittenTwiceWhenOnlyItsNameIsInDoubt(t *testing.T) {
+	dir := t.TempDir()
+	fsync, failures := files.Fsync, 0
+	files.Fsync = func(f *os.File) error {
+		if info, err := f.Stat(); err == nil && info.IsDir() && failures < 2 {
+			failures++
+			return &os.PathError{Op: "sync", Path: f.Name(), Err: syscall.EIO}
+		}
+		return fsync(f)
+	}
+	r := runFile(t, dir, "retry: { strategy: fixed_delay, initial_delay: 1ms }\n")
+	require.NoError(t, r.publish(`{"id":"a"}`))
+	r.Stop(t)
+	files.Fsync = fsync
+	assert.Equal(t, 2, failures)
+	assertBody(t, `{"id":"a"}`, []byte(whole(t, dir)))
 }

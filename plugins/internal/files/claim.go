@@ -64,11 +64,11 @@ func firstFree(dir *os.Root, name string) int {
 }
 
 // CreateTemp makes a file in dir to write to, under a name that ends with
-// TempSuffix.
-func CreateTemp(dir *os.Root) (*os.File, string, error) {
+// TempSuffix, with a mode of its own, less the umask.
+func CreateTemp(dir *os.Root, mode fs.FileMode) (*os.File, string, error) {
 	for {
 		name := ".mfn-" + strings.ToLower(rand.Text()) + TempSuffix
-		f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, name, err
 		}
@@ -94,7 +94,7 @@ func Publish(dir *os.Root, temp, name string) (string, error) {
 // renameTo gives a file a name that nothing has, by making an empty file of that
 // name and replacing it.
 func renameTo(dir *os.Root, temp, name string) error {
-	reserved, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	reserved, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, NewFileMode)
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,8 @@ func link(from *os.Root, name string, info fs.FileInfo, to *os.Root, target stri
 	})
 }
 
-// copyTo makes a copy of a file that is durable before it has its name.
+// copyTo makes a copy of a file, with its mode and time, that is durable before it
+// has its name.
 func copyTo(from *os.Root, name string, to *os.Root, target string) (string, error) {
 	source, err := from.Open(name)
 	if err != nil {
@@ -170,13 +171,19 @@ func copyTo(from *os.Root, name string, to *os.Root, target string) (string, err
 	if !info.Mode().IsRegular() {
 		return "", fmt.Errorf("%v is not a regular file", name)
 	}
-	temp, tempName, err := CreateTemp(to)
+	temp, tempName, err := CreateTemp(to, 0o600) // for nobody else before it has the source's mode
 	if err != nil {
 		return "", err
 	}
 	_, err = io.Copy(temp, source)
 	if err == nil {
-		err = temp.Sync()
+		// File systems without modes refuse to change them.
+		if err = temp.Chmod(info.Mode().Perm()); unsupported(err) {
+			err = nil
+		}
+	}
+	if err == nil {
+		err = Fsync(temp)
 	}
 	if closeErr := temp.Close(); err == nil {
 		err = closeErr

@@ -6,5 +6,7 @@ import "errors"
 
 func passing(error) bool { return false }
 
+func meaning(error) string { return "" }
+
 // unsupported reports whether the file system does not know the operation.
 func unsupported(err error) bool { return errors.Is(err, errors.ErrUnsupported) }

@@ -5,6 +5,7 @@ package files
 
 import (
 	"context"
+	"io/fs"
 	"os"
 	"path"
 	"strings"
@@ -15,6 +16,12 @@ import (
 // TempSuffix ends the names of files that are being written. No input takes
 // such a file, and what a crash left of them is removed at the next start.
 const TempSuffix = ".mfn-tmp"
+
+// What is made gets these modes, less the umask of the process.
+const (
+	NewFileMode fs.FileMode = 0o666
+	NewDirMode  fs.FileMode = 0o777
+)
 
 // IsTemp reports whether the path is that of a file that is being written.
 func IsTemp(name string) bool { return strings.HasSuffix(name, TempSuffix) }
@@ -76,12 +83,16 @@ func Parent(root *os.Root, name string, mk bool) (dir *os.Root, base string, err
 	}
 	dir, err = root.OpenRoot(parent)
 	if err != nil && mk && os.IsNotExist(err) {
-		if err = root.MkdirAll(parent, 0o755); err == nil {
+		if err = root.MkdirAll(parent, NewDirMode); err == nil {
 			dir, err = root.OpenRoot(parent)
 		}
 	}
 	return dir, base, err
 }
+
+// Fsync makes the content of a file durable. Tests replace it to see what is
+// made durable, and when.
+var Fsync = (*os.File).Sync
 
 // Sync makes the names in a directory durable.
 func Sync(dir *os.Root) error {
@@ -89,7 +100,7 @@ func Sync(dir *os.Root) error {
 	if err != nil {
 		return err
 	}
-	err = f.Sync()
+	err = Fsync(f)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}

@@ -65,7 +65,7 @@ func TestPublishNeverOverwrites(t *testing.T) {
 	var publishing sync.WaitGroup
 	for i := range n {
 		publishing.Go(func() {
-			f, temp, err := CreateTemp(root)
+			f, temp, err := CreateTemp(root, NewFileMode)
 			if !assert.NoError(t, err) {
 				return
 			}

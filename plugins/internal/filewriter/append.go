@@ -88,7 +88,7 @@ func (a *Appender) appendTo(ctx context.Context, root *os.Root, name string, lin
 		return false, err
 	}
 	defer dir.Close() //nolint:errcheck // nothing was written through it
-	f, err := dir.OpenFile(base, os.O_RDWR|os.O_CREATE|os.O_APPEND|files.NonBlock, 0o644)
+	f, err := dir.OpenFile(base, os.O_RDWR|os.O_CREATE|os.O_APPEND|files.NonBlock, files.NewFileMode)
 	if err != nil {
 		return false, err
 	}
@@ -167,7 +167,7 @@ func (a *Appender) forgetOne() {
 func (a *Appender) write(f *os.File, size int64, lines []byte) error {
 	_, err := f.Write(lines)
 	if err == nil && a.dir.Fsync {
-		err = f.Sync()
+		err = files.Fsync(f)
 	}
 	if err != nil {
 		// If this fails too, the next writer repairs the file.

@@ -4,6 +4,7 @@
 package filewriter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -57,15 +58,18 @@ func CheckName(name string) (string, error) {
 	return clean, nil
 }
 
-// Make makes the directory if it is missing, and removes what earlier writers
-// have left unfinished in it.
-func (d *Dir) Make() error {
-	root, err := d.open()
+// Sweep removes what earlier writers have left unfinished in the directory and
+// below. It takes as long as a walk over all of it, so nobody should wait for it.
+func (d *Dir) Sweep(ctx context.Context) {
+	root, err := os.OpenRoot(d.Path)
 	if err != nil {
-		return err
+		return // there is none yet, or a write will say what is wrong
 	}
 	defer root.Close() //nolint:errcheck // nothing was written through it
-	return fs.WalkDir(root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+	_ = fs.WalkDir(root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+		if ctx.Err() != nil {
+			return fs.SkipAll
+		}
 		if err != nil || !files.IsTemp(name) || !strings.HasPrefix(e.Name(), ".mfn-") {
 			return nil //nolint:nilerr // what cannot be looked at is of no interest
 		}
@@ -73,13 +77,13 @@ func (d *Dir) Make() error {
 			_ = root.Remove(name) // the next start will find it again
 		}
 		return nil
-	})
+	}) // which has no error of its own
 }
 
 func (d *Dir) open() (*os.Root, error) {
 	root, err := os.OpenRoot(d.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(d.Path, 0o755); err == nil { //nolint:gosec // results are for others to read; the umask may say otherwise
+		if err = os.MkdirAll(d.Path, files.NewDirMode); err == nil {
 			root, err = os.OpenRoot(d.Path)
 		}
 	}
@@ -161,13 +165,13 @@ func (d *Dir) Sync(name string) error {
 
 // writeTemp writes a file under a name of its own, and returns that.
 func (d *Dir) writeTemp(dir *os.Root, content []byte) (string, error) {
-	f, name, err := files.CreateTemp(dir)
+	f, name, err := files.CreateTemp(dir, files.NewFileMode)
 	if err != nil {
 		return "", err
 	}
 	_, err = f.Write(content)
 	if err == nil && d.Fsync {
-		err = f.Sync()
+		err = files.Fsync(f)
 	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
