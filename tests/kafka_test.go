@@ -142,15 +142,13 @@ func TestFanoutStream(t *testing.T) {
 			case "topic":
 				brokers = freeAddress(t)
 			}
+			if down == "files" { // something is in the way of the directory
+				require.NoError(t, os.WriteFile(results, []byte("in the way"), 0o600))
+			}
 			p := start(t, dir, []string{
 				"SEED_BROKERS=" + brokers, "WEBHOOK_URL=" + webhook, "ADDRESS=127.0.0.1:0",
 				"MAX_RETRIES=1", "RETRY_DELAY=10ms", "TIMEOUT=5s",
 			}, "-c", config(t, "fanout.yaml"))
-			if down == "files" { // something comes in the way of the directory
-				eventually(t, func() bool { return os.Remove(results) == nil }, "the directory is made")
-				require.NoError(t, os.WriteFile(results, []byte("in the way"), 0o600))
-			}
-
 			parameters := filepath.Join(dir, "parameters")
 			require.NoError(t, os.MkdirAll(parameters, 0o755))
 			for n := range 5 {
