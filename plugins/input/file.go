@@ -113,7 +113,7 @@ Each message has `+"`path`, `file_name`, `mod_time_unix`"+` (seconds) and `+"`si
 				LintRule(`root = if this < 1 { [ "max_in_flight must be 1 or more, got %v".format(this) ] }`),
 		).
 		Fields(retry.Fields()...).
-		Field(service.NewAutoRetryNacksToggleField()).
+		Fields(replay.Fields()...).
 		LintRule(`root = if this.auto_delete.or(false) && this.move_to.or("") != "" { [ "auto_delete and move_to exclude each other" ] }`).
 		Example("Files in, files out", "Simulates the parameters in each file that appears, and deletes the file when its result is written. What cannot be simulated is kept in another directory, with the error.", `
 input:
@@ -188,7 +188,7 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
-			return replay.Toggled(conf, in)
+			return replay.Toggled(conf, in, replay.Options{Policy: in.policy, Finite: in.exitWhenEmpty, Log: res.Logger()})
 		})
 }
 

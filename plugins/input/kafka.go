@@ -32,7 +32,7 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
-			return replay.Toggled(conf, in)
+			return replay.Toggled(conf, in, replay.Options{Policy: in.policy, Finite: false, Log: res.Logger()})
 		})
 }
 
@@ -110,9 +110,9 @@ and the end of a partition, for those assigned to this input.`).
 			service.NewBatchPolicyField(kafkaBatching).
 				Description("Gathers messages of a partition to batches, in place of `batch_time`.").
 				Advanced(),
-			service.NewAutoRetryNacksToggleField(),
 		).
 		Fields(retryFields...).
+		Fields(replay.Fields()...).
 		LintRule(`root = if this.topics.or([]).length() == 0 { [ "topics must name at least one topic" ] }`).
 		Example("Simulate what a topic asks for",
 			"Consumes parameters and publishes results. Several instances of this stream share the partitions.", `

@@ -120,7 +120,7 @@ Each message has `+"`http_status_code`, `http_url`"+` (as it is shown in logs), 
 				Advanced(),
 		).
 		Fields(retry.Fields()...).
-		Field(service.NewAutoRetryNacksToggleField()).
+		Fields(replay.Fields()...).
 		Example("Parameters from an API", "Asks for new parameters each half minute, and simulates them.", `
 input:
   label: params
@@ -156,7 +156,7 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
-			return replay.Toggled(conf, in)
+			return replay.Toggled(conf, in, replay.Options{Policy: in.policy, Finite: in.interval == 0, Log: res.Logger()})
 		})
 }
 
@@ -165,6 +165,7 @@ type restInput struct {
 	log     *service.Logger
 	status  *status.Component
 	retrier *retry.Retrier
+	policy  retry.Policy
 	client  *httpclient.Client
 
 	base        *url.URL
@@ -198,15 +199,15 @@ func newRestInput(conf *service.ParsedConfig, res *service.Resources) (*restInpu
 	if err := r.parse(conf); err != nil {
 		return nil, err
 	}
-	policy, err := retry.ParsePolicy(conf)
-	if err != nil {
+	var err error
+	if r.policy, err = retry.ParsePolicy(conf); err != nil {
 		return nil, err
 	}
 	if r.client, err = httpclient.New(conf, res, httpclient.Options{OK: httpclient.Success}); err != nil {
 		return nil, err
 	}
 	r.status = status.New(res, restType, status.Connector)
-	r.retrier = retry.New(policy, r.log, r.status)
+	r.retrier = retry.New(r.policy, r.log, r.status)
 	return r, nil
 }
 

@@ -12,6 +12,9 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
 )
 
 func simulateSpec() *service.ConfigSpec {
@@ -132,6 +135,7 @@ type simulate struct {
 	limits   limits
 	timeout  time.Duration
 
+	log     *service.Logger
 	crew    *crew
 	workers sync.Pool // of *worker
 	metrics simulationMetrics
@@ -149,6 +153,7 @@ func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulat
 		workers: sync.Pool{New: func() any {
 			return &worker{simulator: engine.NewSimulator(), members: make([][]byte, len(memberNames))}
 		}},
+		log:     res.Logger(),
 		metrics: newSimulationMetrics(res.Metrics()),
 	}
 	if conf.Contains(fieldParams) {
@@ -212,25 +217,90 @@ func (s *simulate) ProcessBatch(ctx context.Context, batch service.MessageBatch)
 	defer func() { s.metrics.add(tallies) }()
 	return s.crew.transform(ctx, batch, func(k int) (err error) {
 		tallies[k], err = s.process(ctx, &sources[k], batch[k])
-		if err != nil && ctx.Err() == nil {
-			tallies[k].failed = true
-		}
 		return err
 	})
 }
 
 // process simulates what the source asks for, replaces the message's content
-// and returns what there is to count.
+// and returns what there is to count. The result of a message that comes again is
+// taken from its slot.
 func (s *simulate) process(ctx context.Context, from *source, msg *service.Message) (t tally, err error) {
-	started := time.Now()
-	w := s.workers.Get().(*worker)
-	defer s.workers.Put(w)
-	if err := from.members(memberNames, w.members); err != nil {
+	kept := slot.From(msg.Context())
+	key, keyed := s.keyOf(from, kept)
+	if keyed {
+		if value, ok := kept.Load(key); ok {
+			earlier := value.(*outcome)
+			if earlier.err == nil {
+				earlier.apply(msg)
+			}
+			return t, earlier.err
+		}
+	}
+	result, t, err := s.simulate(ctx, from)
+	if ctx.Err() != nil {
 		return t, err
+	}
+	if keyed {
+		kept.Store(key, &result)
+	}
+	if err != nil {
+		t.failed = true
+		kept.Refuse(err)
+		logs.With(s.log, "id", identity.ID(msg), "source", identity.Source(msg), "error", err.Error()).
+			Warn("Message cannot be simulated")
+		return t, err
+	}
+	result.apply(msg)
+	return t, nil
+}
+
+// outcome is what a message has come to.
+type outcome struct {
+	content []byte
+	elapsed time.Duration
+	err     error
+}
+
+func (o *outcome) apply(msg *service.Message) {
+	msg.SetBytes(o.content)
+	msg.MetaSetMut("mfn_elapsed_seconds", o.elapsed.Seconds())
+}
+
+// slotKey is the key of an outcome: the processor, and the content that it was
+// given.
+type slotKey struct {
+	processor *simulate
+	content   string
+}
+
+// keyOf returns the key of what the source asks for. There is none without a slot
+// and none for a source that cannot be read.
+func (s *simulate) keyOf(from *source, kept *slot.Slot) (key slotKey, ok bool) {
+	if kept == nil || from.err != nil {
+		return key, false
+	}
+	content, err := from.value(from.name)
+	if err != nil {
+		return key, false
+	}
+	return slotKey{s, string(content)}, true
+}
+
+// simulate simulates what the source asks for.
+func (s *simulate) simulate(ctx context.Context, from *source) (o outcome, t tally, err error) {
+	started := time.Now()
+	defer func() { o.err = err }()
+	w := s.workers.Get().(*worker)
+	defer func() {
+		clear(w.members) // which are parts of the message
+		s.workers.Put(w)
+	}()
+	if err := from.members(memberNames, w.members); err != nil {
+		return o, t, err
 	}
 	request, err := parseRequest(w.members, s.defaults, s.limits)
 	if err != nil {
-		return t, err
+		return o, t, err
 	}
 	if request.id == "" {
 		request.id = derivedID(&request.params)
@@ -238,13 +308,12 @@ func (s *simulate) process(ctx context.Context, from *source, msg *service.Messa
 
 	result, err := s.run(ctx, w, request.params)
 	if err != nil {
-		return t, err
+		return o, t, err
 	}
 	w.buffer = s.writer.append(w.buffer[:0], request.id, result)
-	elapsed := time.Since(started)
-	msg.SetBytes(bytes.Clone(w.buffer))
-	msg.MetaSetMut("mfn_elapsed_seconds", elapsed.Seconds())
-	return tallyOf(result, elapsed), nil
+	o.elapsed = time.Since(started)
+	o.content = bytes.Clone(w.buffer)
+	return o, tallyOf(result, o.elapsed), nil
 }
 
 // run runs a simulation within the time that it may take.

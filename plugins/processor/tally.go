@@ -6,6 +6,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 )
 
 // tally is what one message adds to the metrics: a failure, a simulation, or
@@ -73,6 +74,8 @@ func (m *simulationMetrics) add(tallies []tally) {
 			total.dimension = t.dimension
 		}
 	}
+	ledger.Process.Refused.Add(failed)
+	ledger.Process.Simulated.Add(succeeded)
 	if failed > 0 {
 		m.simulations.Incr(failed, "error")
 	}

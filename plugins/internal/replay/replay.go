@@ -9,37 +9,91 @@ package replay
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
 )
 
-// longest is the longest time that a batch which fails again and again waits.
-const longest = time.Second
+// Field names of Fields.
+const (
+	fieldOn          = service.AutoRetryNacksToggleFieldName
+	fieldMaxRejected = "max_rejected"
+)
 
-// Toggled returns in, replayed if the field of
-// service.NewAutoRetryNacksToggleField says so.
-func Toggled(conf *service.ParsedConfig, in service.BatchInput) (service.BatchInput, error) {
-	on, err := conf.FieldBool(service.AutoRetryNacksToggleFieldName)
-	if err != nil || !on {
-		return in, err
+// Fields returns the configuration fields of an input whose rejected messages are
+// delivered again.
+func Fields() []*service.ConfigField {
+	return []*service.ConfigField{
+		service.NewAutoRetryNacksToggleField(),
+		service.NewIntField(fieldMaxRejected).
+			Description("How many messages that the stream has rejected may wait for their next delivery, or be under way to it. While there are more, the input takes nothing new. The pause before each delivery grows from `retry.initial_delay` to `retry.max_delay`.").
+			Default(1000).
+			Advanced().
+			LintRule(`root = if this < 1 { [ "max_rejected must be 1 or more, got %v".format(this) ] }`),
 	}
-	return Rejected(in), nil
+}
+
+// Options say how messages are delivered again.
+type Options struct {
+	// Policy gives the pause before each delivery: that of a retry, without end.
+	Policy retry.Policy
+	// Finite says that the input ends by itself. A message is then given up if it
+	// was refused, or if it was rejected more than Policy.MaxRetries times, or twice
+	// as often for an error that may pass. Otherwise the stream could never end.
+	Finite bool
+	// MaxRejected bounds the messages that were rejected and are not delivered yet.
+	MaxRejected int
+	Log         *service.Logger
+}
+
+// Toggled returns in, whose messages are counted and carry slots. They are
+// delivered again when they are rejected, if the fields of conf say so.
+func Toggled(conf *service.ParsedConfig, in service.BatchInput, opts Options) (service.BatchInput, error) {
+	on, err := conf.FieldBool(fieldOn)
+	if err != nil {
+		return nil, err
+	}
+	if opts.MaxRejected, err = conf.FieldInt(fieldMaxRejected); err != nil {
+		return nil, err
+	}
+	if opts.MaxRejected < 1 {
+		return nil, fmt.Errorf("%v: %v is below 1", fieldMaxRejected, opts.MaxRejected)
+	}
+	if opts.Finite {
+		ledger.Process.SetFinite()
+	}
+	if !on {
+		return &once{BatchInput: in, log: opts.Log}, nil
+	}
+	return Rejected(in, opts), nil
 }
 
 // Rejected returns an input that reads from in and delivers what is rejected
-// again, at first at once and then after growing delays. A batch is acknowledged
-// at in when each of its messages has been taken; in never learns of a
-// rejection. Once in has ended, the input ends with its last batch.
-func Rejected(in service.BatchInput) service.BatchInput {
-	r := &input{in: in, changed: make(chan struct{}, 1), wanted: make(chan struct{}, 1), read: make(chan result, 1)}
+// again, after pauses that grow. A batch is acknowledged at in when each of its
+// messages has been taken or given up. Once in has ended, the input ends with its
+// last batch.
+func Rejected(in service.BatchInput, opts Options) service.BatchInput {
+	r := &input{
+		in: in, opts: opts,
+		changed: make(chan struct{}, 1), wanted: make(chan struct{}, 1), read: make(chan result, 1),
+		waiting: map[*delivery]*time.Timer{},
+	}
 	r.reading, r.stop = context.WithCancel(context.Background())
 	return r
 }
 
 type input struct {
 	in      service.BatchInput
+	opts    Options
 	changed chan struct{} // holds one while something may have changed
 	wanted  chan struct{} // asks for a read of in
 	reader  sync.Once     // starts what answers that
@@ -47,11 +101,15 @@ type input struct {
 	reading context.Context
 	stop    context.CancelFunc
 
-	mu       sync.Mutex
-	rejected []*delivery
-	open     int // batches that are not acknowledged
-	underWay bool
-	ended    bool // in has
+	mu        sync.Mutex
+	waiting   map[*delivery]*time.Timer // for the end of their pause
+	due       []*delivery               // their pause is over
+	rejected  int                       // messages that were rejected and are not delivered yet
+	lastTaken time.Time                 // when a delivery was taken whole, or the first rejected
+	open      int                       // batches that are not acknowledged
+	underWay  bool
+	ended     bool // in has
+	closed    bool
 }
 
 type result struct {
@@ -65,6 +123,7 @@ type delivery struct {
 	batch      service.MessageBatch
 	ack        service.AckFunc
 	rejections int
+	givenUp    error // of messages that are not delivered again
 }
 
 // Connect connects in. An input that has ended still delivers what is open.
@@ -114,14 +173,14 @@ func (r *input) ReadBatch(ctx context.Context) (service.MessageBatch, service.Ac
 func (r *input) next() (d *delivery, ended bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.rejected) > 0 {
-		d, r.rejected = r.rejected[0], r.rejected[1:]
+	if len(r.due) > 0 {
+		d, r.due = r.due[0], r.due[1:]
 		return d, false
 	}
 	if r.ended {
 		return nil, r.open == 0
 	}
-	if !r.underWay {
+	if !r.underWay && r.rejected < r.opts.MaxRejected {
 		r.underWay = true
 		r.reader.Do(func() { go r.readAll() })
 		r.wanted <- struct{}{}
@@ -157,6 +216,8 @@ func (r *input) take(read result) (*delivery, error) {
 		return nil, read.err
 	}
 	r.open++
+	ledger.Process.Taken.Add(int64(len(read.batch)))
+	slot.Attach(read.batch)
 	return &delivery{batch: read.batch, ack: read.ack}, nil
 }
 
@@ -171,62 +232,143 @@ func (r *input) deliver(d *delivery) (service.MessageBatch, service.AckFunc) {
 	return sent, func(ctx context.Context, rejection error) (err error) {
 		once.Do(func() {
 			if rejection != nil {
-				r.reject(d, index, rejection)
+				err = r.reject(ctx, d, index, rejection)
 				return
 			}
-			err = d.ack(ctx, nil)
-			r.mu.Lock()
-			r.open--
-			r.mu.Unlock()
-			r.change()
+			r.recovered()
+			err = r.settle(ctx, d)
 		})
 		return err
 	}
 }
 
-// reject has what is left of a delivery delivered again.
-func (r *input) reject(d *delivery, index *service.Indexer, rejection error) {
-	d.batch = left(d.batch, index, rejection)
-	d.rejections++
-	again := func() {
-		r.mu.Lock()
-		r.rejected = append(r.rejected, d)
-		r.mu.Unlock()
-		r.change()
+// settle acknowledges a batch of which no message is left.
+func (r *input) settle(ctx context.Context, d *delivery) error {
+	err := d.ack(ctx, d.givenUp)
+	r.mu.Lock()
+	r.open--
+	if d.rejections > 0 {
+		r.rejected -= len(d.batch)
 	}
-	if d.rejections == 1 {
-		again()
-		return
-	}
-	time.AfterFunc(min(longest, time.Millisecond<<min(d.rejections, 10)), again)
+	r.mu.Unlock()
+	r.change()
+	return err
 }
 
-// left returns the messages of a batch that an error is about: those that it
-// marks, or all if it does not tell. index is nil for a single message.
-func left(batch service.MessageBatch, index *service.Indexer, err error) service.MessageBatch {
+// reject has what is left of a delivery delivered again after a pause, but for
+// what is given up.
+func (r *input) reject(ctx context.Context, d *delivery, index *service.Indexer, rejection error) error {
+	rest, errs := left(d.batch, index, rejection)
+	r.mu.Lock()
+	if d.rejections > 0 {
+		r.rejected -= len(d.batch)
+	}
+	d.rejections++
+	d.batch = rest
+	if r.opts.Finite {
+		d.batch = r.giveUp(d, errs)
+	}
+	r.rejected += len(d.batch)
+	if r.lastTaken.IsZero() {
+		r.lastTaken = time.Now()
+	}
+	if len(d.batch) > 0 && !r.closed {
+		r.waiting[d] = time.AfterFunc(r.opts.Policy.Pause(d.rejections), func() { r.again(d) })
+	}
+	r.mu.Unlock()
+	if len(d.batch) == 0 {
+		return r.settle(ctx, d)
+	}
+	r.change()
+	return nil
+}
+
+// giveUp returns the messages of a delivery that are worth another one. It is
+// called with the lock held.
+func (r *input) giveUp(d *delivery, errs []error) service.MessageBatch {
+	rest := make(service.MessageBatch, 0, len(d.batch))
+	for i, m := range d.batch {
+		refused := slot.From(m.Context()).Refusal()
+		most := r.opts.Policy.MaxRetries
+		if retry.IsTransient(errs[i]) {
+			most *= 2 // the other side may be down for a while
+		}
+		if d.rejections <= most && (refused == nil || !errors.Is(errs[i], refused)) {
+			rest = append(rest, m)
+			continue
+		}
+		d.givenUp = errs[i]
+		ledger.Process.Undelivered.Add(1)
+		warn(r.opts.Log, m, errs[i], "Message is left undelivered")
+	}
+	return rest
+}
+
+// warn writes a line about a message.
+func warn(log *service.Logger, m *service.Message, err error, text string) {
+	logs.With(log, "id", identity.ID(m), "source", identity.Source(m), "error", err.Error()).Warn(text)
+}
+
+// again makes a delivery due whose pause is over.
+func (r *input) again(d *delivery) {
+	r.mu.Lock()
+	if _, ok := r.waiting[d]; ok {
+		delete(r.waiting, d)
+		r.due = append(r.due, d)
+	}
+	r.mu.Unlock()
+	r.change()
+}
+
+// recovered notes that a delivery was taken. If none had been for a while, the
+// other side is back, and what waits need wait no longer.
+func (r *input) recovered() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	outage := !r.lastTaken.IsZero() && time.Since(r.lastTaken) >= 2*r.opts.Policy.InitialDelay
+	if r.rejected > 0 {
+		r.lastTaken = time.Now()
+	} else {
+		r.lastTaken = time.Time{}
+	}
+	if !outage {
+		return
+	}
+	for d, timer := range r.waiting {
+		if timer.Stop() {
+			delete(r.waiting, d)
+			r.due = append(r.due, d)
+		}
+	}
+}
+
+// left returns the messages of a batch that an error is about, with their errors:
+// those that it marks, or all if it does not tell. index is nil for a single
+// message.
+func left(batch service.MessageBatch, index *service.Indexer, err error) (rest service.MessageBatch, errs []error) {
+	all := func() (service.MessageBatch, []error) { return batch, slices.Repeat([]error{err}, len(batch)) }
 	each, ok := errors.AsType[*service.BatchError](err)
 	if !ok || index == nil || each.IndexedErrors() == 0 {
-		return batch
+		return all()
 	}
-	failed := map[int]bool{}
+	failed := map[int]error{}
 	known := 0
 	each.WalkMessagesIndexedBy(index, func(i int, _ *service.Message, err error) bool {
 		if err != nil {
-			failed[i] = true
+			failed[i] = err
 			known++
 		}
 		return true
 	})
 	if known < each.IndexedErrors() {
-		return batch // something failed of which no one knows where it came from
+		return all() // something failed that cannot be traced to a message of the batch
 	}
-	rest := make(service.MessageBatch, 0, len(failed))
 	for i, m := range batch {
-		if failed[i] {
-			rest = append(rest, m)
+		if err := failed[i]; err != nil {
+			rest, errs = append(rest, m), append(errs, err)
 		}
 	}
-	return rest
+	return rest, errs
 }
 
 // change has ReadBatch look again.
@@ -237,8 +379,46 @@ func (r *input) change() {
 	}
 }
 
-// Close ends the read that is under way, and in.
+// Close ends the read that is under way, the pauses, and in.
 func (r *input) Close(ctx context.Context) error {
 	r.stop()
+	r.mu.Lock()
+	r.closed = true
+	for d, timer := range r.waiting {
+		timer.Stop()
+		delete(r.waiting, d)
+	}
+	r.mu.Unlock()
 	return r.in.Close(ctx)
+}
+
+// once delivers each message one time, and tells the input of each rejection.
+type once struct {
+	service.BatchInput
+	log *service.Logger
+}
+
+// ReadBatch returns the next batch.
+func (o *once) ReadBatch(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
+	batch, ack, err := o.BatchInput.ReadBatch(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	ledger.Process.Taken.Add(int64(len(batch)))
+	slot.Attach(batch)
+	sent := batch.Copy()
+	var index *service.Indexer
+	if len(sent) > 1 {
+		index = sent.Index()
+	}
+	return sent, func(ctx context.Context, rejection error) error {
+		if rejection != nil {
+			rest, errs := left(batch, index, rejection)
+			ledger.Process.Undelivered.Add(int64(len(rest)))
+			for i, m := range rest {
+				warn(o.log, m, errs[i], "Message was rejected and is not delivered again, since "+fieldOn+" is off")
+			}
+		}
+		return ack(ctx, rejection)
+	}, nil
 }

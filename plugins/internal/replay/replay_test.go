@@ -16,9 +16,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
 )
 
 var errDown = errors.New("output is down")
+
+// endless delivers again without end, after pauses of a moment.
+var endless = Options{
+	Policy:      retry.Policy{Strategy: retry.ExponentialBackoff, InitialDelay: time.Millisecond, MaxDelay: time.Second},
+	MaxRejected: 1000,
+}
 
 // source gives batches of numbered messages, and then ends.
 type source struct {
@@ -82,7 +92,7 @@ func read(t *testing.T, in service.BatchInput) ([]string, service.MessageBatch, 
 func TestMessagesThatFailAreDeliveredAgainThoughTheirBatchShrinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource(3)
-		in := Rejected(src)
+		in := Rejected(src, endless)
 		got, batch, ack := read(t, in)
 		assert.Equal(t, []string{"0.0", "0.1", "0.2"}, got)
 
@@ -124,7 +134,7 @@ func TestAllAreDeliveredAgainIfTheErrorDoesNotTellWhich(t *testing.T) {
 			return service.NewBatchError(service.MessageBatch{b[0], service.NewMessage(nil)}, errDown).Failed(0, errDown).Failed(1, errDown)
 		},
 	} {
-		in := Rejected(newSource(3))
+		in := Rejected(newSource(3), endless)
 		_, batch, ack := read(t, in)
 		require.NoError(t, ack(t.Context(), rejection(batch)))
 		got, _, ack := read(t, in)
@@ -135,7 +145,7 @@ func TestAllAreDeliveredAgainIfTheErrorDoesNotTellWhich(t *testing.T) {
 }
 
 func TestRejectedBatchDoesNotWaitForTheInput(t *testing.T) {
-	in := Rejected(&stuck{})
+	in := Rejected(&stuck{}, endless)
 	_, _, ack := read(t, in)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -163,7 +173,7 @@ func (s *stuck) ReadBatch(ctx context.Context) (service.MessageBatch, service.Ac
 }
 
 func TestMessagesStayAsTheyWere(t *testing.T) {
-	in := Rejected(newSource(1))
+	in := Rejected(newSource(1), endless)
 	_, batch, ack := read(t, in)
 	batch[0].SetBytes([]byte("changed"))
 	batch[0].MetaSetMut("changed", true)
@@ -177,7 +187,7 @@ func TestMessagesStayAsTheyWere(t *testing.T) {
 
 func TestEndWaitsForWhatIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		in := Rejected(newSource(1))
+		in := Rejected(newSource(1), endless)
 		_, _, ack := read(t, in)
 		ended := make(chan error, 1)
 		go func() {
@@ -194,7 +204,7 @@ func TestEndWaitsForWhatIsOpen(t *testing.T) {
 
 func TestDelaysGrowToTheLongest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		in := Rejected(newSource(1))
+		in := Rejected(newSource(1), endless)
 		var delays []time.Duration
 		for range 14 {
 			begin := time.Now()
@@ -202,28 +212,131 @@ func TestDelaysGrowToTheLongest(t *testing.T) {
 			delays = append(delays, time.Since(begin))
 			require.NoError(t, ack(t.Context(), errDown))
 		}
-		assert.Equal(t, []time.Duration{0, 0, 4 * time.Millisecond, 8 * time.Millisecond}, delays[:4])
+		assert.Equal(t, []time.Duration{0, time.Millisecond, 2 * time.Millisecond, 4 * time.Millisecond}, delays[:4])
 		assert.True(t, slices.IsSorted(delays))
-		assert.Equal(t, longest, delays[13])
+		assert.Equal(t, time.Second, delays[13])
+		require.NoError(t, in.Close(t.Context()))
+	})
+}
+
+func TestNothingNewIsTakenWhileTooManyAreRejected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := newSource(2, 2, 2)
+		opts := endless
+		opts.MaxRejected = 4
+		in := Rejected(src, opts)
+		for range 2 {
+			_, _, ack := read(t, in)
+			require.NoError(t, ack(t.Context(), errDown))
+		}
+		for range 5 { // the same two, again and again
+			got, _, ack := read(t, in)
+			assert.NotContains(t, got, "2.0")
+			require.NoError(t, ack(t.Context(), errDown))
+		}
+		_, _, ack := read(t, in)
+		require.NoError(t, ack(t.Context(), nil))
+		var seen []string
+		for range 3 {
+			got, _, ack := read(t, in)
+			seen = append(seen, got...)
+			require.NoError(t, ack(t.Context(), errDown))
+		}
+		assert.Contains(t, seen, "2.0", "one is delivered, so that there is room")
+		require.NoError(t, in.Close(t.Context()))
+	})
+}
+
+func TestMessagesThatWaitAreDeliveredOnceTheOutputIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := endless
+		opts.Policy.InitialDelay, opts.Policy.MaxDelay = time.Second, time.Hour
+		in := Rejected(newSource(1, 1), opts)
+		_, _, first := read(t, in)
+		_, _, second := read(t, in)
+		require.NoError(t, first(t.Context(), errDown))
+		for range 8 { // the pause of this one grows
+			_, _, ack := read(t, in)
+			require.NoError(t, ack(t.Context(), errDown))
+		}
+		begin := time.Now()
+		time.Sleep(10 * time.Second)
+		require.NoError(t, second(t.Context(), nil))
+		_, _, ack := read(t, in)
+		assert.Equal(t, 10*time.Second, time.Since(begin))
+		require.NoError(t, ack(t.Context(), nil))
+		require.NoError(t, in.Close(t.Context()))
+	})
+}
+
+func TestFiniteInputGivesUpWhatIsRefusedOrFailsTooOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := endless
+		opts.Finite, opts.Policy.MaxRetries = true, 2
+		src := newSource(3)
+		in := Rejected(src, opts)
+		before := ledger.Process.Undelivered.Load()
+		_, batch, ack := read(t, in)
+		errRefused := errors.New("refused")
+		slot.From(batch[0].Context()).Refuse(errRefused)
+		failed := service.NewBatchError(batch, errDown).Failed(0, fmt.Errorf("rejected: %w", errRefused)).Failed(1, errDown)
+		require.NoError(t, ack(t.Context(), failed))
+		for range 2 {
+			var got []string
+			got, _, ack = read(t, in)
+			assert.Equal(t, []string{"0.1"}, got)
+			if ack(t.Context(), errDown) != nil {
+				break
+			}
+		}
+		_, _, err := in.ReadBatch(t.Context())
+		require.ErrorIs(t, err, service.ErrEndOfInput)
+		assert.False(t, src.acked[0], "the input learns of what was given up")
+		assert.EqualValues(t, 2, ledger.Process.Undelivered.Load()-before)
+		require.NoError(t, in.Close(t.Context()))
+	})
+}
+
+func TestMessageThatComesAgainBringsItsSlotAlong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := Rejected(newSource(2), endless)
+		_, batch, ack := read(t, in)
+		slot.From(batch[1].Context()).Store("key", 42)
+		require.NoError(t, ack(t.Context(), errDown))
+		_, batch, ack = read(t, in)
+		value, ok := slot.From(batch[1].Context()).Load("key")
+		assert.True(t, ok)
+		assert.Equal(t, 42, value)
+		_, ok = slot.From(batch[0].Context()).Load("key")
+		assert.False(t, ok, "each has a slot of its own")
+		require.NoError(t, ack(t.Context(), nil))
 		require.NoError(t, in.Close(t.Context()))
 	})
 }
 
 func TestToggled(t *testing.T) {
-	spec := service.NewConfigSpec().Field(service.NewAutoRetryNacksToggleField())
-	src := newSource(1)
+	spec := service.NewConfigSpec().Fields(Fields()...)
 	off, err := spec.ParseYAML("auto_replay_nacks: false", nil)
 	require.NoError(t, err)
-	got, err := Toggled(off, src)
+	src := newSource(1)
+	in, err := Toggled(off, src, endless)
 	require.NoError(t, err)
-	assert.Same(t, src, got)
+	before := ledger.Process.Undelivered.Load()
+	_, _, ack := read(t, in)
+	require.ErrorIs(t, ack(t.Context(), errDown), errDown, "the input learns of it")
+	assert.EqualValues(t, 1, ledger.Process.Undelivered.Load()-before)
 
 	on, err := spec.ParseYAML("{}", nil)
 	require.NoError(t, err)
-	got, err = Toggled(on, src)
+	in, err = Toggled(on, newSource(1), endless)
 	require.NoError(t, err)
-	assert.IsType(t, &input{}, got)
-	require.NoError(t, got.Close(t.Context()))
+	assert.IsType(t, &input{}, in)
+	require.NoError(t, in.Close(t.Context()))
+
+	bad, err := spec.ParseYAML("max_rejected: 0", nil)
+	require.NoError(t, err)
+	_, err = Toggled(bad, newSource(1), endless)
+	require.EqualError(t, err, "max_rejected: 0 is below 1")
 }
 
 // Each message is filtered or taken in the end, whatever fails on the way and in
@@ -241,7 +354,7 @@ func TestNothingIsLost(t *testing.T) {
 				}
 			}
 			src := newSource(sizes...)
-			in := Rejected(src)
+			in := Rejected(src, endless)
 			done := map[string]bool{} // filtered or taken
 			var answers []func()
 			for {

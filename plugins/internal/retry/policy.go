@@ -195,16 +195,25 @@ func (d *delays) NextBackOff() time.Duration {
 	if p.Strategy == NoRetry || d.count >= p.MaxRetries {
 		return backoff.Stop
 	}
+	d.count++
+	return p.delay(d.count)
+}
+
+// Pause returns the delay before something is done again for the nth time, which
+// grows as that before a retry does, however many retries there are.
+func (p Policy) Pause(n int) time.Duration { return p.delay(n) }
+
+// delay returns the delay before the nth retry. Without retries it doubles, too.
+func (p Policy) delay(n int) time.Duration {
 	factor := 1.0
 	switch p.Strategy {
-	case ExponentialBackoff:
+	case ExponentialBackoff, NoRetry:
 		// More doublings than fit a duration would end in an infinite factor.
-		factor = math.Exp2(float64(min(d.count, 62)))
+		factor = math.Exp2(float64(min(n-1, 62)))
 	case LinearBackoff:
-		factor = float64(d.count + 1)
-	case FixedDelay, NoRetry:
+		factor = float64(n)
+	case FixedDelay:
 	}
-	d.count++
 
 	delay := p.MaxDelay
 	// Compared as floats, since a duration overflows after some sixty doublings.

@@ -75,7 +75,7 @@ func New(p Policy, log *service.Logger, component *status.Component) *Retrier {
 			return int64(counts.ConsecutiveFailures) >= int64(p.Breaker.FailureThreshold)
 		},
 		// A refusal that will not pass comes from a server that works.
-		IsSuccessful: func(err error) bool { return err == nil || !isTransient(err) },
+		IsSuccessful: func(err error) bool { return err == nil || !IsTransient(err) },
 		IsExcluded:   func(err error) bool { return errors.Is(err, errInterrupted) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			component.Circuit(int64(to))
@@ -90,7 +90,8 @@ func New(p Policy, log *service.Logger, component *status.Component) *Retrier {
 // says nothing about the other side.
 var errInterrupted = errors.New("interrupted")
 
-func isTransient(err error) bool {
+// IsTransient says whether err is of an attempt that may succeed later.
+func IsTransient(err error) bool {
 	_, ok := errors.AsType[*Transient](err)
 	return ok
 }

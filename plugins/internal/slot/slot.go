@@ -8,6 +8,8 @@ package slot
 import (
 	"context"
 	"sync"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
 )
 
 // Slot holds values by key. Its methods may be called from any goroutine, and on
@@ -42,11 +44,42 @@ func (s *Slot) Store(key, value any) {
 	s.values[key] = value
 }
 
+// refusal is the key of Refuse.
+type refusal struct{}
+
+// Refuse notes that the message cannot be processed, whoever tries again.
+func (s *Slot) Refuse(err error) { s.Store(refusal{}, err) }
+
+// Refusal returns the error of Refuse, nil if there is none.
+func (s *Slot) Refusal() error {
+	value, _ := s.Load(refusal{})
+	err, _ := value.(error)
+	return err
+}
+
+// carrier is a context with a slot.
+type carrier struct {
+	context.Context
+	slot Slot
+}
+
 type contextKey struct{}
 
-// With returns a context that carries s.
-func With(ctx context.Context, s *Slot) context.Context {
-	return context.WithValue(ctx, contextKey{}, s)
+// Value returns the slot, or what the context below holds.
+func (c *carrier) Value(key any) any {
+	if key == (contextKey{}) {
+		return &c.slot
+	}
+	return c.Context.Value(key)
+}
+
+// Attach gives each message of a batch a slot of its own.
+func Attach(batch service.MessageBatch) {
+	carriers := make([]carrier, len(batch)) // one allocation for all
+	for i, m := range batch {
+		carriers[i].Context = m.Context()
+		batch[i] = m.WithContext(&carriers[i])
+	}
 }
 
 // From returns the slot that ctx carries, nil for none.
