@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 )
 
 // batchFailures collects the errors of a batch's messages.
@@ -71,4 +73,13 @@ func (in *interpolator) at(i int) evaluate {
 		}
 		return executor.TryString(i)
 	}
+}
+
+// namesOf returns the names of some of a batch's messages.
+func namesOf(batch service.MessageBatch, messages []int) []string {
+	names := make([]string, len(messages))
+	for k, i := range messages {
+		names[k] = identity.Name(batch[i])
+	}
+	return names
 }

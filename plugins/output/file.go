@@ -15,7 +15,6 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/filewriter"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
@@ -438,12 +437,6 @@ func (o *fileOutput) explain(name string, err error) error {
 func (o *fileOutput) operation(what, name string, batch service.MessageBatch, messages ...int) retry.Operation {
 	return retry.Operation{
 		Name: what, Subject: "path", Value: path.Join(o.dir.Path, name),
-		Messages: func() []string {
-			names := make([]string, len(messages))
-			for k, i := range messages {
-				names[k] = identity.Name(batch[i])
-			}
-			return names
-		},
+		Messages: func() []string { return namesOf(batch, messages) },
 	}
 }

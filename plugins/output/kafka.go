@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
@@ -375,7 +376,7 @@ func (k *kafkaOutput) WriteBatch(ctx context.Context, messages service.MessageBa
 		}
 	}
 
-	op := retry.Operation{Name: "Kafka produce", Subject: "topic", Value: topics}
+	op := retry.Operation{Name: "Kafka produce", Subject: "topic", Value: topics, Messages: func() []string { return identity.Names(messages) }}
 	err := k.retrier.Do(ctx, op, func(attempt context.Context) (int64, error) {
 		if err := k.reachable(attempt, client); err != nil {
 			return 0, err

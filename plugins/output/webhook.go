@@ -301,6 +301,7 @@ func (w *webhookOutput) WriteBatch(ctx context.Context, batch service.MessageBat
 		}
 		sending.Go(func() {
 			defer func() { <-w.slots }()
+			d.names = func() []string { return namesOf(batch, d.messages) }
 			if err := w.send(ctx, d); err != nil {
 				failed.add(err, d.messages...)
 			}
@@ -323,6 +324,7 @@ type webhookDelivery struct {
 	request  httpclient.Request
 	id       string // of the signature
 	messages []int
+	names    func() []string // of the messages
 }
 
 // each makes a request of each message.
@@ -483,7 +485,7 @@ func (w *webhookOutput) send(ctx context.Context, d webhookDelivery) error {
 	op := retry.Operation{
 		Name:    "webhook " + w.method + " " + httpclient.PathOf(d.request.URL),
 		Subject: "url", Value: httpclient.Redact(d.request.URL),
-		Host: httpclient.Origin(d.request.URL),
+		Host: httpclient.Origin(d.request.URL), Messages: d.names,
 	}
 	return w.retrier.Do(ctx, op, func(ctx context.Context) (int64, error) {
 		request, err := w.sign(d)

@@ -9,7 +9,9 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
 )
 
 const (
@@ -83,13 +85,14 @@ pipeline:
 
 func init() {
 	service.MustRegisterBatchProcessor("mfn_features", featuresSpec(),
-		func(conf *service.ParsedConfig, _ *service.Resources) (service.BatchProcessor, error) {
-			return newFeatures(conf)
+		func(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
+			return newFeatures(conf, res)
 		})
 }
 
 // features extracts the features of the field or the history in each message.
 type features struct {
+	refusals       *refusals
 	field, history *bloblang.Executor // nil: the message's own
 	millivolts     bool
 	config         engine.FeatureConfig
@@ -97,8 +100,8 @@ type features struct {
 	crew           *crew
 }
 
-func newFeatures(conf *service.ParsedConfig) (f *features, err error) {
-	f = &features{crew: newCrew(1)}
+func newFeatures(conf *service.ParsedConfig, res *service.Resources) (f *features, err error) {
+	f = &features{crew: newCrew(1), refusals: newRefusals(res.Logger())}
 	for name, to := range map[string]**bloblang.Executor{fieldField: &f.field, fieldHistory: &f.history} {
 		if conf.Contains(name) {
 			if *to, err = conf.FieldBloblang(name); err != nil {
@@ -132,7 +135,19 @@ func (f *features) ProcessBatch(ctx context.Context, batch service.MessageBatch)
 		mapping, setting = f.history, fieldHistory
 	}
 	sources := sourcesOf(batch, mapping, setting)
-	return f.crew.transform(ctx, batch, func(k int) error { return f.process(&sources[k], batch[k]) })
+	return f.crew.transform(ctx, batch, func(k int) error {
+		err := f.process(&sources[k], batch[k])
+		if err == nil {
+			return nil
+		}
+		ledger.Process.Refused.Add(1)
+		kept := slot.From(batch[k].Context())
+		if kept.Refusal() == nil { // otherwise a line was written at its first delivery
+			f.refusals.warn(batch[k], err, "Features cannot be extracted from the message")
+		}
+		kept.Refuse(err)
+		return err
+	})
 }
 
 func (f *features) process(from *source, msg *service.Message) error {
@@ -152,8 +167,11 @@ func (f *features) process(from *source, msg *service.Message) error {
 	return nil
 }
 
-// Close has nothing to let go of.
-func (f *features) Close(context.Context) error { return nil }
+// Close writes what is left to log.
+func (f *features) Close(context.Context) error {
+	f.refusals.Close()
+	return nil
+}
 
 // frames returns the source's fields, row by row, in volts, and how many rows
 // each has.

@@ -12,8 +12,6 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/engine"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
 )
 
@@ -135,10 +133,10 @@ type simulate struct {
 	limits   limits
 	timeout  time.Duration
 
-	log     *service.Logger
-	crew    *crew
-	workers sync.Pool // of *worker
-	metrics simulationMetrics
+	refusals *refusals
+	crew     *crew
+	workers  sync.Pool // of *worker
+	metrics  simulationMetrics
 }
 
 // worker is what one simulation at a time uses.
@@ -153,8 +151,8 @@ func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulat
 		workers: sync.Pool{New: func() any {
 			return &worker{simulator: engine.NewSimulator(), members: make([][]byte, len(memberNames))}
 		}},
-		log:     res.Logger(),
-		metrics: newSimulationMetrics(res.Metrics()),
+		refusals: newRefusals(res.Logger()),
+		metrics:  newSimulationMetrics(res.Metrics()),
 	}
 	if conf.Contains(fieldParams) {
 		if s.params, err = conf.FieldBloblang(fieldParams); err != nil {
@@ -246,8 +244,7 @@ func (s *simulate) process(ctx context.Context, from *source, msg *service.Messa
 	if err != nil {
 		t.failed = true
 		kept.Refuse(err)
-		logs.With(s.log, "id", identity.ID(msg), "source", identity.Source(msg), "error", err.Error()).
-			Warn("Message cannot be simulated")
+		s.refusals.warn(msg, err, "Message cannot be simulated")
 		return t, err
 	}
 	result.apply(msg)
@@ -330,5 +327,8 @@ func (s *simulate) run(ctx context.Context, w *worker, p engine.Params) (*engine
 	return result, err
 }
 
-// Close has nothing to let go of.
-func (s *simulate) Close(context.Context) error { return nil }
+// Close writes what is left to log.
+func (s *simulate) Close(context.Context) error {
+	s.refusals.Close()
+	return nil
+}

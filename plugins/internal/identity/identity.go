@@ -69,15 +69,18 @@ func Names(batch service.MessageBatch) []string {
 	return names
 }
 
-// maxListed is how many names a log line lists.
+// maxListed is how many names List lists.
 const maxListed = 5
 
 // List returns names as a log line shows them: the first few, and how many more
 // there are. Names that are empty are left out.
-func List(names []string) string {
+func List(names []string) string { return ListUpTo(maxListed, names) }
+
+// ListUpTo is List with so many names.
+func ListUpTo(most int, names []string) string {
 	known := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" })
-	list := strings.Join(known[:min(len(known), maxListed)], ", ")
-	if more := len(names) - maxListed; more > 0 && len(known) > maxListed {
+	list := strings.Join(known[:min(len(known), most)], ", ")
+	if more := len(known) - most; more > 0 {
 		list += fmt.Sprintf(" and %v more", more)
 	}
 	return list

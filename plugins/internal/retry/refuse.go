@@ -2,17 +2,16 @@ package retry
 
 import (
 	"fmt"
-	"strings"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 )
 
 // Refuse counts and logs an operation that cannot be attempted at all, such as a
 // write to a file whose name is not valid, and returns its error, wrapped.
 func (r *Retrier) Refuse(op Operation, err error) error {
 	r.status.GaveUp(err)
-	log := r.log.With("operation", op.Name, op.Subject, op.Value, "error", err.Error())
-	if op.Messages != nil {
-		log = log.With("id", strings.Join(op.Messages(), ", "))
+	if r.failures.Failed(err, op.Messages, "operation", op.Name, op.Subject, op.Value) {
+		logs.With(r.logger(op, 0, nil), "error", err.Error()).Error("Operation is refused")
 	}
-	log.Error("Operation is refused")
 	return fmt.Errorf("%v refused: %w", op.Name, err)
 }

@@ -56,15 +56,23 @@ type Operation struct {
 // Retrier runs the operations of one component. It may be used from any number
 // of goroutines; one operation that waits holds up no other.
 type Retrier struct {
-	policy  Policy
-	log     *service.Logger
-	status  *status.Component
-	breaker *gobreaker.CircuitBreaker[int64]
+	policy   Policy
+	log      *service.Logger
+	failures *logs.Digest
+	status   *status.Component
+	breaker  *gobreaker.CircuitBreaker[int64]
 }
+
+// linesInFull is how many failed attempts have a line of their own before they are
+// summed up.
+const linesInFull = 12
 
 // New returns a retrier that logs to log and counts in component.
 func New(p Policy, log *service.Logger, component *status.Component) *Retrier {
-	r := &Retrier{policy: p, log: log, status: component}
+	r := &Retrier{policy: p, log: log, status: component, failures: logs.NewDigest(log, (*service.Logger).Warn, linesInFull, logs.DigestWords{
+		More: "More operations failed",
+		Over: "Operations succeed again",
+	})}
 	if !p.Breaker.Enabled {
 		return r
 	}
@@ -114,9 +122,10 @@ func (r *Retrier) Do(ctx context.Context, op Operation, attempt func(context.Con
 		log := r.logger(op, retries+1, noted)
 		if err == nil {
 			log.Debug("Operation succeeded")
-			if retries > 0 {
+			if retries > 0 && !r.failures.Failing() {
 				log.Info("Operation succeeded after a retry")
 			}
+			r.failures.Succeeded()
 			return nil
 		}
 
@@ -127,15 +136,19 @@ func (r *Retrier) Do(ctx context.Context, op Operation, attempt func(context.Con
 				delay = max(delay, min(transient.After, r.policy.MaxDelay))
 			}
 		}
+		full := !errors.Is(err, ErrCircuitOpen) && r.failures.Failed(err, op.Messages, "operation", op.Name, op.Subject, op.Value)
 		if delay == backoff.Stop {
-			return r.giveUp(log, op, retries, err)
+			return r.giveUp(log, full, op, retries, err)
 		}
 
 		log = logs.With(log, "delay", delay.String())
-		if errors.Is(err, ErrCircuitOpen) {
+		switch {
+		case errors.Is(err, ErrCircuitOpen):
 			log.Debug("Operation waits for the circuit breaker")
-		} else {
+		case full:
 			log.Warn("Operation failed, will be tried again")
+		default:
+			log.Debug("Operation failed, will be tried again")
 		}
 		if err := Sleep(ctx, delay); err != nil {
 			return err
@@ -178,17 +191,22 @@ func (r *Retrier) logger(op Operation, attempt int, noted *notes) *service.Logge
 	return logs.With(r.log, append(fields, noted.fields()...)...)
 }
 
-func (r *Retrier) giveUp(log *service.Logger, op Operation, retries int, err error) error {
+// giveUp counts an operation that has failed for good, and returns its error.
+func (r *Retrier) giveUp(log *service.Logger, full bool, op Operation, retries int, err error) error {
 	r.status.GaveUp(err)
+	write := log.Error
+	if !full && !errors.Is(err, ErrCircuitOpen) {
+		write = log.Debug // a summary tells of it
+	}
 	switch retries {
 	case 0:
-		log.Error("Operation failed and is not tried again")
+		write("Operation failed and is not tried again")
 		return fmt.Errorf("%v failed: %w", op.Name, err)
 	case 1:
-		log.Error("Operation failed after 1 retry")
+		write("Operation failed after 1 retry")
 		return fmt.Errorf("%v failed after 1 retry: %w", op.Name, err)
 	default:
-		log.Error(fmt.Sprintf("Operation failed after %v retries", retries))
+		write(fmt.Sprintf("Operation failed after %v retries", retries))
 		return fmt.Errorf("%v failed after %v retries: %w", op.Name, retries, err)
 	}
 }

@@ -276,7 +276,7 @@ func TestLinesOfAnOperationNameItsMessagesAndWhatItsAttemptsNoted(t *testing.T) 
 		}))
 		lines := logs.String()
 		for _, want := range []string{
-			`msg="Operation failed, will be tried again"`, "status=200", `id="a, b, c, d, e and 3 more"`,
+			`msg="Operation failed, will be tried again"`, "status=200", `id="a, b, c, d, e and 2 more"`,
 			`msg="Operation succeeded"`, "status=201", "bytes=42", "milliseconds=1.5", "attempt=2",
 		} {
 			assert.Contains(t, lines, want)
