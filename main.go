@@ -26,30 +26,38 @@ func main() {
 		leaveRoom()
 	}
 	version, built := buildInfo()
-	code, err := service.RunCLIToCode(context.Background(),
+	signalled := watchSignals()
+	watch, serves := watchServer()
+	var run job
+	code, err := service.RunCLIToCode(context.Background(), append(run.options(), watch,
 		service.CLIOptSetBinaryName(name),
 		service.CLIOptSetProductName(name),
 		service.CLIOptSetVersion(version, built),
 		service.CLIOptSetDocumentationURL("https://github.com/mfn-connect/mfn-connect/tree/main/docs"),
 		service.CLIOptSetDefaultConfigPaths("./mfn-connect.yaml", "/mfn-connect.yaml", "/etc/mfn-connect/config.yaml"),
 		service.CLIOptSetMainSchemaFrom(func() *service.ConfigSchema { return schema(version, built) }),
-	)
+	)...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	// Benthos does not wait for its HTTP server to end: an answer that has just
-	// been written gets a moment to leave.
-	time.Sleep(farewell)
+	code = max(code, run.end(signalled.Load()))
+	if serves.Load() {
+		time.Sleep(farewell)
+	}
 	os.Exit(code)
 }
 
-const farewell = 100 * time.Millisecond
+// shutdownTimeout is how long streams may take to end, by default: below the 10
+// seconds after which containers are killed.
+const shutdownTimeout = "8s"
 
 // schema is Benthos's configuration with the defaults that differ here: the
-// service listens on this machine only, and metrics are for Prometheus.
+// service listens on this machine only, metrics are for Prometheus, and a shutdown
+// ends before containers are killed.
 func schema(version, built string) *service.ConfigSchema {
 	s := service.GlobalEnvironment().FullConfigSchema(version, built)
 	s.SetFieldDefault("127.0.0.1:4195", "http", "address")
+	s.SetFieldDefault(shutdownTimeout, "shutdown_timeout")
 	s.SetFieldDefault(map[string]any{"prometheus": map[string]any{}}, "metrics")
 	s.SetFieldDefault(map[string]any{"@service": name}, "logger", "static_fields")
 	return s

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
@@ -41,7 +42,10 @@ type fileState struct {
 	looked     bool // at least once
 	nextLook   time.Time
 	lookFailed bool
-	missing    bool // the directory is
+	// lookFailures counts those in a row, and lookErr is the last.
+	lookFailures int
+	lookErr      error
+	missing      bool // the directory is
 	// complete says that nothing was taken since a look at the directory.
 	complete   bool
 	changed    bool // the watcher has something to tell
@@ -85,8 +89,8 @@ func (in *fileInput) next(ctx context.Context) (dirwatch.File, int, error) {
 				return f, tries, nil
 			}
 		}
-		if in.exitWhenEmpty && s.queue.Len() == 0 && len(s.inFlight) == 0 && !s.lookFailed {
-			if s.complete {
+		if in.exitWhenEmpty && s.queue.Len() == 0 && len(s.inFlight) == 0 && (!s.lookFailed || s.lookFailures > in.policy.MaxRetries) {
+			if s.complete || s.lookFailed {
 				return dirwatch.File{}, 0, in.finish()
 			}
 			s.nextLook = now
@@ -98,6 +102,14 @@ func (in *fileInput) next(ctx context.Context) (dirwatch.File, int, error) {
 
 // finish says what a batch job leaves behind.
 func (in *fileInput) finish() error {
+	switch {
+	case in.state.lookFailed:
+		ledger.Process.Fail(fmt.Errorf("directory %v could not be read: %w", in.directory, in.state.lookErr))
+	case in.state.missing:
+		ledger.Process.Fail(fmt.Errorf("directory %v does not exist", in.directory))
+	case len(in.state.refused) > 0:
+		ledger.Process.Fail(fmt.Errorf("directory %v holds files that failed: %v", in.directory, len(in.state.refused)))
+	}
 	if left := len(in.state.refused); left > 0 {
 		logs.With(in.log, "path", in.directory, "files", left).Warn("No file is left but those that failed; the next run reads them again")
 	}
@@ -135,10 +147,13 @@ func (in *fileInput) look(ctx context.Context, now time.Time) {
 	took := time.Since(now)
 	s.nextLook = now.Add(max(in.interval, lookShare*took))
 	s.lookFailed = err != nil && !errors.Is(err, fs.ErrNotExist)
+	s.lookErr = err
 	if s.lookFailed {
+		s.lookFailures++
 		in.failed(retry.Operation{Name: "directory scan", Subject: "path", Value: in.directory}, ".", err)
 		return
 	}
+	s.lookFailures = 0
 	if missing := err != nil; missing != s.missing {
 		s.missing = missing
 		if missing {

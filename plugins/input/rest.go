@@ -15,6 +15,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/httpclient"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/replay"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
@@ -303,6 +304,7 @@ func (r *restInput) ReadBatch(ctx context.Context) (service.MessageBatch, servic
 			if ctx.Err() != nil {
 				return nil, nil, ctx.Err()
 			}
+			r.incomplete(err)
 			r.poll = nil // logged and counted; the next turn begins anew
 			continue
 		}
@@ -447,6 +449,14 @@ func (r *restInput) awaitRateLimit(ctx context.Context) error {
 func (r *restInput) fail(op retry.Operation, err error) {
 	r.status.GaveUp(err)
 	r.log.With("operation", op.Name, op.Subject, op.Value, "error", err.Error()).Error("Poll failed")
+	r.incomplete(err)
+}
+
+// incomplete notes that the source of a stream of one poll could not be read whole.
+func (r *restInput) incomplete(err error) {
+	if r.interval == 0 {
+		ledger.Process.Fail(err)
+	}
 }
 
 // restPage is what came of one request.

@@ -170,7 +170,10 @@ func init() {
 				return nil, batching, 0, fmt.Errorf("%v: %v is below 1", fileFieldMaxInFlight, inFlight)
 			}
 			out, err := newFileOutput(conf, res)
-			return out, batching, inFlight, err
+			if err != nil {
+				return nil, batching, 0, err
+			}
+			return newCounted(out), batching, inFlight, nil
 		})
 }
 

@@ -49,8 +49,10 @@ func init() {
 			if policy, err = conf.FieldBatchPolicy(kafkaBatching); err != nil {
 				return nil, policy, 0, err
 			}
-			out, err = newKafka(conf, res)
-			return out, policy, maxInFlight, err
+			if out, err = newKafka(conf, res); err != nil {
+				return nil, policy, 0, err
+			}
+			return newCounted(out), policy, maxInFlight, nil
 		})
 }
 

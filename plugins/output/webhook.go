@@ -154,7 +154,7 @@ func init() {
 			if err != nil {
 				return nil, batching, 0, err
 			}
-			return out, batching, cap(out.slots), nil
+			return newCounted(out), batching, cap(out.slots), nil
 		})
 }
 

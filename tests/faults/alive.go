@@ -221,10 +221,11 @@ func refusedConnections(ctx context.Context, s *suite, dir string, r *row) error
 // hopelessJobs starts batch jobs that cannot be done whole. Each ends by itself,
 // with a status that is not 0 and the reason.
 func hopelessJobs(ctx context.Context, s *suite, dir string, r *row) error {
-	root, err := filepath.Abs(".")
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return err
 	}
+	batch := filepath.Join(strings.TrimSpace(string(root)), "config", "batch.yaml")
 	closed, err := freeAddress(ctx)
 	if err != nil {
 		return err
@@ -273,7 +274,7 @@ func hopelessJobs(ctx context.Context, s *suite, dir string, r *row) error {
 		}
 		var p *program
 		if job.stream == nil {
-			p, err = s.launch(ctx, jobDir, []string{"-c", filepath.Join(root, "config", "batch.yaml")})
+			p, err = s.launch(ctx, jobDir, []string{"-c", batch})
 		} else {
 			p, err = s.start(ctx, jobDir, job.stream(in))
 		}

@@ -15,6 +15,8 @@ type Ledger struct {
 	Published   atomic.Int64 // messages that our outputs have delivered
 	Undelivered atomic.Int64 // messages that an input has let go of without a delivery
 
+	inputs, outputs atomic.Bool // whether there is one of ours
+
 	mu       sync.Mutex
 	finite   bool
 	failures []error
@@ -22,6 +24,26 @@ type Ledger struct {
 
 // Process is the ledger of this process.
 var Process Ledger
+
+// HasInput notes that the process has an input of ours, whose messages are counted.
+func (l *Ledger) HasInput() { l.inputs.Store(true) }
+
+// HasOutput notes that the process has an output of ours.
+func (l *Ledger) HasOutput() { l.outputs.Store(true) }
+
+// Fields returns the counts as fields of a log line. What only a component of
+// another kind could count is left out.
+func (l *Ledger) Fields() []any {
+	var fields []any
+	if l.inputs.Load() {
+		fields = append(fields, "taken", l.Taken.Load())
+	}
+	fields = append(fields, "simulated", l.Simulated.Load(), "refused", l.Refused.Load())
+	if l.outputs.Load() {
+		fields = append(fields, "published", l.Published.Load())
+	}
+	return append(fields, "undelivered", l.Undelivered.Load())
+}
 
 // SetFinite notes that an input of this process ends by itself.
 func (l *Ledger) SetFinite() {

@@ -68,6 +68,7 @@ func Toggled(conf *service.ParsedConfig, in service.BatchInput, opts Options) (s
 	if opts.MaxRejected < 1 {
 		return nil, fmt.Errorf("%v: %v is below 1", fieldMaxRejected, opts.MaxRejected)
 	}
+	ledger.Process.HasInput()
 	if opts.Finite {
 		ledger.Process.SetFinite()
 	}

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/shutdown"
 )
 
 // hosts holds the operations of this process back from hosts that asked for a
@@ -55,6 +57,8 @@ func (g *gates) enter(ctx context.Context, host string) (*pass, error) {
 	if host == "" {
 		return nil, ctx.Err()
 	}
+	ctx, cancel := shutdown.WithContext(ctx)
+	defer cancel()
 	for {
 		p, wait, changed := g.tryEnter(host)
 		if p != nil {
@@ -67,8 +71,8 @@ func (g *gates) enter(ctx context.Context, host string) (*pass, error) {
 		case <-ctx.Done():
 		}
 		timer.Stop()
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/shutdown"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
@@ -119,6 +120,9 @@ func (r *Retrier) Do(ctx context.Context, op Operation, attempt func(context.Con
 		if ctx.Err() != nil && err != nil {
 			return ctx.Err()
 		}
+		if errors.Is(err, shutdown.ErrBegun) {
+			return err
+		}
 		log := r.logger(op, retries+1, noted)
 		if err == nil {
 			log.Debug("Operation succeeded")
@@ -150,10 +154,21 @@ func (r *Retrier) Do(ctx context.Context, op Operation, attempt func(context.Con
 		default:
 			log.Debug("Operation failed, will be tried again")
 		}
-		if err := Sleep(ctx, delay); err != nil {
+		if err := r.pause(ctx, delay); err != nil {
 			return err
 		}
 	}
+}
+
+// pause waits before a retry. It ends with an error once the process is shutting
+// down, since a message then does better to go back to where it came from.
+func (r *Retrier) pause(ctx context.Context, d time.Duration) error {
+	ctx, cancel := shutdown.WithContext(ctx)
+	defer cancel()
+	if Sleep(ctx, d) != nil {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // admitted makes an attempt as soon as the host and op.Admit let it.

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/plugins/process"
+)
+
+// job is one run of streams.
+type job struct {
+	log     atomic.Pointer[service.Logger]
+	started atomic.Pointer[time.Time] // nil: no stream has started
+}
+
+// options have Benthos tell the job of its logger and of the start of streams.
+func (j *job) options() []service.CLIOptFunc {
+	return []service.CLIOptFunc{
+		service.CLIOptOnLoggerInit(func(log *service.Logger) { j.log.Store(log) }),
+		service.CLIOptOnStreamStart(func(*service.RunningStreamSummary) error {
+			j.started.Store(new(time.Now()))
+			return nil
+		}),
+	}
+}
+
+// end sums the run up, and returns the program's status: 1 if its work is not done.
+func (j *job) end(signalled bool) int {
+	started, log := j.started.Load(), j.log.Load()
+	if started == nil || log == nil {
+		return 0
+	}
+	if err := process.Sum(log, *started, signalled); err != nil {
+		fmt.Fprintf(os.Stderr, "%v: the stream ended before its work was done: %v\n", name, err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/mfn-connect/mfn-connect/plugins/process"
+)
+
+// interrupted is the status of a program that a second signal has ended.
+const interrupted = 130
+
+// watchSignals begins a shutdown at the first signal, beside Benthos, which then
+// closes the stream, and ends the program at the second. signalled tells whether
+// there was one.
+func watchSignals() (signalled *atomic.Bool) {
+	signalled = new(atomic.Bool)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signalled.Store(true)
+		process.ShutDown()
+		again := <-signals
+		fmt.Fprintf(os.Stderr, "%v: %v for the second time: ended at once; what was not delivered comes again at the next start\n", name, again)
+		os.Exit(interrupted)
+	}()
+	return signalled
+}
