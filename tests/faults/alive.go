@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -184,7 +185,7 @@ func rateLimited(ctx context.Context, s *suite, dir string, r *row) error {
 	if err := r.liveness.simulated(ctx, p, l); err != nil {
 		return err
 	}
-	(&liveness{requests: 2.5, lines: 1, simulations: 1}).check(&r.liveness, l)
+	r.liveness.check(&liveness{requests: 2.5, lines: 1, simulations: 1}, l)
 	r.tally = l.balance()
 	return p.stop(30 * time.Second)
 }
@@ -309,7 +310,7 @@ func hopelessJobs(ctx context.Context, s *suite, dir string, r *row) error {
 func ended(name string) []byte {
 	features := map[string]float64{}
 	for i := range 18 {
-		features[fmt.Sprint(i)] = 0
+		features[strconv.Itoa(i)] = 0
 	}
 	body, err := json.Marshal(map[string]any{"event": "simulation_complete", "simulation_id": name, "features": features})
 	if err != nil {

@@ -45,7 +45,7 @@ func (d disturbance) run(ctx context.Context, s *suite, dir string, r *row) erro
 	}
 	if err == nil {
 		err = r.liveness.simulated(ctx, p, d.ledger)
-		d.most.check(&r.liveness, d.ledger)
+		r.liveness.check(&d.most, d.ledger)
 	}
 	if err != nil {
 		err = fmt.Errorf("%w\n%s", err, tail(p.log.String(), 4000))

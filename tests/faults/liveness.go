@@ -77,7 +77,7 @@ func (l *liveness) simulated(ctx context.Context, p *program, b *ledger) error {
 }
 
 // check complains of what is above the bounds.
-func (most *liveness) check(l *liveness, b *ledger) {
+func (l *liveness) check(most *liveness, b *ledger) {
 	for _, figure := range []struct {
 		name       string
 		most, seen float64

@@ -168,10 +168,10 @@ func target(node *yaml.Node) *yaml.Node {
 
 func readNode(node *yaml.Node) (s scalar, problem string) {
 	node = target(node)
-	switch node.Kind {
-	case yaml.MappingNode:
+	if node.Kind == yaml.MappingNode {
 		return s, "it is an object"
-	case yaml.SequenceNode:
+	}
+	if node.Kind == yaml.SequenceNode {
 		return s, "it is an array"
 	}
 	tag := node.ShortTag()

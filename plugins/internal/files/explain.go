@@ -36,7 +36,7 @@ func (e *explained) Unwrap() error { return e.err }
 
 // words returns what an error of the file system means.
 func words(err error) string {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only the outermost error is split
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []string
 		for _, e := range joined.Unwrap() {
 			all = append(all, words(e))

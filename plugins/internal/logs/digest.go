@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -143,7 +144,7 @@ func (d *Digest) summarize() {
 	if d.count == 0 {
 		return
 	}
-	fields := append(d.fields, "failures", d.count, "since", d.since.UTC().Format(time.RFC3339), "error", d.err.Error())
+	fields := append(slices.Clone(d.fields), "failures", d.count, "since", d.since.UTC().Format(time.RFC3339), "error", d.err.Error())
 	if id := identity.ListUpTo(maxNames, d.names); id != "" {
 		fields = append(fields, "id", id)
 	}
