@@ -186,16 +186,6 @@ func TestPipelineKeepsResultsWhileTheWebhookIsDown(t *testing.T) {
 	assert.Contains(t, p.stdout.String()+p.stderr.String(), "Operation failed after 3 retries")
 }
 
-func TestPipelineOfOnePollEndsAfterAFailure(t *testing.T) {
-	site := newSite(t, 0)
-	site.fail("/parameters", 1000)
-	p := run(t, t.TempDir(), []string{
-		"BASE_URL=" + site.URL, "ADDRESS=" + freeAddress(t), "POLL_INTERVAL=0s", "RETRY_DELAY=1ms",
-	}, "-c", config(t, "pipeline.yaml"))
-	require.NoError(t, p.err)
-	assert.Contains(t, p.stdout.String()+p.stderr.String(), "Operation failed after 3 retries")
-}
-
 func TestPipelineEchoHidesSecrets(t *testing.T) {
 	p := run(t, t.TempDir(), []string{
 		"BASE_URL=https://user:url-password@api.example.com", "WEBHOOK_URL=https://user:url-password@results.example.com",

@@ -5,7 +5,7 @@ package process
 
 import (
 	"errors"
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -25,7 +25,7 @@ func ShutDown() { shutdown.Begin() }
 // were ended from outside, as is usual for one that has no end of its own.
 func Sum(log *service.Logger, started time.Time, signalled bool) error {
 	l := &ledger.Process
-	log = logs.With(log, append(l.Fields(), "duration_seconds", time.Since(started).Seconds())...)
+	log = logs.With(log, append(l.Fields(), "duration_seconds", time.Since(started).Round(time.Millisecond).Seconds())...)
 	err := undone(l, signalled)
 	switch {
 	case err != nil:
@@ -40,14 +40,28 @@ func Sum(log *service.Logger, started time.Time, signalled bool) error {
 
 // undone returns why the work is not done, nil if it is.
 func undone(l *ledger.Ledger, signalled bool) error {
-	if failures := l.Failures(); len(failures) > 0 {
-		return errors.Join(failures...)
-	}
-	switch n := l.Undelivered.Load(); {
+	reasons := l.Failures()
+	switch left := l.Left(); {
 	case signalled && l.Finite():
-		return errors.New("it was interrupted")
-	case !signalled && n > 0:
-		return fmt.Errorf("messages left undelivered: %v", n)
+		reasons = append(reasons, errors.New("it was interrupted"))
+	case !signalled && left != nil:
+		reasons = append(reasons, left)
 	}
-	return nil
+	if len(reasons) == 0 {
+		return nil
+	}
+	return reason(reasons)
 }
+
+// reason is errors in one line.
+type reason []error
+
+func (r reason) Error() string {
+	texts := make([]string, len(r))
+	for i, err := range r {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (r reason) Unwrap() []error { return r }

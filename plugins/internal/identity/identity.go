@@ -60,6 +60,18 @@ func Name(m *service.Message) string {
 	return Source(m)
 }
 
+// Full returns the id of a message and its source, as far as they are known.
+func Full(m *service.Message) string {
+	id, source := ID(m), Source(m)
+	switch {
+	case id == "":
+		return source
+	case source == "":
+		return id
+	}
+	return id + " (" + source + ")"
+}
+
 // Names returns the names of the messages of a batch.
 func Names(batch service.MessageBatch) []string {
 	names := make([]string, len(batch))

@@ -3,23 +3,25 @@
 package ledger
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 )
 
 // Ledger counts messages. Its methods may be called from any goroutine.
 type Ledger struct {
-	Taken       atomic.Int64 // handed out by our inputs, each message once
-	Simulated   atomic.Int64 // results of mfn_simulate
-	Refused     atomic.Int64 // messages that mfn_simulate or mfn_features could not process
-	Published   atomic.Int64 // messages that our outputs have delivered
-	Undelivered atomic.Int64 // messages that an input has let go of without a delivery
+	Taken     atomic.Int64 // handed out by our inputs, each message once
+	Simulated atomic.Int64 // results of mfn_simulate
+	Refused   atomic.Int64 // messages that mfn_simulate or mfn_features could not process
+	Published atomic.Int64 // messages that our outputs have delivered
 
 	inputs, outputs atomic.Bool // whether there is one of ours
 
-	mu       sync.Mutex
-	finite   bool
-	failures []error
+	mu          sync.Mutex
+	finite      bool
+	failures    []error
+	undelivered int64
+	firstLeft   error
 }
 
 // Process is the ledger of this process.
@@ -42,7 +44,39 @@ func (l *Ledger) Fields() []any {
 	if l.outputs.Load() {
 		fields = append(fields, "published", l.Published.Load())
 	}
-	return append(fields, "undelivered", l.Undelivered.Load())
+	return append(fields, "undelivered", l.Undelivered())
+}
+
+// Leave notes that an input has let go of a message without a delivery: name is
+// that of identity.Full, err the reason.
+func (l *Ledger) Leave(name string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.undelivered++
+	if l.firstLeft == nil {
+		l.firstLeft = fmt.Errorf("%v: %w", name, err)
+	}
+}
+
+// Undelivered counts the calls of Leave.
+func (l *Ledger) Undelivered() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.undelivered
+}
+
+// Left returns an error that counts the messages that were left undelivered and
+// tells of the first; nil if there is none.
+func (l *Ledger) Left() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch l.undelivered {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("1 message is left undelivered: %w", l.firstLeft)
+	}
+	return fmt.Errorf("%v messages are left undelivered, the first of them %w", l.undelivered, l.firstLeft)
 }
 
 // SetFinite notes that an input of this process ends by itself.

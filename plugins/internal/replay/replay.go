@@ -299,7 +299,7 @@ func (r *input) giveUp(d *delivery, errs []error) service.MessageBatch {
 			continue
 		}
 		d.givenUp = errs[i]
-		ledger.Process.Undelivered.Add(1)
+		ledger.Process.Leave(identity.Full(m), errs[i])
 		warn(r.opts.Log, m, errs[i], "Message is left undelivered")
 	}
 	return rest
@@ -415,8 +415,8 @@ func (o *once) ReadBatch(ctx context.Context) (service.MessageBatch, service.Ack
 	return sent, func(ctx context.Context, rejection error) error {
 		if rejection != nil {
 			rest, errs := left(batch, index, rejection)
-			ledger.Process.Undelivered.Add(int64(len(rest)))
 			for i, m := range rest {
+				ledger.Process.Leave(identity.Full(m), errs[i])
 				warn(o.log, m, errs[i], "Message was rejected and is not delivered again, since "+fieldOn+" is off")
 			}
 		}

@@ -275,7 +275,7 @@ func TestFiniteInputGivesUpWhatIsRefusedOrFailsTooOften(t *testing.T) {
 		opts.Finite, opts.Policy.MaxRetries = true, 2
 		src := newSource(3)
 		in := Rejected(src, opts)
-		before := ledger.Process.Undelivered.Load()
+		before := ledger.Process.Undelivered()
 		_, batch, ack := read(t, in)
 		errRefused := errors.New("refused")
 		slot.From(batch[0].Context()).Refuse(errRefused)
@@ -292,7 +292,7 @@ func TestFiniteInputGivesUpWhatIsRefusedOrFailsTooOften(t *testing.T) {
 		_, _, err := in.ReadBatch(t.Context())
 		require.ErrorIs(t, err, service.ErrEndOfInput)
 		assert.False(t, src.acked[0], "the input learns of what was given up")
-		assert.EqualValues(t, 2, ledger.Process.Undelivered.Load()-before)
+		assert.EqualValues(t, 2, ledger.Process.Undelivered()-before)
 		require.NoError(t, in.Close(t.Context()))
 	})
 }
@@ -321,10 +321,10 @@ func TestToggled(t *testing.T) {
 	src := newSource(1)
 	in, err := Toggled(off, src, endless)
 	require.NoError(t, err)
-	before := ledger.Process.Undelivered.Load()
+	before := ledger.Process.Undelivered()
 	_, _, ack := read(t, in)
 	require.ErrorIs(t, ack(t.Context(), errDown), errDown, "the input learns of it")
-	assert.EqualValues(t, 1, ledger.Process.Undelivered.Load()-before)
+	assert.EqualValues(t, 1, ledger.Process.Undelivered()-before)
 
 	on, err := spec.ParseYAML("{}", nil)
 	require.NoError(t, err)
