@@ -2,6 +2,7 @@ package input
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -109,6 +110,7 @@ func (r *fileReading) next(ctx context.Context) (service.MessageBatch, service.A
 	}
 	f := r.delivery.file
 	for _, m := range batch {
+		showContent(m)
 		m.MetaSetMut("path", r.in.dir.Join(f.Path))
 		m.MetaSetMut("file_name", path.Base(f.Path))
 		m.MetaSetMut("mod_time_unix", f.Time().Unix())
@@ -119,6 +121,18 @@ func (r *fileReading) next(ctx context.Context) (service.MessageBatch, service.A
 		acked(err)
 		return scannerAck(ctx, err)
 	}, nil
+}
+
+// showContent replaces an element of the scanner json_array, which is JSON that is
+// not decoded, by its bytes: mappings and interpolations find no members in it.
+func showContent(m *service.Message) {
+	if m.HasBytes() {
+		return
+	}
+	value, err := m.AsStructured()
+	if raw, ok := value.(json.RawMessage); ok && err == nil {
+		m.SetBytes(raw)
+	}
 }
 
 // end finds out how the file ended, of which err tells.

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -493,6 +494,22 @@ func TestFileScanners(t *testing.T) {
 			assert.Contains(t, r.contents(t)[1], "two")
 			assert.Empty(t, names(t, dir))
 		})
+	}
+}
+
+// Mappings and interpolations see the members of an element.
+func TestFileElementsOfAnArrayHaveMembers(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "a.json", `[{"id":"one"},{"id":"two"}]`)
+	r := runFile(t, dir, "scanner: { json_array: {} }\n"+fileJob, nil)
+	r.AwaitEnd(t)
+	require.Len(t, r.messages, 2)
+	mapping, err := bloblang.Parse("root = this.id")
+	require.NoError(t, err)
+	for k, id := range []string{"one", "two"} {
+		value, err := r.messages[k].BloblangQueryValue(mapping)
+		require.NoError(t, err)
+		require.Equal(t, id, value)
 	}
 }
 

@@ -109,7 +109,7 @@ func readRow(s *rawjson.Scanner, cells []float64, place func() string, n, most i
 			return nil, 0, err
 		}
 		if count < n {
-			x, err := strconv.ParseFloat(string(raw), 64)
+			x, err := strconv.ParseFloat(string(inText(raw, "a number")), 64)
 			if err != nil {
 				_, err = number(fmt.Sprintf("%v[%v]", place(), count), raw)
 				return nil, 0, err

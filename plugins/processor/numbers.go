@@ -7,8 +7,25 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
+// inText returns the value of a kind that the whole text of a raw string holds,
+// such as 8 for "8", with blanks around it or without: columns of a table are text.
+// Any other raw value is returned as it is.
+func inText(raw []byte, kind string) []byte {
+	if rawjson.Kind(raw) != "a string" {
+		return raw
+	}
+	s := rawjson.Scanner{Data: []byte(rawjson.Unquoted(raw))}
+	s.Space()
+	inner, err := s.Value()
+	if err != nil || s.At < len(s.Data) || rawjson.Kind(inner) != kind {
+		return raw
+	}
+	return inner
+}
+
 // number reads a finite number.
 func number(name string, raw []byte) (float64, error) {
+	raw = inText(raw, "a number")
 	if rawjson.Kind(raw) != "a number" {
 		return 0, wrongKind(name, raw, "a number")
 	}
@@ -22,6 +39,7 @@ func number(name string, raw []byte) (float64, error) {
 // whole reads a whole number from lo to hi exactly, in any notation: 64, 64.0,
 // 6.4e1.
 func whole(name string, raw []byte, lo, hi uint64) (uint64, error) {
+	raw = inText(raw, "a number")
 	if rawjson.Kind(raw) != "a number" {
 		return 0, wrongKind(name, raw, "a whole number, "+bounds(lo, hi))
 	}

@@ -17,6 +17,7 @@ func TestWholeNumbers(t *testing.T) {
 	for raw, want := range map[string]uint64{
 		"0": 0, "-0": 0, "0.0e9": 0, "0e99999999999999999999": 0, "64": 64, "64.0": 64, "6.4e1": 64, "6.4E+1": 64, "640e-1": 64, "0.064e3": 64,
 		"18446744073709551615": math.MaxUint64, "1.8446744073709551615e19": math.MaxUint64, "18446744073709551615.000": math.MaxUint64,
+		`"64"`: 64, `" 6.4e1\t"`: 64, `"\u0036\u0034"`: 64, `"18446744073709551615"`: math.MaxUint64,
 		"184467440737095516150e-1": math.MaxUint64, "9007199254740993": 1<<53 + 1, "9.007199254740993e15": 1<<53 + 1,
 	} {
 		x, err := whole("seed", []byte(raw), 0, math.MaxUint64)
@@ -26,7 +27,7 @@ func TestWholeNumbers(t *testing.T) {
 	for _, raw := range []string{
 		"-1", "8.5", "64.0000000000000000000000001", "1e-400", "-1e-400", "1e400", "1e99999999999999999999", "1e-99999999999999999999",
 		"18446744073709551616", "1.8446744073709551616e19", "18446744073709551615.5", "1e20", "-18446744073709551615",
-		"null", "true", `"64"`, "[64]", `{"a":64}`,
+		"null", "true", `""`, `" "`, `"6 4"`, `"064"`, `"+64"`, `"0x40"`, `"64,"`, `"\"64\""`, `"[64]"`, `"true"`, `"NaN"`, "[64]", `{"a":64}`,
 	} {
 		_, err := whole("seed", []byte(raw), 0, math.MaxUint64)
 		require.ErrorContains(t, err, "seed: "+raw+" is not allowed, must be a whole number", raw)
@@ -89,7 +90,7 @@ func TestFloatsAndStringsAreThoseOfEncodingJSON(t *testing.T) {
 }
 
 func TestValuesOfMappingsAreExactOrNamed(t *testing.T) {
-	raw, err := appendValue(nil, "x", map[string]any{
+	raw, err := jsonOf("x", map[string]any{
 		"b": []any{nil, true, int64(math.MinInt64), uint64(math.MaxUint64), 0.1, json.Number("1.50"), "é\"", []byte("bytes"), 7},
 		"a": map[string]any{},
 	})
@@ -103,7 +104,7 @@ func TestValuesOfMappingsAreExactOrNamed(t *testing.T) {
 		"x.a[0].b: -Inf is not allowed, must be a finite number":   map[string]any{"a": []any{map[string]any{"b": math.Inf(-1)}}},
 		"x[0]: a value of type func() is not allowed, must be a v": []any{func() {}},
 	} {
-		_, err := appendValue(nil, "x", v)
+		_, err := jsonOf("x", v)
 		assert.ErrorContains(t, err, says)
 	}
 }

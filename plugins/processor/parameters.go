@@ -131,7 +131,7 @@ func size(name string, raw []byte, lo, hi int) (int, error) {
 }
 
 func boolean(name string, raw []byte) (bool, error) {
-	switch string(raw) {
+	switch string(inText(raw, "a boolean")) {
 	case "true":
 		return true, nil
 	case "false":

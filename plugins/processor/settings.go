@@ -98,7 +98,7 @@ func parseDefaults(conf *service.ParsedConfig) (engine.Params, error) {
 		if k < 0 {
 			return p, fmt.Errorf("%v.%v: there is no such parameter, must be one of %v", fieldDefaults, name, strings.Join(parameterNames, ", "))
 		}
-		if raws[k], err = appendValue(nil, name, object[name]); err != nil {
+		if raws[k], err = jsonOf(name, object[name]); err != nil {
 			return p, fmt.Errorf("%v.%w", fieldDefaults, err)
 		}
 	}

@@ -33,7 +33,7 @@ A message is a JSON object with any of the model's parameters (see `+"`defaults`
 
 with all 18 features and, in `+"`params`"+`, every parameter, defaults, a drawn seed and a given `+"`initial_field`"+` included: taken as a message, they give the same simulation again. The same parameters give the same bytes, on every machine. Where a large initial field is not wanted in the result, a `+"[`mapping`](https://docs.redpanda.com/connect/components/processors/mapping/)"+` after this processor removes it: `+"`root = this.without(\"params.initial_field\")`"+`.
 
-**Numbers** are taken exactly: a seed may have all its 64 bits, and whole numbers may be written as 64, 64.0 or 6.4e1. Of a key that comes twice, the last one counts.
+**Numbers** are taken exactly: a seed may have all its 64 bits, and whole numbers may be written as 64, 64.0 or 6.4e1. A string that holds exactly one number, or true or false, counts as that value, with or without blanks around it: the columns of a CSV file are strings. Of a key that comes twice, the last one counts.
 
 **Ids.** An id is a string, or a number, which is kept as it is written. Without one, or with an empty one, `+"`simulation_id`"+` is derived from the parameters that were asked for, so that a message that is delivered again gets the same one. Two messages with the same parameters get the same id, too, even if each draws its own seed: give such replicates an id or a seed.
 

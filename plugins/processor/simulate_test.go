@@ -188,6 +188,20 @@ func TestTheSameParametersGiveTheSameBytes(t *testing.T) {
 		"the parameters of a result, taken as a message, give the same bytes")
 }
 
+func TestTextThatHoldsAValueCountsAsIt(t *testing.T) {
+	out := through(t, "mfn_simulate: {}",
+		`{"grid_size":8,"steps":2,"seed":18446744073709551615,"alpha":0.1,"turing_enabled":false,"quantum_jitter":true,"initial_field":`+grid("-0.05")+`}`,
+		`{"grid_size":" 8","steps":"2.0","seed":"18446744073709551615","alpha":"\t1e-1 ","turing_enabled":"false","quantum_jitter":" true ","initial_field":`+grid(`" -0.05"`)+`}`)
+	require.Empty(t, out[0].failure)
+	require.Equal(t, out[0].content, out[1].content)
+}
+
+// grid returns 8 rows of 8 such cells.
+func grid(cell string) string {
+	row := "[" + strings.Repeat(cell+",", 7) + cell + "]"
+	return "[" + strings.Repeat(row+",", 7) + row + "]"
+}
+
 func TestIDs(t *testing.T) {
 	out := through(t, "mfn_simulate: { defaults: { grid_size: 8, steps: 2 } }",
 		`{"id":"a"}`, `{"simulation_id":"b\n\"é"}`, `{"id":"c","simulation_id":"d"}`, `{"id":9007199254740993}`,
@@ -270,7 +284,13 @@ func badMessages() []bad {
 		{`{"grid_size":1e9}`, []string{"grid_size: 1e9", "4 … 1024"}},
 		{`{"grid_size":99999999999999999999999}`, []string{"grid_size: 99999999999999999999999", "4 … 1024"}},
 		{`{"steps":1e12}`, []string{"steps: 1e12", "1 … 10000"}},
-		{`{"grid_size":"64"}`, []string{`grid_size: "64"`, "string"}},
+		{`{"grid_size":"64x"}`, []string{`grid_size: "64x"`, "string"}},
+		{`{"grid_size":"3"}`, []string{`grid_size: 3`, "4 … 1024"}},
+		{`{"alpha":"0,1"}`, []string{`alpha: "0,1"`, "string"}},
+		{`{"alpha":"0.18 0.18"}`, []string{`alpha: "0.18 0.18"`, "string"}},
+		{`{"turing_enabled":"yes"}`, []string{`turing_enabled: "yes"`, "true or false"}},
+		{`{"turing_enabled":"1"}`, []string{`turing_enabled: "1"`, "true or false"}},
+		{`{"alpha":"true"}`, []string{`alpha: "true"`, "number"}},
 		{`{"seed":-1}`, []string{"seed: -1", "0 … 18446744073709551615"}},
 		{`{"seed":18446744073709551616}`, []string{"seed: 18446744073709551616", "0 … 18446744073709551615"}},
 		{`{"seed":1.5}`, []string{"seed: 1.5", "whole"}},
@@ -373,7 +393,7 @@ func TestWhatAMappingMayNotGive(t *testing.T) {
 		"root.seed = -5":                               "seed: -5 is not allowed",
 		`root.id = ["a"]`:                              `id: ["a"] is not allowed, must be a string or a number: it is an array`,
 		`root.boundary = "open"`:                       `boundary: "open" is not allowed`,
-		`root.turing_enabled = "true"`:                 `turing_enabled: "true" is not allowed, must be true or false: it is a string`,
+		`root.turing_enabled = "yes"`:                  `turing_enabled: "yes" is not allowed, must be true or false: it is a string`,
 		`root = {"grid_size": 4, "initial_field": [[0.0, 0], [1]]}`: "initial_field[0]: a row of 2 numbers is not allowed, must be 4 × 4 numbers",
 	} {
 		processor, err := json.Marshal(map[string]any{"mfn_simulate": map[string]any{"params": mapping}})

@@ -23,6 +23,9 @@ type source struct {
 // Mappings may look at other messages of the batch, which parse lazily, and are
 // therefore run one after the other.
 func sourcesOf(batch service.MessageBatch, mapping *bloblang.Executor, setting string) []source {
+	for _, msg := range batch {
+		decodeForeign(msg)
+	}
 	sources := make([]source, len(batch))
 	if mapping == nil {
 		for k, msg := range batch {
@@ -53,9 +56,15 @@ func (s *source) members(names []string, raws [][]byte) error {
 		return s.err
 	}
 	if s.structured() {
-		return s.structuredMembers(names, raws)
+		value, err := s.msg.AsStructured()
+		if err != nil {
+			return err
+		}
+		if object, ok := value.(map[string]any); ok {
+			return membersOf(object, names, raws)
+		}
 	}
-	document, err := s.msg.AsBytes()
+	document, err := s.document(s.name)
 	if err != nil {
 		return err
 	}
@@ -72,22 +81,11 @@ func (s *source) members(names []string, raws [][]byte) error {
 	return nil
 }
 
-func (s *source) structuredMembers(names []string, raws [][]byte) error {
-	value, err := s.msg.AsStructured()
-	if err != nil {
-		return err
-	}
-	object, ok := value.(map[string]any)
-	if !ok {
-		raw, err := appendValue(nil, s.name, value)
-		if err != nil {
-			return err
-		}
-		return fmt.Errorf("%v is not a JSON object but %v", s.name, rawjson.Kind(raw))
-	}
+// membersOf converts only the members that are asked for.
+func membersOf(object map[string]any, names []string, raws [][]byte) (err error) {
 	for k, name := range names {
 		if v, ok := object[name]; ok {
-			if raws[k], err = appendValue(nil, name, v); err != nil {
+			if raws[k], err = jsonOf(name, v); err != nil {
 				return err
 			}
 		}
@@ -95,20 +93,12 @@ func (s *source) structuredMembers(names []string, raws [][]byte) error {
 	return nil
 }
 
-// value returns the raw value of the whole source, as which errors call it by
-// name.
+// value returns the raw value of the whole source. Errors call it by name.
 func (s *source) value(name string) ([]byte, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	if s.structured() {
-		value, err := s.msg.AsStructured()
-		if err != nil {
-			return nil, err
-		}
-		return appendValue(nil, name, value)
-	}
-	document, err := s.msg.AsBytes()
+	document, err := s.document(name)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +112,19 @@ func (s *source) value(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%v is not valid JSON: %w", s.name, err)
 	}
 	return raw, nil
+}
+
+// document returns the source's bytes, or the JSON of its value. Errors call the
+// value by name.
+func (s *source) document(name string) ([]byte, error) {
+	if !s.structured() {
+		return s.msg.AsBytes()
+	}
+	value, err := s.msg.AsStructured()
+	if err != nil {
+		return nil, err
+	}
+	return jsonOf(name, value)
 }
 
 // structured says whether the values are at hand, and their JSON is not.
