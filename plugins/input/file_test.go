@@ -507,9 +507,11 @@ func TestFileElementsOfAnArrayHaveMembers(t *testing.T) {
 	mapping, err := bloblang.Parse("root = this.id")
 	require.NoError(t, err)
 	for k, id := range []string{"one", "two"} {
-		value, err := r.messages[k].BloblangQueryValue(mapping)
+		m, err := r.messages[k].BloblangQuery(mapping)
 		require.NoError(t, err)
-		require.Equal(t, id, value)
+		content, err := m.AsBytes()
+		require.NoError(t, err)
+		require.Equal(t, id, string(content))
 	}
 }
 
