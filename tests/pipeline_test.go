@@ -186,6 +186,53 @@ func TestPipelineKeepsResultsWhileTheWebhookIsDown(t *testing.T) {
 	assert.Contains(t, p.stdout.String()+p.stderr.String(), "Operation failed after 3 retries")
 }
 
+// A webhook that has been down since the start is in error, and /stats says which
+// messages are stuck, and which could not be simulated.
+func TestStatsTellsWhatIsStuck(t *testing.T) {
+	site, address := newSite(t, 0), freeAddress(t)
+	site.fail("/webhook", 1<<30)
+	start(t, t.TempDir(), []string{
+		"BASE_URL=" + site.URL, "WEBHOOK_URL=" + site.URL + "/webhook", "ADDRESS=" + address, "RETRY_DELAY=20ms",
+	}, "-c", config(t, "pipeline.yaml"))
+	stuck := func() map[string]string {
+		_, body := get(t, "http://"+address+"/stats")
+		var report struct {
+			Failures []struct {
+				Label, Error string
+				Messages     []string
+			}
+		}
+		require.NoError(t, json.Unmarshal([]byte(body), &report))
+		found := map[string]string{}
+		for _, f := range report.Failures {
+			for _, name := range f.Messages {
+				found[name] = f.Label + ": " + f.Error
+			}
+		}
+		return found
+	}
+	eventually(t, func() bool { return ready(t, address) && len(stuck()) == 3 }, "all failures are listed")
+	assert.Equal(t, map[string]string{
+		"sim-1": "results: server answered 503 Service Unavailable",
+		"sim-2": "results: server answered 503 Service Unavailable",
+		"bad":   "simulate: grid_size: 3 is not allowed, must be 4 … 1024",
+	}, stuck())
+	results := stats(t, address, "results")
+	assert.Equal(t, "error", results["status"])
+	assert.Equal(t, "server answered 503 Service Unavailable", results["last_error"])
+	assert.NotNil(t, results["last_error_timestamp"])
+}
+
+// ready says whether the service answers.
+func ready(t *testing.T, address string) bool {
+	t.Helper()
+	res, err := http.Get("http://" + address + "/ping")
+	if err != nil {
+		return false
+	}
+	return assert.NoError(t, res.Body.Close())
+}
+
 func TestPipelineEchoHidesSecrets(t *testing.T) {
 	p := run(t, t.TempDir(), []string{
 		"BASE_URL=https://user:url-password@api.example.com", "WEBHOOK_URL=https://user:url-password@results.example.com",

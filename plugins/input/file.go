@@ -334,17 +334,18 @@ func defaultTracker(directory, pattern string) (string, error) {
 
 // Connect opens the tracker. The directory may come later.
 func (in *fileInput) Connect(context.Context) error {
-	in.status.Set(status.Connecting)
+	in.status.Connecting()
 	absolute, err := filepath.Abs(in.directory)
 	if err != nil {
 		return err
 	}
 	if in.tracker, err = tracker.Open(in.trackerPath, absolute, in.log); err != nil {
+		in.status.Failed(err)
 		return err
 	}
 	in.watcher = dirwatch.Watch(in.dir, in.log)
 	in.settler = newFileSettler(in)
-	in.status.Set(status.Connected)
+	in.status.Connected()
 	return nil
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
 const (
@@ -384,7 +383,7 @@ func (in *fileInput) recovered(rel string) {
 	}
 	delete(in.state.errs, rel)
 	in.log.With("path", in.dir.Join(rel)).Info("Operation succeeded after failures")
-	in.status.Set(status.Connected)
+	in.status.Connected()
 }
 
 func readOperation(in *fileInput, rel string) retry.Operation {

@@ -256,7 +256,7 @@ func (k *kafkaInput) Connect(ctx context.Context) error {
 	if k.consumer != nil {
 		return nil
 	}
-	k.status.Set(status.Connecting)
+	k.status.Connecting()
 	consumer, err := kafka.NewConsumer(ctx, k.conf, k.policy, k.res, k.status)
 	if err != nil {
 		return err

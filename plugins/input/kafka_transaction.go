@@ -194,7 +194,7 @@ func (k *kafkaTransactionInput) Connect(ctx context.Context) error {
 			}
 		}
 	}
-	k.status.Set(status.Connecting)
+	k.status.Connecting()
 	session, err := kafka.NewTransactionSession(ctx, k.conf, k.policy, k.res, k.status)
 	if err != nil {
 		return err

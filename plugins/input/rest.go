@@ -278,8 +278,8 @@ func (r *restInput) parse(conf *service.ParsedConfig) error {
 
 // Connect is ready at once; each poll finds out whether the server is.
 func (r *restInput) Connect(context.Context) error {
-	r.status.Set(status.Connecting)
-	r.status.Set(status.Connected)
+	r.status.Connecting()
+	r.status.Connected()
 	return nil
 }
 

@@ -4,7 +4,7 @@ import "strings"
 
 // help describes the metrics of this suite and those of Benthos itself.
 var help = map[string]string{
-	"mfn_component_info":                 "The connectors and publishers: 1 while one is in use, 0 afterwards.",
+	"mfn_component_info":                 "The connectors and publishers: 1 while one is in use.",
 	"mfn_requests_total":                 "Attempts of connectors and publishers, by outcome.",
 	"mfn_retries_total":                  "Attempts that followed a failed one.",
 	"mfn_failed_operations_total":        "Operations that were given up.",
@@ -12,6 +12,7 @@ var help = map[string]string{
 	"mfn_last_success_timestamp_seconds": "When an attempt last succeeded, in seconds since 1970.",
 	"mfn_last_error_timestamp_seconds":   "When an attempt last failed, in seconds since 1970.",
 	"mfn_circuit_state":                  "State of the circuit breaker: 0 closed, 1 half open, 2 open.",
+	"mfn_request_duration_seconds":       "Time that an attempt of a connector or publisher takes.",
 	"mfn_kafka_lag":                      "Records of a partition that the consumer group has yet to read.",
 	"mfn_simulations_total":              "Simulations, by outcome.",
 	"mfn_simulation_duration_seconds":    "Time that a simulation and its features take.",

@@ -4,6 +4,7 @@ package metrics
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -48,15 +49,17 @@ func prometheusSpec() *service.ConfigSpec {
 		Description(`
 The fields are those of Redpanda Connect's `+"`prometheus`"+`, so that a stream moves between the two.
 
-Timings are summaries in nanoseconds, or histograms in seconds with `+"`use_histogram_timing`"+`. A timing whose name ends in `+"`_seconds`"+`, such as `+"`mfn_simulation_duration_seconds`"+`, is in seconds either way.
+Benthos's own timings are summaries in nanoseconds, or histograms in seconds with `+"`use_histogram_timing`"+`. A timing whose name ends in `+"`_seconds`"+`, such as `+"`mfn_simulation_duration_seconds`"+`, is always a histogram in seconds, so that it can be added up over several processes.
 
-`+"`/stats`"+` lists every input and output of this suite with its label, its path in the stream, its status (idle, connecting, connected, fetching or publishing, error, disconnected), its counts of requests, retries, failures and bytes, and its last error.`).
+In streams mode, the series of a stream end with it.
+
+`+"`/stats`"+` lists every input and output of this suite with its label, its path in the stream, its status (idle, connecting, connected, fetching or publishing, error, disconnected), its counts of requests, retries, failures and bytes, and its last error. A component is in error from a failed attempt until an attempt succeeds. Its `+"`failures`"+` are the last 20 failures, the newest first: which messages failed in which component, how often, since when, and why.`).
 		Fields(
 			service.NewBoolField(fieldUseHistogramTiming).
 				Description("Whether timings are histograms in seconds instead of summaries in nanoseconds.").
 				Default(false).Advanced(),
 			service.NewFloatListField(fieldHistogramBuckets).
-				Description("The upper bounds of the histograms' buckets, in seconds, ascending. Empty: 0.005 to 10.").
+				Description("The upper bounds of the histograms' buckets, in seconds, ascending. Empty: 0.005 to 10 for Benthos's timings, 0.0001 to 600 for those whose names end in `_seconds`.").
 				Default([]any{}).Advanced(),
 			service.NewObjectListField(fieldQuantiles,
 				service.NewFloatField(fieldQuantile).
@@ -107,13 +110,14 @@ type exporter struct {
 	log      *service.Logger
 	registry *prometheus.Registry
 
-	histograms bool
-	buckets    []float64
+	histograms bool      // also for timings of Benthos
+	buckets    []float64 // empty: those that suit the timing
 	quantiles  map[float64]float64
 	filePath   string
 
 	mu       sync.Mutex
 	families map[string]*family
+	inUse    map[string]int // components by their stream
 
 	pusher   *push.Pusher
 	stopPush context.CancelFunc
@@ -135,10 +139,11 @@ type family struct {
 	counter  *prometheus.CounterVec
 	gauge    *prometheus.GaugeVec
 	observer prometheus.ObserverVec
+	vector   *prometheus.MetricVec // whichever it is
 }
 
 func newExporter(conf *service.ParsedConfig, log *service.Logger) (*exporter, error) {
-	e := &exporter{log: log, registry: prometheus.NewRegistry(), families: map[string]*family{}}
+	e := &exporter{log: log, registry: prometheus.NewRegistry(), families: map[string]*family{}, inUse: map[string]int{}}
 
 	var err error
 	if e.histograms, err = conf.FieldBool(fieldUseHistogramTiming); err != nil {
@@ -146,9 +151,6 @@ func newExporter(conf *service.ParsedConfig, log *service.Logger) (*exporter, er
 	}
 	if e.buckets, err = conf.FieldFloatList(fieldHistogramBuckets); err != nil {
 		return nil, err
-	}
-	if len(e.buckets) == 0 {
-		e.buckets = prometheus.DefBuckets
 	}
 	for i := 1; i < len(e.buckets); i++ {
 		if e.buckets[i] <= e.buckets[i-1] {
@@ -270,7 +272,7 @@ func (e *exporter) NewGaugeCtor(name string, labels ...string) service.MetricsEx
 	}
 	return func(values ...string) service.MetricsExporterGauge {
 		if name == status.InfoMetric {
-			locate(labels, values)
+			return e.newInfo(f, labels, texts(values))
 		}
 		return gauge{f.gauge.WithLabelValues(texts(values)...)}
 	}
@@ -283,7 +285,7 @@ func (e *exporter) NewTimerCtor(name string, labels ...string) service.MetricsEx
 		return func(...string) service.MetricsExporterTimer { return unexported{} }
 	}
 	unit := 1.0
-	if e.histograms || strings.HasSuffix(name, "_seconds") {
+	if e.isHistogram(name) {
 		unit = float64(time.Second)
 	}
 	return func(values ...string) service.MetricsExporterTimer {
@@ -302,15 +304,6 @@ func texts(values []string) []string {
 		valid[i] = strings.ToValidUTF8(value, "\uFFFD")
 	}
 	return valid
-}
-
-// locate passes on to the board what Benthos says of a component's place.
-func locate(labels, values []string) {
-	at := make(map[string]string, len(labels))
-	for i, label := range labels {
-		at[label] = values[i]
-	}
-	status.Locate(at[status.InstanceLabel], at["path"], at["label"], at["stream"])
 }
 
 // family returns the family of the name, made on its first use. It is nil, and
@@ -355,19 +348,44 @@ func (e *exporter) newVector(f *family, name string) prometheus.Collector {
 	switch {
 	case f.kind == counterKind:
 		f.counter = prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, f.labels)
+		f.vector = f.counter.MetricVec
 		return f.counter
 	case f.kind == gaugeKind:
 		f.gauge = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, f.labels)
+		f.vector = f.gauge.MetricVec
 		return f.gauge
-	case e.histograms:
-		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: e.buckets}, f.labels)
-		f.observer = v
+	case e.isHistogram(name):
+		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: e.bucketsOf(name)}, f.labels)
+		f.observer, f.vector = v, v.MetricVec
 		return v
 	default:
 		v := prometheus.NewSummaryVec(prometheus.SummaryOpts{Name: name, Help: help, Objectives: e.quantiles}, f.labels)
-		f.observer = v
+		f.observer, f.vector = v, v.MetricVec
 		return v
 	}
+}
+
+// inSeconds is the end of the names of timings that are in seconds.
+const inSeconds = "_seconds"
+
+// isHistogram says whether a timing is a histogram in seconds, rather than a
+// summary in nanoseconds.
+func (e *exporter) isHistogram(name string) bool {
+	return e.histograms || strings.HasSuffix(name, inSeconds)
+}
+
+// durations are the buckets of simulations and requests: a tiny simulation takes
+// less than a millisecond, a large one minutes.
+var durations = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 600}
+
+func (e *exporter) bucketsOf(name string) []float64 {
+	switch {
+	case len(e.buckets) > 0:
+		return e.buckets
+	case strings.HasSuffix(name, inSeconds):
+		return durations
+	}
+	return prometheus.DefBuckets
 }
 
 // HandlerFunc serves Prometheus text, and the components' status as JSON at a
@@ -392,15 +410,16 @@ func (e *exporter) Close(ctx context.Context) error {
 		e.stopPush()
 		e.pushing.Wait()
 	}
+	var pushErr, fileErr error
 	if e.pusher != nil {
-		if err := e.pusher.PushContext(ctx); err != nil {
-			return fmt.Errorf("pushing metrics: %w", err)
+		if pushErr = e.pusher.PushContext(ctx); pushErr != nil {
+			pushErr = fmt.Errorf("pushing metrics: %w", pushErr)
 		}
 	}
-	if e.filePath == "" {
-		return nil
+	if e.filePath != "" {
+		fileErr = e.writeFile()
 	}
-	return e.writeFile()
+	return errors.Join(pushErr, fileErr)
 }
 
 func (e *exporter) writeFile() (err error) {

@@ -61,7 +61,8 @@ func TestEveryKindIsExportedWithItsValue(t *testing.T) {
 		`mfn_requests_total{outcome="success",type="mfn_rest"} 2.5`,
 		`mfn_fractal_dimension 1.584`,
 		`mfn_simulation_duration_seconds_sum 1.5`,
-		`mfn_simulation_duration_seconds{quantile="0.99"} 1.5`,
+		`mfn_simulation_duration_seconds_bucket{le="1"} 0`,
+		`mfn_simulation_duration_seconds_bucket{le="2.5"} 1`,
 		`input_latency_ns_sum{label="in"} 42`,
 		`input_latency_ns_count{label="in"} 1`,
 	} {
@@ -138,12 +139,60 @@ file_output_path: `+file, nil)
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// A gateway that is down keeps nothing from being written.
+func TestMetricsAreWrittenThoughTheyCannotBePushed(t *testing.T) {
+	gateway := httptest.NewServer(http.NotFoundHandler())
+	defer gateway.Close()
+	path := filepath.Join(t.TempDir(), "metrics.txt")
+	e := exporterOf(t, `{push_url: '`+gateway.URL+`', file_output_path: '`+path+`'}`, nil)
+	e.NewCounterCtor("mfn_retries_total")().Incr(3)
+	require.ErrorContains(t, e.Close(t.Context()), "pushing metrics: ")
+	written, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Contains(t, string(written), "mfn_retries_total 3\n")
+}
+
+// Streams that come and go leave no series behind.
+func TestSeriesEndWithTheirStream(t *testing.T) {
+	e := exporterOf(t, `{}`, nil)
+	info := e.NewGaugeCtor(status.InfoMetric, "instance", "stream")
+	requests := e.NewCounterCtor("mfn_requests_total", "stream")
+	received := e.NewCounterCtor("input_received", "stream")
+	latency := e.NewTimerCtor("input_latency_ns", "stream")
+
+	info("1", "a").Set(1)
+	info("2", "a").Set(1)
+	info("3", "b").Set(1)
+	info("4", "").Set(1)
+	for _, stream := range []string{"a", "b", ""} {
+		requests(stream).Incr(1)
+		received(stream).Incr(1)
+		latency(stream).Timing(1)
+	}
+	info("1", "a").Set(0)
+	text := get(t, e, "/metrics")
+	assert.NotContains(t, text, `instance="1"`)
+	assert.Contains(t, text, `mfn_requests_total{stream="a"} 1`, "another component of the stream is in use")
+
+	info("2", "a").Set(0)
+	info("4", "").Set(0)
+	text = get(t, e, "/metrics")
+	assert.NotContains(t, text, `stream="a"`)
+	assert.NotContains(t, text, `instance="4"`)
+	for _, line := range []string{
+		`mfn_component_info{instance="3",stream="b"} 1`, `mfn_requests_total{stream="b"} 1`, `input_received{stream="b"} 1`,
+		`input_latency_ns_count{stream="b"} 1`, `mfn_requests_total{stream=""} 1`,
+	} {
+		assert.Contains(t, text, line+"\n")
+	}
+}
+
 // counting is an input that counts one success, one retried failure and one
 // operation given up, and ends.
 type counting struct{ c *status.Component }
 
 func (c counting) Connect(context.Context) error {
-	c.c.Set(status.Connected)
+	c.c.Connected()
 	c.c.Succeeded(10)
 	c.c.Erred(errors.New("no route"))
 	c.c.Retried()

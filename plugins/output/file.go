@@ -293,7 +293,7 @@ func (o *fileOutput) Connect(context.Context) error {
 		dir := o.dir
 		o.sweeping.Go(func() { dir.Sweep(o.closing) })
 	})
-	o.status.Set(status.Connected)
+	o.status.Connected()
 	return nil
 }
 

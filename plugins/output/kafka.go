@@ -322,16 +322,16 @@ func (k *kafkaOutput) Connect(ctx context.Context) error {
 	if k.client != nil {
 		return nil
 	}
-	k.status.Set(status.Connecting)
+	k.status.Connecting()
 	client, err := kgo.NewClient(append(k.conn.Options(k.log), k.opts...)...)
 	if err != nil {
 		return fmt.Errorf("making the client: %w", err)
 	}
 	k.client = client
-	k.status.Set(status.Connected)
+	k.status.Connected()
 	if err := k.reachable(ctx, client); err != nil && ctx.Err() == nil {
-		k.status.Set(status.Error)
 		k.log.With("operation", "Kafka connect", "error", err.Error()).Error("Brokers cannot be reached")
+		k.status.Failed(err)
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ func newKafkaTransaction(conf *service.ParsedConfig, res *service.Resources) (*k
 
 // Connect has nothing to do: the input connects.
 func (k *kafkaTransactionOutput) Connect(context.Context) error {
-	k.status.Set(status.Connected)
+	k.status.Connected()
 	return nil
 }
 

@@ -276,8 +276,8 @@ func parseWebhookURL(conf *service.ParsedConfig) (*service.InterpolatedString, e
 
 // Connect is ready at once; each request finds out whether the server is.
 func (w *webhookOutput) Connect(context.Context) error {
-	w.status.Set(status.Connecting)
-	w.status.Set(status.Connected)
+	w.status.Connecting()
+	w.status.Connected()
 	return nil
 }
 

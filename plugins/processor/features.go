@@ -101,7 +101,7 @@ type features struct {
 }
 
 func newFeatures(conf *service.ParsedConfig, res *service.Resources) (f *features, err error) {
-	f = &features{crew: newCrew(1), refusals: newRefusals(res.Logger())}
+	f = &features{crew: newCrew(1), refusals: newRefusals(res, "mfn_features", "feature extraction")}
 	for name, to := range map[string]**bloblang.Executor{fieldField: &f.field, fieldHistory: &f.history} {
 		if conf.Contains(name) {
 			if *to, err = conf.FieldBloblang(name); err != nil {

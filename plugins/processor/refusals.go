@@ -5,25 +5,35 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
 // maxRefusalLines is how many messages have a line of their own before they are
 // summed up.
 const maxRefusalLines = 100
 
-// refusals logs the messages that cannot be processed.
+// refusals tells of the messages that a processor cannot process.
 type refusals struct {
 	*logs.Digest
-	log *service.Logger
+	log                   *service.Logger
+	typ, label, operation string
 }
 
-func newRefusals(log *service.Logger) *refusals {
-	return &refusals{logs.NewDigest(log, (*service.Logger).Warn, maxRefusalLines, logs.DigestWords{More: "More messages cannot be processed"}), log}
+// newRefusals returns the refusals of a processor of the given type, whose work on
+// one message is called operation.
+func newRefusals(res *service.Resources, typ, operation string) *refusals {
+	log := res.Logger()
+	return &refusals{
+		Digest: logs.NewDigest(log, (*service.Logger).Warn, maxRefusalLines, logs.DigestWords{More: "More messages cannot be processed"}),
+		log:    log, typ: typ, label: res.Label(), operation: operation,
+	}
 }
 
 // warn writes a line about a message, or has it summed up.
 func (r *refusals) warn(msg *service.Message, err error, text string) {
-	if r.Failed(err, func() []string { return []string{identity.Name(msg)} }) {
+	name := identity.Name(msg)
+	status.NoteFailure(r.typ, r.label, r.operation, name, err)
+	if r.Failed(err, func() []string { return []string{name} }) {
 		logs.With(r.log, "id", identity.ID(msg), "source", identity.Source(msg), "error", err.Error()).Warn(text)
 	}
 }

@@ -151,7 +151,7 @@ func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulat
 		workers: sync.Pool{New: func() any {
 			return &worker{simulator: engine.NewSimulator(), members: make([][]byte, len(memberNames))}
 		}},
-		refusals: newRefusals(res.Logger()),
+		refusals: newRefusals(res, "mfn_simulate", "simulation"),
 		metrics:  newSimulationMetrics(res.Metrics()),
 	}
 	if conf.Contains(fieldParams) {

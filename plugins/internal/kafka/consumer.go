@@ -146,9 +146,8 @@ func NewConsumer(ctx context.Context, conf ConsumerConfig, policy retry.Policy, 
 		kgo.WithHooks(&Reach{
 			Lost: func(err error) {
 				component.Erred(fmt.Errorf("connecting to a broker: %w", err))
-				component.Set(status.Error)
 			},
-			Found: func() { component.Set(status.Fetching) },
+			Found: func() { component.Connected() },
 		}),
 	)
 	// The client's own goroutines may call back before it is returned.

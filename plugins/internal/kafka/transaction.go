@@ -128,9 +128,8 @@ func (s *TransactionSession) begin(ctx context.Context) error {
 		kgo.WithHooks(&Reach{
 			Lost: func(err error) {
 				s.status.Erred(fmt.Errorf("connecting to a broker: %w", err))
-				s.status.Set(status.Error)
 			},
-			Found: func() { s.status.Set(status.Fetching) },
+			Found: func() { s.status.Connected() },
 		}),
 	)
 	session, err := kgo.NewGroupTransactSession(opts...)

@@ -10,6 +10,7 @@ import (
 // write to a file whose name is not valid, and returns its error, wrapped.
 func (r *Retrier) Refuse(op Operation, err error) error {
 	r.status.GaveUp(err)
+	r.noteFailure(op, err)
 	if r.failures.Failed(err, op.Messages, "operation", op.Name, op.Subject, op.Value) {
 		logs.With(r.logger(op, 0, nil), "error", err.Error()).Error("Operation is refused")
 	}

@@ -133,6 +133,7 @@ func (r *Retrier) Do(ctx context.Context, op Operation, attempt func(context.Con
 			return nil
 		}
 
+		r.noteFailure(op, err)
 		log = logs.With(log, "error", err.Error())
 		delay := backoff.Stop
 		if transient, ok := errors.AsType[*Transient](err); ok {
@@ -158,6 +159,15 @@ func (r *Retrier) Do(ctx context.Context, op Operation, attempt func(context.Con
 			return err
 		}
 	}
+}
+
+// noteFailure has /stats tell of a failed attempt.
+func (r *Retrier) noteFailure(op Operation, err error) {
+	var messages []string
+	if op.Messages != nil {
+		messages = op.Messages()
+	}
+	r.status.NoteFailure(op.Name, messages, err)
 }
 
 // pause waits before a retry. It ends with an error once the process is shutting
@@ -251,7 +261,9 @@ func (r *Retrier) timed(ctx context.Context, attempt func(context.Context) (int6
 	}
 	defer cancel()
 
+	begin := time.Now()
 	bytes, err := attempt(attemptCtx)
+	r.status.Took(time.Since(begin))
 	switch {
 	case err == nil:
 		r.status.Succeeded(bytes)

@@ -30,6 +30,13 @@ func Begin() {
 	}
 }
 
+// Begun says whether the process has been asked to end.
+func Begun() bool {
+	state.mu.Lock()
+	defer state.mu.Unlock()
+	return state.begun
+}
+
 // WithContext returns a context that ends with ctx, or once the process is shutting
 // down, with ErrBegun as its cause. The caller cancels it.
 func WithContext(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -16,7 +16,9 @@ func TestBeginEndsWhatWaits(t *testing.T) {
 	cancelOver()
 	require.NoError(t, waiting.Err())
 
+	assert.False(t, Begun())
 	Begin()
+	assert.True(t, Begun())
 	<-waiting.Done()
 	require.ErrorIs(t, context.Cause(waiting), ErrBegun)
 	assert.Equal(t, context.Canceled, context.Cause(over), "what is over is not told")

@@ -62,6 +62,8 @@ func Locate(instance, path, label, stream string) {
 // Report is the answer to /stats.
 type Report struct {
 	Components []ComponentReport `json:"components"`
+	// Failures are the last failures, the newest first.
+	Failures []Failure `json:"failures"`
 }
 
 // ComponentReport says how one component fares.
@@ -111,7 +113,7 @@ func Snapshot() Report {
 	components := slices.Clone(live.components)
 	live.mu.Unlock()
 
-	r := Report{Components: make([]ComponentReport, 0, len(components))}
+	r := Report{Components: make([]ComponentReport, 0, len(components)), Failures: recent.list()}
 	for _, c := range components {
 		r.Components = append(r.Components, c.report())
 	}
@@ -142,7 +144,7 @@ func (c *Component) report() ComponentReport {
 
 	r := ComponentReport{
 		Label: c.label, Path: c.path, Stream: c.stream,
-		Type: c.typ, Role: c.role, Status: c.state, Metrics: m,
+		Type: c.typ, Role: c.role, Status: c.current(), Metrics: m,
 	}
 	if c.role == Publisher {
 		r.Metrics = PublisherMetrics{

@@ -58,7 +58,9 @@ type Component struct {
 	requests, successes, failures, retries, bytes atomic.Int64
 
 	mu            sync.Mutex
-	state         State
+	state         State // without operations and errors
+	failing       bool  // the last attempt has failed
+	closed        bool
 	label         string
 	path          string
 	stream        string
@@ -74,6 +76,7 @@ type Component struct {
 	bytesTotal                 *service.MetricCounter
 	lastSuccessTime, lastErrTs *service.MetricGauge
 	circuitState               *service.MetricGauge
+	duration                   *service.MetricTimer
 }
 
 // New registers a component of the given type and role with the board, under
@@ -94,6 +97,7 @@ func New(res *service.Resources, typ string, role Role) *Component {
 		lastSuccessTime:       m.NewGauge("mfn_last_success_timestamp_seconds", "type"),
 		lastErrTs:             m.NewGauge("mfn_last_error_timestamp_seconds", "type"),
 		circuitState:          m.NewGauge("mfn_circuit_state", "type"),
+		duration:              m.NewTimer("mfn_request_duration_seconds", "type"),
 	}
 	live.add(c)
 
@@ -110,37 +114,50 @@ func New(res *service.Resources, typ string, role Role) *Component {
 // Type is the component's type name, such as mfn_rest.
 func (c *Component) Type() string { return c.typ }
 
-// Set records what the component does now. Begin and the function it returns
-// take care of fetching and publishing.
-func (c *Component) Set(s State) {
+// Connecting records that the component connects. It stays in error if it is.
+func (c *Component) Connecting() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state != Disconnected {
-		c.state = s
-	}
+	c.state = Connecting
+}
+
+// Connected records that the component is connected, and in no error.
+func (c *Component) Connected() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state, c.failing = Connected, false
+}
+
+// Failed records an error outside of attempts, such as one of connecting, which
+// must hold no secret. The component is in error until it is connected or an
+// attempt succeeds.
+func (c *Component) Failed(err error) {
+	c.noteError(err)
 }
 
 // Begin marks the component as fetching or publishing until every function
-// that Begin returned has been called; it is connected afterwards, unless the
-// operation ended in an error.
+// that Begin returned has been called, unless it is in error.
 func (c *Component) Begin() (end func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy++
-	if c.state != Disconnected {
-		c.state = c.active()
-	}
 	return sync.OnceFunc(func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.busy--; c.busy == 0 && c.state == c.active() {
-			c.state = Connected
-		}
+		c.busy--
 	})
 }
 
-func (c *Component) active() State {
-	if c.role == Publisher {
+// current returns the component's state. It is called with the lock held.
+func (c *Component) current() State {
+	switch {
+	case c.closed:
+		return Disconnected
+	case c.failing:
+		return Error
+	case c.busy == 0:
+		return c.state
+	case c.role == Publisher:
 		return Publishing
 	}
 	return Fetching
@@ -159,13 +176,7 @@ func (c *Component) Succeeded(bytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lastSuccess = now
-	switch {
-	case c.state == Disconnected:
-	case c.busy > 0:
-		c.state = c.active()
-	default:
-		c.state = Connected
-	}
+	c.state, c.failing = Connected, false
 }
 
 // Erred counts one attempt that failed, with its error, which must hold no
@@ -174,6 +185,11 @@ func (c *Component) Erred(err error) {
 	c.requests.Add(1)
 	c.requestsTotal.Incr(1, c.typ, "error")
 	c.noteError(err)
+}
+
+// Took tells how long one attempt took.
+func (c *Component) Took(d time.Duration) {
+	c.duration.Timing(d.Nanoseconds(), c.typ)
 }
 
 // Retried counts one retry, when its attempt begins.
@@ -188,7 +204,6 @@ func (c *Component) GaveUp(err error) {
 	c.failures.Add(1)
 	c.failedOperationsTotal.Incr(1, c.typ)
 	c.noteError(err)
-	c.Set(Error)
 }
 
 func (c *Component) noteError(err error) {
@@ -196,7 +211,7 @@ func (c *Component) noteError(err error) {
 	c.lastErrTs.SetFloat64(seconds(now), c.typ)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lastError, c.lastErrorTime = err.Error(), now
+	c.lastError, c.lastErrorTime, c.failing = err.Error(), now, true
 }
 
 // Circuit reports the state of the component's circuit breaker: 0 closed, 1
@@ -209,8 +224,8 @@ func (c *Component) Circuit(state int64) {
 // last that ended, so that /stats can tell how a finished job went.
 func (c *Component) Close() {
 	c.mu.Lock()
-	closed := c.state == Disconnected
-	c.state = Disconnected
+	closed := c.closed
+	c.closed = true
 	c.mu.Unlock()
 	if !closed {
 		c.info.Set(0, c.typ, string(c.role), strconv.FormatUint(c.instance, 10))

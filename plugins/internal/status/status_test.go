@@ -80,8 +80,8 @@ func TestStates(t *testing.T) {
 		c := New(service.MockResources(), "test_states_"+string(role), role)
 		state := func() State { return reportOf(t, c.Type()).Status }
 		assert.Equal(t, Idle, state())
-		c.Set(Connecting)
-		c.Set(Connected)
+		c.Connecting()
+		c.Connected()
 		assert.Equal(t, Connected, state())
 
 		first, second := c.Begin(), c.Begin()
@@ -93,19 +93,30 @@ func TestStates(t *testing.T) {
 		assert.Equal(t, Connected, state())
 
 		end := c.Begin()
+		c.Erred(errors.New("broken"))
+		assert.Equal(t, Error, state(), "while its operation is under way")
 		c.GaveUp(errors.New("broken"))
 		end()
 		assert.Equal(t, Error, state())
 		end = c.Begin()
-		assert.Equal(t, active, state())
+		assert.Equal(t, Error, state(), "until something succeeds")
+		c.Connecting()
+		assert.Equal(t, Error, state())
 		c.Succeeded(1)
+		assert.Equal(t, active, state())
 		end()
+		assert.Equal(t, Connected, state())
+
+		c.Connecting()
+		c.Failed(errors.New("unreachable"))
+		assert.Equal(t, Error, state(), "it could not connect")
+		c.Connected()
 		assert.Equal(t, Connected, state())
 
 		c.Close()
 		c.Close()
 		assert.Equal(t, Disconnected, state())
-		c.Set(Connected)
+		c.Connected()
 		c.Succeeded(1)
 		c.Begin()()
 		assert.Equal(t, Disconnected, state(), "a component that has ended stays so")
@@ -134,4 +145,45 @@ func TestBoardKeepsTheLastThatEnded(t *testing.T) {
 		}
 	}
 	assert.Equal(t, keptClosed, ended)
+}
+
+func TestReportListsTheLastFailures(t *testing.T) {
+	recent = failures{}
+	c := component(t, Publisher)
+	Locate(strconv.FormatUint(c.instance, 10), "root.output", "results", "stream")
+	assert.JSONEq(t, `[]`, marshal(t, Snapshot().Failures), "not null")
+
+	c.NoteFailure("webhook POST /", []string{"a", ""}, errors.New("503"))
+	NoteFailure("mfn_simulate", "simulate", "simulation", "bad", errors.New("grid_size: 3 is not allowed"))
+	c.NoteFailure("webhook POST /", []string{"a"}, errors.New("refused"))
+
+	got := Snapshot().Failures
+	require.Len(t, got, 2)
+	newest := got[0]
+	assert.Equal(t, Failure{
+		Type: c.Type(), Label: "results", Path: "root.output", Stream: "stream", Operation: "webhook POST /", Messages: []string{"a"},
+		Count: 2, Since: newest.Since, Timestamp: newest.Timestamp, Error: "refused", component: c,
+	}, newest)
+	assert.GreaterOrEqual(t, newest.Timestamp, newest.Since)
+	assert.Equal(t, []string{"bad"}, got[1].Messages)
+	assert.Equal(t, "simulate", got[1].Label)
+
+	many := make([]string, 1000)
+	for k := range many {
+		many[k] = strconv.Itoa(k)
+	}
+	for k := range 2 * maxFailures {
+		c.NoteFailure("webhook POST /", many[k:], errors.New("503"))
+	}
+	got = Snapshot().Failures
+	require.Len(t, got, maxFailures)
+	assert.Equal(t, "39", got[0].Messages[0], "the newest is the first")
+	assert.Len(t, got[0].Messages, maxMessages)
+}
+
+func marshal(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(text)
 }
