@@ -47,6 +47,10 @@ The directory may be empty, and need not exist yet. Files that are there when th
 
 A file is done when every message that came of it has been delivered. Only then is it deleted, moved, or remembered as done. After a crash, files that were under way are read again: their messages are delivered at least once.
 
+A file has a hidden name while it is deleted or moved. If that fails, or the program is killed in the middle, the file gets its name back. If a new file has that name by then, it gets a number (`+"`a_1.json`"+`), and a warning is logged.
+
+A directory belongs to one process. Two processes with trackers of their own read the same files; two with the same tracker take turns.
+
 A file that has new content, a new modification time or a new size is a new file, also under the name of one that is done. One that changes or is replaced while its messages are under way is not deleted, moved or remembered: what it holds now is read in its turn.
 
 ### Half-written files

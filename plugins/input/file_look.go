@@ -168,15 +168,18 @@ func (in *fileInput) look(ctx context.Context, now time.Time) {
 			in.status.GaveUp(err)
 		}
 	}
-	if !s.looked {
-		for _, rel := range scan.Taken {
-			if err := in.dir.PutBack(rel); err != nil {
-				in.failed(retry.Operation{Name: "file recovery", Subject: "path", Value: in.dir.Join(rel)}, rel, err)
-			}
+	seen := make(map[string]bool, len(scan.Files))
+	restoring := false
+	for _, rel := range scan.Taken {
+		seen[rel] = true
+		if _, ok := s.refused[rel]; ok {
+			continue
+		}
+		restoring = true
+		if _, ok := s.inFlight[rel]; !ok {
+			in.settle(&fileDelivery{file: dirwatch.File{Path: rel}, hidden: true})
 		}
 	}
-
-	seen := make(map[string]bool, len(scan.Files))
 	for _, f := range scan.Files {
 		seen[f.Path] = true
 		since := now
@@ -186,8 +189,7 @@ func (in *fileInput) look(ctx context.Context, now time.Time) {
 		in.offer(f, since)
 	}
 	in.forget(seen, scan.Failed)
-	// What a crash has left hidden is not among the files of this look.
-	s.complete = s.looked || len(scan.Taken) == 0
+	s.complete = !restoring // what is hidden is not among the files of this look
 	s.looked = true
 }
 
@@ -321,7 +323,29 @@ func (in *fileInput) collect() {
 			in.again(f, d.tries)
 		case fileRefused:
 			s.refused[f.Path] = f.Version
+		case fileRestored:
+			in.recovered(f.Path)
+		case fileHidden:
+			in.failed(retry.Operation{Name: "file recovery", Subject: "path", Value: in.dir.Join(f.Path)}, f.Path, d.err)
+			if in.exitWhenEmpty {
+				s.refused[f.Path] = f.Version
+			}
 		}
+		in.restored(d)
+	}
+}
+
+// restored takes note of files that were hidden, and have names again.
+func (in *fileInput) restored(d *fileDelivery) {
+	for _, r := range d.restored {
+		if r.from != r.to {
+			text := "A file that was hidden to be taken away is back under another name, since a new file has its name"
+			if !in.dir.Match(r.to) {
+				text += "; the pattern does not match the other name, so rename the file to have it read"
+			}
+			in.log.With("path", in.dir.Join(r.from), "restored_as", in.dir.Join(r.to)).Warn(text)
+		}
+		in.lookAt(in.closing, r.to, time.Now())
 	}
 }
 

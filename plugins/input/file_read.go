@@ -66,7 +66,7 @@ func (in *fileInput) done(f dirwatch.File) bool {
 		return false
 	}
 	known := dirwatch.File{Path: f.Path, Version: record.Version}
-	if err := in.dir.Still(known, record.Sum); err != nil {
+	if err := in.dir.Verify(known, record.Sum); err != nil {
 		return false
 	}
 	record.Version = f.Version

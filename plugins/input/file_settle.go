@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
@@ -23,6 +24,8 @@ const (
 	fileUnread                      // it could not be read
 	fileRefused                     // the scanner refused it
 	fileRejected                    // a message of it was rejected
+	fileRestored                    // it was hidden, and has a name again
+	fileHidden                      // it is hidden, and could not get its name back
 )
 
 // fileDelivery is a file whose messages are under way.
@@ -30,6 +33,7 @@ type fileDelivery struct {
 	file    dirwatch.File
 	tries   int // before this one
 	settler *fileSettler
+	hidden  bool // it is a file that was left hidden, and is to get its name back
 
 	mu      sync.Mutex
 	pending int  // batches that are not confirmed
@@ -39,7 +43,13 @@ type fileDelivery struct {
 	outcome fileOutcome
 	err     error
 	sum     files.Sum
+	took    time.Duration
+	// restored holds what has got a name back, by the paths that it had and has.
+	restored []fileRestoration
 }
+
+// fileRestoration is a file that was hidden, and has a name again.
+type fileRestoration struct{ from, to string }
 
 // sent counts a batch, and returns the function that confirms or rejects it.
 func (d *fileDelivery) sent() (acked func(error)) {
@@ -160,6 +170,15 @@ func (s *fileSettler) settleAll() {
 
 // settle does with a file what is to be done with it.
 func (s *fileSettler) settle(d *fileDelivery) {
+	begin := time.Now()
+	defer func() { d.took = time.Since(begin) }()
+	if d.hidden {
+		d.outcome = fileRestored
+		if err := s.restore(d, d.file.Path); err != nil {
+			d.outcome, d.err = fileHidden, err
+		}
+		return
+	}
 	if d.outcome != fileDone {
 		return
 	}
@@ -170,33 +189,63 @@ func (s *fileSettler) settle(d *fileDelivery) {
 		d.outcome = fileChanged
 	default:
 		d.outcome, d.err = fileStays, err
-		s.mark(d)
+		s.mark(d, d.file.Path)
+		for _, r := range d.restored {
+			if r.from == d.file.Path {
+				s.mark(d, r.to) // so that it is not read again under that name
+			}
+		}
 	}
 }
 
 func (s *fileSettler) dispose(d *fileDelivery) error {
 	switch {
 	case s.autoDelete:
-		return s.dir.Take(d.file, d.sum, (*os.Root).Remove)
+		return s.remove(d, (*os.Root).Remove)
 	case s.moveTo != "":
-		return s.dir.Take(d.file, d.sum, func(root *os.Root, path string) error {
+		return s.remove(d, func(root *os.Root, path string) error {
 			return s.move(root, path, d.file.Path)
 		})
 	}
-	if err := s.dir.Still(d.file, d.sum); err != nil {
+	if err := s.dir.Verify(d.file, d.sum); err != nil {
 		return err
 	}
-	s.mark(d)
+	s.mark(d, d.file.Path)
 	return nil
 }
 
-func (s *fileSettler) mark(d *fileDelivery) {
-	s.tracker.Mark(d.file.Path, tracker.Record{Version: d.file.Version, Sum: d.sum})
+// remove takes a file away. One that an earlier failure has left hidden under its
+// name gets its own name back first.
+func (s *fileSettler) remove(d *fileDelivery, do func(*os.Root, string) error) error {
+	back, err := s.dir.Take(d.file, d.sum, do)
+	if errors.Is(err, dirwatch.ErrHidden) {
+		if err := s.restore(d, dirwatch.TakenPath(d.file.Path)); err != nil {
+			return err
+		}
+		back, err = s.dir.Take(d.file, d.sum, do)
+	}
+	if back != "" && back != d.file.Path {
+		d.restored = append(d.restored, fileRestoration{d.file.Path, back})
+	}
+	return err
+}
+
+// restore gives a hidden file its name back.
+func (s *fileSettler) restore(d *fileDelivery, hidden string) error {
+	path, err := s.dir.Restore(hidden)
+	if err == nil && path != "" {
+		d.restored = append(d.restored, fileRestoration{dirwatch.TakenFrom(hidden), path})
+	}
+	return err
+}
+
+func (s *fileSettler) mark(d *fileDelivery, path string) {
+	s.tracker.Mark(path, tracker.Record{Version: d.file.Version, Sum: d.sum})
 }
 
 // move moves the file at path in root to where its own path leads in move_to.
 func (s *fileSettler) move(root *os.Root, path, own string) error {
-	if err := os.MkdirAll(s.moveTo, 0o750); err != nil {
+	if err := os.MkdirAll(s.moveTo, files.NewDirMode); err != nil {
 		return err
 	}
 	to, err := os.OpenRoot(s.moveTo)

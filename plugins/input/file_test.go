@@ -318,8 +318,7 @@ func TestFileIsDeletedAfterDelivery(t *testing.T) {
 	webtest.Await(t, func() bool { return len(r.contents(t)) >= 2 }, "the row that is held")
 	assert.True(t, exists(t, filepath.Join(dir, "a.csv")))
 	close(held.opened)
-	webtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "a.csv")) }, "the file's end")
-	assert.Empty(t, names(t, dir))
+	webtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "the file's end, under any name")
 	assert.Len(t, r.contents(t), 3)
 }
 
@@ -352,6 +351,53 @@ func TestFileThatIsReplacedInFlightIsTakenAnew(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestFileThatWasLeftHiddenIsReadThoughANewOneHasItsName(t *testing.T) {
+	for how, fields := range map[string]string{"deleted": "auto_delete: true\n", "moved": "move_to: MOVE\n", "remembered": ""} {
+		t.Run(how, func(t *testing.T) {
+			dir, moved := t.TempDir(), filepath.Join(t.TempDir(), "moved")
+			put(t, dir, ".a.json.mfn-taken", "older")
+			put(t, dir, "a.json", "newer")
+			put(t, dir, ".b.json.mfn-taken", "alone")
+			r := runFile(t, dir, strings.Replace(fields, "MOVE", moved, 1)+fileAtOnce, nil)
+			webtest.Await(t, func() bool { return len(r.contents(t)) >= 3 }, "three messages")
+			assert.ElementsMatch(t, []string{"older", "newer", "alone"}, r.contents(t))
+
+			// Also what another failure leaves while the stream runs.
+			put(t, dir, ".a.json.mfn-taken", "later")
+			webtest.Await(t, func() bool { return slices.Contains(r.contents(t), "later") }, "the fourth")
+			webtest.Await(t, func() bool {
+				return !slices.ContainsFunc(names(t, dir), func(name string) bool { return how != "remembered" || strings.HasPrefix(name, ".") })
+			}, "their end")
+			assert.Len(t, r.contents(t), 4)
+			told := 0
+			for line := range strings.Lines(r.Logs.String()) {
+				if strings.Contains(line, "level=WARN") && strings.Contains(line, "restored_as="+filepath.Join(dir, "a_1.json")) {
+					told++
+				}
+			}
+			assert.GreaterOrEqual(t, told, 1, r.Logs)
+			if how == "moved" {
+				assert.Len(t, names(t, moved), 4)
+			}
+		})
+	}
+}
+
+func TestFileJobEndsThoughAHiddenFileCannotBeRestored(t *testing.T) {
+	disk := mountTmpfs(t, "size=1m")
+	if disk == "" {
+		disk = t.TempDir()
+	}
+	dir := filepath.Join(disk, "in")
+	put(t, dir, ".a.json.mfn-taken", "hidden")
+	freeze(t, disk, dir, true)
+	defer freeze(t, disk, dir, false)
+	r := runFile(t, dir, fileJob, nil)
+	r.AwaitEnd(t)
+	assert.Contains(t, r.Logs.String(), `operation="file recovery"`)
+	assert.Contains(t, r.Logs.String(), "files=1")
 }
 
 func TestFileIsMovedAndNothingOverwritten(t *testing.T) {

@@ -197,8 +197,8 @@ type Scan struct {
 	Files []File
 	// Failed holds what could not be looked at, by path, and why.
 	Failed map[string]error
-	// Taken holds files of interest that a crash has left hidden, by the paths
-	// that PutBack gives them back.
+	// Taken holds the paths of hidden files of interest, which are being taken
+	// away, or which a crash or a failure has left hidden.
 	Taken []string
 }
 
@@ -251,9 +251,9 @@ func (d *Dir) entry(ctx context.Context, root *os.Root, rel string, e fs.DirEntr
 			return
 		}
 		err = d.scan(ctx, root, rel, s, entered)
-	case kind.IsRegular() && isTaken(rel):
-		if original := takenFrom(rel); d.Match(original) {
-			s.Taken = append(s.Taken, original)
+	case (kind.IsRegular() || kind&fs.ModeSymlink != 0) && isTaken(rel):
+		if d.Match(TakenFrom(rel)) {
+			s.Taken = append(s.Taken, rel)
 		}
 	case (kind.IsRegular() || kind&fs.ModeSymlink != 0) && d.Match(rel):
 		var info fs.FileInfo

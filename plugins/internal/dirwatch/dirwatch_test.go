@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -104,7 +105,7 @@ func TestScan(t *testing.T) {
 	}
 	assert.ElementsMatch(t, []string{"a.json", "b.json", "sub/c.json", "sub/deep/d.json"}, found)
 	assert.ElementsMatch(t, []string{".", "sub", "sub/deep"}, entered)
-	assert.Equal(t, []string{"taken.json"}, s.Taken)
+	assert.Equal(t, []string{".taken.json.mfn-taken"}, s.Taken)
 	assert.Len(t, s.Failed, 1)
 	require.ErrorIs(t, s.Failed["loop.json"], syscall.ELOOP)
 
@@ -191,7 +192,7 @@ func TestTakeLosesNothingThatReplacesAFile(t *testing.T) {
 			assert.NoError(t, os.Rename(temp, path))
 		}
 	})
-	taken, last := 0, -1
+	taken, last := map[string]bool{}, -1
 	for last < n-1 {
 		f, err := d.Look("a")
 		if errors.Is(err, fs.ErrNotExist) {
@@ -205,7 +206,7 @@ func TestTakeLosesNothingThatReplacesAFile(t *testing.T) {
 		require.NoError(t, err)
 		sum := files.NewHash()
 		sum.Write(content)
-		err = d.Take(f, files.SumOf(sum), func(root *os.Root, name string) error {
+		_, err = d.Take(f, files.SumOf(sum), func(root *os.Root, name string) error {
 			removed, readErr := root.ReadFile(name)
 			require.NoError(t, readErr)
 			// What is removed is what was read, however fast it is replaced. The
@@ -215,7 +216,7 @@ func TestTakeLosesNothingThatReplacesAFile(t *testing.T) {
 			require.NoError(t, parseErr)
 			require.Greater(t, number, last)
 			last = number
-			taken++
+			taken[string(removed)] = true
 			return root.Remove(name)
 		})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -223,55 +224,107 @@ func TestTakeLosesNothingThatReplacesAFile(t *testing.T) {
 		}
 	}
 	writing.Wait()
-	assert.Positive(t, taken)
+	assert.NotEmpty(t, taken)
 	assert.Equal(t, n-1, last, "the last is never taken for one before it")
-	entries, err := os.ReadDir(in)
-	require.NoError(t, err)
-	assert.Empty(t, entries)
+	for name, content := range contents(t, in) {
+		assert.Regexp(t, `^a_\d+$`, name, "nothing stays hidden")
+		assert.NotContains(t, taken, content, "what was replaced while it was hidden is still there")
+	}
 }
 
-func TestTakePutsBackWhatCannotBeTaken(t *testing.T) {
-	in := t.TempDir()
-	d := dir(t, in, "**")
-	put(t, in, "sub/a", "content")
-	f, err := d.Look("sub/a")
+// contents returns what is in a directory, hidden files included.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	failure := errors.New("no")
-	require.ErrorIs(t, d.Take(f, files.Sum{}, func(*os.Root, string) error { return failure }), failure)
-	again, err := d.Look("sub/a")
-	require.NoError(t, err)
-	assert.Equal(t, f, again)
-
-	// As above, while a new file comes to have the name.
-	require.ErrorIs(t, d.Take(f, files.Sum{}, func(*os.Root, string) error {
-		put(t, in, "sub/a", "newer")
-		return failure
-	}), failure)
-	content, err := os.ReadFile(filepath.Join(in, "sub", "a"))
-	require.NoError(t, err)
-	assert.Equal(t, "newer", string(content))
-	entries, err := os.ReadDir(filepath.Join(in, "sub"))
-	require.NoError(t, err)
-	assert.Len(t, entries, 1)
+	found := map[string]string{}
+	for _, e := range entries {
+		content, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		require.NoError(t, err)
+		found[e.Name()] = string(content)
+	}
+	return found
 }
 
-func TestPutBackAfterACrash(t *testing.T) {
+func look(t *testing.T, d *Dir, rel string) File {
+	t.Helper()
+	f, err := d.Look(rel)
+	require.NoError(t, err)
+	return f
+}
+
+var errNo = errors.New("no")
+
+func TestTakeRestoresWhatCannotBeTaken(t *testing.T) {
+	long := strings.Repeat("n", 250) + ".json"
+	for _, name := range []string{"a", "a.json", long} {
+		t.Run(name[:min(len(name), 9)], func(t *testing.T) {
+			in := t.TempDir()
+			d := dir(t, in, "**")
+			put(t, in, "sub/"+name, "content")
+			f := look(t, d, "sub/"+name)
+			back, err := d.Take(f, files.Sum{}, func(*os.Root, string) error { return errNo })
+			require.ErrorIs(t, err, errNo)
+			assert.Equal(t, f.Path, back)
+			assert.Equal(t, f, look(t, d, f.Path))
+
+			// As above, while a new file comes to have the name.
+			back, err = d.Take(f, files.Sum{}, func(*os.Root, string) error {
+				put(t, in, f.Path, "newer")
+				return errNo
+			})
+			require.ErrorIs(t, err, errNo)
+			assert.Equal(t, "sub/"+files.Numbered(name, 1), back)
+			assert.Equal(t, map[string]string{name: "newer", files.Numbered(name, 1): "content"}, contents(t, filepath.Join(in, "sub")))
+		})
+	}
+}
+
+func TestTakeChecksAgainWhatItHasHidden(t *testing.T) {
+	for what, again := range map[string]bool{"replaced": false, "replaced twice": true} {
+		t.Run(what, func(t *testing.T) {
+			in := t.TempDir()
+			d := dir(t, in, "*")
+			put(t, in, "a", "read")
+			f := look(t, d, "a")
+			beforeHiding = func() {
+				put(t, in, "new", "not read")
+				require.NoError(t, os.Rename(filepath.Join(in, "new"), filepath.Join(in, "a")))
+			}
+			defer func() { beforeHiding = func() {} }()
+			back, err := d.Take(f, files.Sum{}, func(*os.Root, string) error {
+				require.Fail(t, "a file that was not read is taken")
+				return nil
+			})
+			require.ErrorIs(t, err, ErrChanged)
+			assert.Equal(t, "a", back)
+			assert.Equal(t, map[string]string{"a": "not read"}, contents(t, in))
+			if !again {
+				return
+			}
+			f = look(t, d, "a")
+			put(t, in, ".a.mfn-taken", "left")
+			_, err = d.Take(f, files.Sum{}, (*os.Root).Remove)
+			require.ErrorIs(t, err, ErrHidden)
+			assert.Equal(t, map[string]string{"a": "not read", ".a.mfn-taken": "left"}, contents(t, in))
+		})
+	}
+}
+
+func TestRestoreAfterACrash(t *testing.T) {
 	in := t.TempDir()
 	d := dir(t, in, "*")
 	put(t, in, ".a.mfn-taken", "left")
-	put(t, in, ".b.mfn-taken", "superseded")
+	put(t, in, ".b.mfn-taken", "older")
 	put(t, in, "b", "newer")
-	for _, rel := range []string{"a", "b", "c"} {
-		require.NoError(t, d.PutBack(rel))
-	}
-	for name, want := range map[string]string{"a": "left", "b": "newer"} {
-		content, err := os.ReadFile(filepath.Join(in, name))
+	put(t, in, "c", "both")
+	require.NoError(t, os.Link(filepath.Join(in, "c"), filepath.Join(in, ".c.mfn-taken")))
+	for rel, want := range map[string]string{".a.mfn-taken": "a", ".b.mfn-taken": "b_1", ".c.mfn-taken": "c", ".d.mfn-taken": ""} {
+		back, err := d.Restore(rel)
 		require.NoError(t, err)
-		assert.Equal(t, want, string(content))
+		assert.Equal(t, want, back)
 	}
-	entries, err := os.ReadDir(in)
-	require.NoError(t, err)
-	assert.Len(t, entries, 2)
+	assert.Equal(t, map[string]string{"a": "left", "b": "newer", "b_1": "older", "c": "both"}, contents(t, in))
 }
 
 func TestWatcher(t *testing.T) {

@@ -2,6 +2,7 @@ package dirwatch
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -11,39 +12,51 @@ import (
 )
 
 // ErrChanged is the error of a file that is no longer what it was.
-var ErrChanged = errors.New("the file has changed")
+var ErrChanged = files.ErrChanged
+
+// ErrHidden is the error of a file that cannot be hidden, because another one is
+// hidden under its name. Restore gives that one its name back.
+var ErrHidden = errors.New("an earlier file of this name is still hidden")
 
 // takenSuffix ends the hidden name that a file has while it is taken away.
 const takenSuffix = ".mfn-taken"
 
-// maxName is the length of the longest name on all common file systems.
-const maxName = 255
-
-func takenName(base string) string { return "." + base + takenSuffix }
+// takenName returns the name under which a file is hidden. A very long name loses
+// the end of its stem.
+func takenName(base string) string {
+	return "." + files.Shortened(base, len(takenSuffix)+1) + takenSuffix
+}
 
 func isTaken(rel string) bool {
 	return strings.HasSuffix(rel, takenSuffix) && strings.HasPrefix(path.Base(rel), ".")
 }
 
-func takenFrom(rel string) string {
+// TakenFrom returns the path that a hidden file had.
+func TakenFrom(rel string) string {
 	dir, base := path.Split(rel)
 	return dir + strings.TrimSuffix(strings.TrimPrefix(base, "."), takenSuffix)
 }
 
-// Still returns nil if a file is still f, whose content has the given checksum,
+// TakenPath returns the path under which a file is hidden while it is taken away.
+func TakenPath(rel string) string {
+	dir, base := path.Split(rel)
+	return dir + takenName(base)
+}
+
+// Verify returns nil if a file is still f, whose content has the given checksum,
 // and ErrChanged if it is not.
-func (d *Dir) Still(f File, sum files.Sum) error {
+func (d *Dir) Verify(f File, sum files.Sum) error {
 	root, err := d.Open()
 	if err != nil {
 		return err
 	}
 	defer root.Close() //nolint:errcheck // nothing was written through it
-	return still(root, f.Path, f.Version, sum)
+	return verify(root, f.Path, f.Version, sum)
 }
 
-// still compares the content where the inode alone differs, which on some file
+// verify compares the content where the inode alone differs, which on some file
 // systems means nothing.
-func still(root *os.Root, name string, v files.Version, sum files.Sum) error {
+func verify(root *os.Root, name string, v files.Version, sum files.Sum) error {
 	info, err := regular(root, name)
 	if err != nil {
 		return err
@@ -70,72 +83,90 @@ func still(root *os.Root, name string, v files.Version, sum files.Sum) error {
 	return nil
 }
 
-// Take hides a file, if it is still f with the given checksum, and has do take
-// it away, by the path that it then has in root. It returns ErrChanged
-// and leaves the file as it is if it has changed; it is hidden first, so that
-// nobody can replace it between the check and do. If do fails, the file gets
-// its name back.
-func (d *Dir) Take(f File, sum files.Sum, do func(root *os.Root, path string) error) error {
+// beforeHiding is for tests, which replace a file at the last moment.
+var beforeHiding = func() {}
+
+// Take hides a file, if it is still f with the given checksum, and calls do with
+// the path that it then has in root, to delete or move it. The file is checked
+// again once it is hidden, since nobody can replace it then. If it has changed,
+// Take returns ErrChanged. If do does not succeed, the file gets its name back,
+// or a numbered one if another file has that name by now: back is the path that
+// it has. It is empty if the file was never hidden, or is gone.
+func (d *Dir) Take(f File, sum files.Sum, do func(root *os.Root, path string) error) (back string, err error) {
 	root, err := d.Open()
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer root.Close() //nolint:errcheck // nothing was written through it
 	dir, base, err := files.Parent(root, f.Path, false)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer dir.Close() //nolint:errcheck // nothing was written through it
 
-	if err := still(root, f.Path, f.Version, sum); err != nil {
-		return err
+	if err := verify(root, f.Path, f.Version, sum); err != nil {
+		return "", err
 	}
+	beforeHiding()
 	hidden := takenName(base)
-	if len(hidden) > maxName {
-		return do(root, f.Path)
-	}
-	if err := dir.Rename(base, hidden); err != nil {
-		return err
+	if err := files.RenameAtOnce(dir, base, hidden); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			err = ErrHidden
+		}
+		return "", err
 	}
 	taken := path.Join(path.Dir(f.Path), hidden)
-	err = still(root, taken, f.Version, sum)
+	err = verify(root, taken, f.Version, sum)
 	if err == nil {
 		err = do(root, taken)
 	}
-	if err != nil {
-		err = errors.Join(err, putBack(dir, base))
+	if err == nil {
+		return "", nil
 	}
-	return err
+	name, restoreErr := restore(dir, hidden, base)
+	if restoreErr != nil {
+		return "", errors.Join(err, fmt.Errorf("the file is still hidden as %v: %w", taken, restoreErr))
+	}
+	return joined(f.Path, name), err
 }
 
-// PutBack gives a file of Scan.Taken its name back.
-func (d *Dir) PutBack(rel string) error {
+// Restore gives a file of Scan.Taken its name back, or a numbered one if another
+// file has that name by now. It returns the path that the file has; an empty one if
+// it is gone.
+func (d *Dir) Restore(rel string) (string, error) {
 	root, err := d.Open()
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer root.Close() //nolint:errcheck // nothing was written through it
-	dir, base, err := files.Parent(root, rel, false)
+	dir, hidden, err := files.Parent(root, rel, false)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer dir.Close() //nolint:errcheck // nothing was written through it
-	return putBack(dir, base)
+	name, err := restore(dir, hidden, path.Base(TakenFrom(rel)))
+	return joined(rel, name), err
 }
 
-// putBack gives a hidden file its name back. A file that has the name by now has
-// replaced it.
-func putBack(dir *os.Root, base string) error {
-	hidden := takenName(base)
-	if _, err := dir.Lstat(hidden); errors.Is(err, fs.ErrNotExist) {
-		return nil // it was taken away
+// joined returns the path of another name in the directory of rel.
+func joined(rel, name string) string {
+	if name == "" {
+		return ""
 	}
-	err := dir.Link(hidden, base)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		return dir.Remove(hidden)
+	return path.Join(path.Dir(rel), name)
+}
+
+// restore gives a hidden file its name back.
+func restore(dir *os.Root, hidden, base string) (string, error) {
+	info, err := dir.Lstat(hidden)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil // it was taken away
 	}
-	if _, there := dir.Lstat(base); there == nil {
-		return dir.Remove(hidden)
+	if err != nil {
+		return "", err
 	}
-	return dir.Rename(hidden, base) // on file systems without hard links
+	if there, err := dir.Lstat(base); err == nil && os.SameFile(there, info) {
+		return base, dir.Remove(hidden) // it has both names since a crash
+	}
+	return files.Publish(dir, hidden, base)
 }

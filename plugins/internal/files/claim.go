@@ -10,20 +10,47 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
+// maxName is the length of the longest name on all common file systems.
+const maxName = 255
+
 // Numbered returns the name with a number before its extension, such as
-// a_2.json; n = 0 is the name itself.
+// a_2.json; n = 0 is the name itself. A very long name loses the end of its stem.
 func Numbered(name string, n int) string {
 	if n == 0 {
 		return name
 	}
-	ext := path.Ext(name)
-	stem := strings.TrimSuffix(name, ext)
-	if stem == "" { // a name such as .profile has no extension
+	number := "_" + strconv.Itoa(n)
+	stem, ext := splitExt(Shortened(name, len(number)))
+	return stem + number + ext
+}
+
+// Shortened returns a name that stays within the limit of file systems when it
+// gets more bytes. It keeps the extension, unless that is all there is.
+func Shortened(name string, more int) string {
+	surplus := len(name) + more - maxName
+	if surplus <= 0 {
+		return name
+	}
+	stem, ext := splitExt(name)
+	if len(stem) <= surplus {
 		stem, ext = name, ""
 	}
-	return stem + "_" + strconv.Itoa(n) + ext
+	end := len(stem) - surplus
+	for end > 0 && !utf8.RuneStart(stem[end]) {
+		end--
+	}
+	return stem[:end] + ext
+}
+
+func splitExt(name string) (stem, ext string) {
+	ext = path.Ext(name)
+	if stem = strings.TrimSuffix(name, ext); stem == "" { // a name such as .profile has no extension
+		return name, ""
+	}
+	return stem, ext
 }
 
 // Claim gives a file a name in dir that nothing has, the first of name,
@@ -75,41 +102,74 @@ func CreateTemp(dir *os.Root, mode fs.FileMode) (*os.File, string, error) {
 	}
 }
 
-// Publish gives the file temp of dir a name that nothing has, as Claim does.
-// At no moment is there anything else under the name, except on file systems
-// without hard links, where the name is reserved by an empty file first.
+// Publish gives the file temp of dir a name that nothing has, as Claim does, in
+// the way of RenameNew.
 func Publish(dir *os.Root, temp, name string) (string, error) {
-	return Claim(dir, name, func(name string) error {
-		err := dir.Link(temp, name)
-		if err == nil {
-			return dir.Remove(temp)
-		}
-		if errors.Is(err, fs.ErrExist) || !unsupported(err) {
-			return err
-		}
-		return renameTo(dir, temp, name)
-	})
+	return Claim(dir, name, func(name string) error { return RenameNew(dir, temp, name) })
 }
 
-// renameTo gives a file a name that nothing has, by making an empty file of that
-// name and replacing it.
-func renameTo(dir *os.Root, temp, name string) error {
-	reserved, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, NewFileMode)
+// RenameNew renames a file of dir that nobody else touches, and returns
+// fs.ErrExist if something has the new name. Where the system cannot do both at once, the file has both names for
+// a moment; on file systems without hard links, an empty file reserves the name.
+func RenameNew(dir *os.Root, from, to string) error {
+	err := renameNew(dir, from, to)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return linkNew(dir, from, to)
+}
+
+// RenameAtOnce renames a file that others may replace at any moment: it moves whatever has the name
+// from. If something has the new
+// name, it returns fs.ErrExist; where the system cannot see to that in the same
+// step, it looks before.
+func RenameAtOnce(dir *os.Root, from, to string) error {
+	err := renameNew(dir, from, to)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	if _, err := dir.Lstat(to); err == nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: fs.ErrExist}
+	}
+	return dir.Rename(from, to)
+}
+
+func linkNew(dir *os.Root, from, to string) error {
+	err := dir.Link(from, to)
+	if err == nil {
+		return dir.Remove(from)
+	}
+	if errors.Is(err, fs.ErrExist) || !unsupported(err) {
+		return err
+	}
+	return reserveNew(dir, from, to)
+}
+
+func reserveNew(dir *os.Root, from, to string) error {
+	reserved, err := dir.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, NewFileMode)
 	if err != nil {
 		return err
 	}
-	if err = reserved.Close(); err == nil {
-		err = dir.Rename(temp, name)
+	ours, statErr := reserved.Stat()
+	if err = errors.Join(statErr, reserved.Close()); err == nil {
+		err = dir.Rename(from, to)
 	}
 	if err != nil {
-		_ = dir.Remove(name) // the first error tells more
+		// The first error tells more. A file that has replaced ours stays.
+		if now, statErr := dir.Lstat(to); statErr == nil && os.SameFile(now, ours) && now.Size() == 0 {
+			_ = dir.Remove(to)
+		}
 	}
 	return err
 }
 
+// ErrChanged is the error of a file that is no longer what it was.
+var ErrChanged = errors.New("the file has changed")
+
 // Move moves a file, given by its path in from, into another directory, also of
 // another file system, under a name that nothing has there, and returns that
-// name. A symbolic link becomes a file with the content that it led to.
+// name. A symbolic link becomes a file with the content that it led to. A file
+// that changes while it is copied stays, and the error is ErrChanged.
 func Move(from *os.Root, name string, to *os.Root, target string) (string, error) {
 	info, err := from.Lstat(name)
 	if err != nil {
@@ -191,6 +251,9 @@ func copyTo(from *os.Root, name string, to *os.Root, target string) (string, err
 	if err == nil {
 		err = to.Chtimes(tempName, info.ModTime(), info.ModTime())
 	}
+	if err == nil {
+		err = unchanged(source, info)
+	}
 	var final string
 	if err == nil {
 		final, err = Publish(to, tempName, target)
@@ -200,4 +263,13 @@ func copyTo(from *os.Root, name string, to *os.Root, target string) (string, err
 		return "", err
 	}
 	return final, Sync(to)
+}
+
+// unchanged returns ErrChanged if an open file is not what it was.
+func unchanged(f *os.File, was fs.FileInfo) error {
+	now, err := f.Stat()
+	if err == nil && VersionOf(now) != VersionOf(was) {
+		err = ErrChanged
+	}
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -58,6 +59,40 @@ func TestNumbered(t *testing.T) {
 	}
 }
 
+func TestNumberedNamesFitTheFileSystem(t *testing.T) {
+	long := strings.Repeat("é", 200)
+	for name, want := range map[string]string{
+		long[:250] + ".json": long[:246] + "_12.json", long[:254]: long[:252] + "_12", "." + long[:254]: "." + long[:250] + "_12",
+	} {
+		assert.Equal(t, want, Numbered(name, 12))
+	}
+	assert.Equal(t, "a", Shortened("a", 250))
+	assert.Len(t, Shortened(long[:254], 0), 254)
+}
+
+func TestRenamesNeverOverwrite(t *testing.T) {
+	for how, rename := range map[string]func(*os.Root, string, string) error{
+		"new": RenameNew, "at once": RenameAtOnce, "by links": linkNew, "by an empty file": reserveNew,
+	} {
+		t.Run(how, func(t *testing.T) {
+			dir := t.TempDir()
+			root := openRoot(t, dir)
+			write(t, dir, "from", "new")
+			write(t, dir, "taken", "old")
+			require.ErrorIs(t, rename(root, "from", "taken"), fs.ErrExist)
+			require.NoError(t, rename(root, "from", "free"))
+			require.ErrorIs(t, rename(root, "from", "another"), fs.ErrNotExist)
+			for name, want := range map[string]string{"taken": "old", "free": "new"} {
+				content, err := root.ReadFile(name)
+				require.NoError(t, err)
+				assert.Equal(t, want, string(content))
+			}
+			assert.NoFileExists(t, filepath.Join(dir, "another"))
+			assert.NoFileExists(t, filepath.Join(dir, "from"))
+		})
+	}
+}
+
 func TestPublishNeverOverwrites(t *testing.T) {
 	dir := t.TempDir()
 	root := openRoot(t, dir)
@@ -82,22 +117,6 @@ func TestPublishNeverOverwrites(t *testing.T) {
 	for i := range n {
 		assert.FileExists(t, filepath.Join(dir, Numbered("a.json", i)), "numbers have no gaps")
 	}
-}
-
-func TestRenameToWithoutHardLinks(t *testing.T) {
-	dir := t.TempDir()
-	root := openRoot(t, dir)
-	write(t, dir, "temp", "new")
-	write(t, dir, "taken", "old")
-	require.ErrorIs(t, renameTo(root, "temp", "taken"), fs.ErrExist)
-	require.NoError(t, renameTo(root, "temp", "free"))
-	require.Error(t, renameTo(root, "temp", "another"))
-	for name, want := range map[string]string{"taken": "old", "free": "new"} {
-		content, err := root.ReadFile(name)
-		require.NoError(t, err)
-		assert.Equal(t, want, string(content))
-	}
-	assert.NoFileExists(t, filepath.Join(dir, "another"))
 }
 
 func TestMoveAfterACrashInTheMiddle(t *testing.T) {
