@@ -16,7 +16,6 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
@@ -438,12 +437,7 @@ func (k *kafkaOutput) keyOf(value []byte, at evaluate) ([]byte, error) {
 		}
 		return orNil(key), nil
 	}
-	raw, err := rawjson.Member(value, "simulation_id")
-	if err != nil {
-		return nil, nil //nolint:nilerr // what is no JSON object has no simulation id
-	}
-	id, _ := rawjson.Text(raw)
-	return orNil(id), nil
+	return orNil(identity.SimulationID(value)), nil
 }
 
 // orNil returns nil for an empty key, which is none.

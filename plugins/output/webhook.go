@@ -21,7 +21,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/httpclient"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
@@ -466,12 +466,8 @@ func (w *webhookOutput) keyOf(in *interpolator, i int, body []byte) (string, err
 // simulationID returns the simulation_id of a JSON object if it is a text or a
 // number that can be a key.
 func simulationID(body []byte) (string, bool) {
-	raw, err := rawjson.Member(body, "simulation_id")
-	if err != nil {
-		return "", false
-	}
-	text, ok := rawjson.Text(raw)
-	return text, ok && strings.TrimSpace(text) == text && text != "" && len(text) <= maxIdempotencyKey && httpclient.ValidValue(text)
+	text := identity.SimulationID(body)
+	return text, strings.TrimSpace(text) == text && text != "" && len(text) <= maxIdempotencyKey && httpclient.ValidValue(text)
 }
 
 // hashOf names a content, the same each time.

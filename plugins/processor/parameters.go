@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
@@ -19,7 +20,7 @@ var modelLimits = limits{engine.MaxGridSize, engine.MaxSteps}
 
 // memberNames are the members of a message that are looked at, in the order in
 // which they are checked.
-var memberNames = append([]string{"id", "simulation_id", "initial_field"}, parameterNames...)
+var memberNames = slices.Concat(identity.Members, []string{"initial_field"}, parameterNames)
 
 // parameterNames are the parameters that are a single value.
 var parameterNames = []string{
@@ -38,17 +39,16 @@ type request struct {
 // Nothing is allocated for a grid that is above the limits.
 func parseRequest(members [][]byte, defaults engine.Params, most limits) (r request, err error) {
 	r.params = defaults
-	id, simulationID, initialField := members[0], members[1], members[2]
-	if id != nil {
-		r.id, err = identifier("id", id)
+	ids, members := members[:len(identity.Members)], members[len(identity.Members):]
+	for k, raw := range ids {
+		if raw != nil && r.id == "" {
+			if r.id, err = identifier(identity.Members[k], raw); err != nil {
+				return r, err
+			}
+		}
 	}
-	if err == nil && r.id == "" && simulationID != nil {
-		r.id, err = identifier("simulation_id", simulationID)
-	}
-	if err != nil {
-		return r, err
-	}
-	if err := setParameters(&r.params, members[3:], most); err != nil {
+	initialField := members[0]
+	if err := setParameters(&r.params, members[1:], most); err != nil {
 		return r, err
 	}
 	if err := most.check(&r.params); err != nil {
@@ -155,12 +155,13 @@ func boundary(name string, raw []byte) (engine.Boundary, error) {
 
 // identifier reads an id: a string, or a number as it is written.
 func identifier(name string, raw []byte) (string, error) {
-	switch rawjson.Kind(raw) {
-	case "a string":
-		return rawjson.Unquoted(raw), nil
-	case "a number":
-		return string(raw), nil
-	default:
+	text, ok := rawjson.Text(raw)
+	switch {
+	case !ok:
 		return "", wrongKind(name, raw, "a string or a number")
+	case len(text) > identity.MaxID:
+		return "", notAllowed(name, raw, fmt.Sprintf("at most %v bytes", identity.MaxID), fmt.Sprintf("it has %v", len(text)))
+	default:
+		return text, nil
 	}
 }

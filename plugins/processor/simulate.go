@@ -35,7 +35,7 @@ with all 18 features and, in `+"`params`"+`, every parameter, defaults, a drawn 
 
 **Numbers** are taken exactly: a seed may have all its 64 bits, and whole numbers may be written as 64, 64.0 or 6.4e1. A string that holds exactly one number, or true or false, counts as that value, with or without blanks around it: the columns of a CSV file are strings. Of a key that comes twice, the last one counts.
 
-**Ids.** An id is a string, or a number, which is kept as it is written. Without one, or with an empty one, `+"`simulation_id`"+` is derived from the parameters that were asked for, so that a message that is delivered again gets the same one. Two messages with the same parameters get the same id, too, even if each draws its own seed: give such replicates an id or a seed.
+**Ids.** An id is a string of at most 1024 bytes, or a number, which is kept as it is written. Without one, or with an empty one, `+"`simulation_id`"+` is derived from the parameters that were asked for, so that a message that is delivered again gets the same one. Two messages with the same parameters get the same id, too, even if each draws its own seed: give such replicates an id or a seed.
 
 **Bad messages** are marked as failed and pass on with their content unchanged; the error names the parameter, its value and what is allowed. They can be handled with [`+"`catch`, `switch`, `reject_errored`"+`](https://docs.redpanda.com/connect/configuration/error_handling/) and the like.
 

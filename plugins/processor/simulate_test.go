@@ -218,6 +218,28 @@ func TestIDs(t *testing.T) {
 	assert.Regexp(t, `^sim-[0-9a-f]{16}$`, ids[4])
 }
 
+func TestWhichIDCounts(t *testing.T) {
+	longest := strings.Repeat("x", 1024)
+	for _, row := range []struct{ name, message, want string }{
+		{"twice: the last", `{"simulation_id":"a","simulation_id":"b"}`, "b"},
+		{"twice, escaped", `{"id":"a","\u0069d":"b"}`, "b"},
+		{"an empty id hides no simulation_id", `{"id":"","simulation_id":"b"}`, "b"},
+		{"an empty id after another", `{"id":"a","id":"","simulation_id":"b"}`, "b"},
+		{"the longest", `{"id":"` + longest + `"}`, longest},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			o := through(t, "mfn_simulate: { defaults: { grid_size: 8, steps: 2 } }", row.message)[0]
+			require.Equal(t, row.want, resultOf(t, o).SimulationID)
+		})
+	}
+	for _, member := range []string{"id", "simulation_id"} {
+		t.Run("too long/"+member, func(t *testing.T) {
+			o := through(t, "mfn_simulate: {}", `{"`+member+`":"`+longest+`y"}`)[0]
+			require.Equal(t, member+`: "`+longest[:59]+"… is not allowed, must be at most 1024 bytes: it has 1025", o.failure)
+		})
+	}
+}
+
 func TestSettings(t *testing.T) {
 	const message = `{"r":{"grid_size":9,"steps":3,"seed":5},"name":"n"}`
 	r := resultOf(t, through(t, `

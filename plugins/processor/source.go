@@ -68,14 +68,7 @@ func (s *source) members(names []string, raws [][]byte) error {
 	if err != nil {
 		return err
 	}
-	err = rawjson.EachMember(document, func(name, raw []byte) {
-		for k := range names {
-			if string(name) == names[k] {
-				raws[k] = raw
-			}
-		}
-	})
-	if err != nil {
+	if err := rawjson.Members(document, names, raws); err != nil {
 		return fmt.Errorf("%v is %w", s.name, err)
 	}
 	return nil

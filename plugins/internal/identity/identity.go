@@ -7,29 +7,65 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
+// MaxID is how many bytes an id may have. Senders choose ids, which become keys,
+// names of files and parts of log lines.
+const MaxID = 1 << 10
+
+// Members names the members that hold an id, the one that counts first.
+var Members = []string{"id", "simulation_id"}
+
 // ID returns the id of a message: the member id or simulation_id of its JSON
 // object, or else what WithID has put into its context. It is empty if there is
-// none.
+// none, and cut where it is longer than an id may be.
 func ID(m *service.Message) string {
 	if body, err := m.AsBytes(); err == nil {
-		for _, name := range []string{"id", "simulation_id"} {
-			raw, err := rawjson.Member(body, name)
-			if err != nil {
-				break
-			}
+		for _, raw := range read(body, Members...) {
 			if text, ok := rawjson.Text(raw); ok && text != "" {
-				return text
+				return cut(text)
 			}
 		}
 	}
 	id, _ := m.Context().Value(idKey{}).(string)
 	return id
+}
+
+// SimulationID returns the member simulation_id of a JSON object, a text or a
+// number as it is written. It is empty if there is none that is an id.
+func SimulationID(body []byte) string {
+	text, ok := rawjson.Text(read(body, "simulation_id")[0])
+	if !ok || len(text) > MaxID {
+		return ""
+	}
+	return text
+}
+
+// read returns the raw values of the members of these names, nil where there is
+// none. As in all JSON that this program reads, the last of a name counts.
+func read(body []byte, names ...string) [][]byte {
+	raws := make([][]byte, len(names))
+	if rawjson.Members(body, names, raws) != nil {
+		return make([][]byte, len(names)) // what is no JSON object has no id
+	}
+	return raws
+}
+
+// cut returns the beginning of a text that is too long for an id.
+func cut(text string) string {
+	if len(text) <= MaxID {
+		return text
+	}
+	end := MaxID
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
 }
 
 // Source returns where a message came from: what WithSource has put into its

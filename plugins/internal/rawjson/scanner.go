@@ -224,33 +224,24 @@ func (s *Scanner) word() error {
 	return s.Unexpected()
 }
 
+// Members sets raws to the raw values of the members of these names, nil where
+// there is none, of a JSON document that is an object. Of those that come twice,
+// the last counts, as in encoding/json.
+func Members(document []byte, names []string, raws [][]byte) error {
+	clear(raws)
+	return EachMember(document, func(name, raw []byte) {
+		for k := range names {
+			if string(name) == names[k] {
+				raws[k] = raw
+			}
+		}
+	})
+}
+
 // EachMember calls visit with the name and the raw value of each member of a
 // JSON document that is an object, in order. A member that comes twice is
 // visited twice. Names and values lie in the document.
 func EachMember(document []byte, visit func(name, raw []byte)) error {
-	return eachMember(document, func(name, raw []byte) bool {
-		visit(name, raw)
-		return true
-	})
-}
-
-// Member returns the raw value of a member of a JSON document that is an object,
-// nil if it has none of that name. It reads no further than to the first one.
-func Member(document []byte, name string) (raw []byte, err error) {
-	err = eachMember(document, func(n, r []byte) bool {
-		if string(n) == name {
-			raw = r
-		}
-		return raw == nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return raw, nil
-}
-
-// eachMember stops when visit returns false.
-func eachMember(document []byte, visit func(name, raw []byte) bool) error {
 	s := Scanner{Data: document}
 	s.Space()
 	if s.Peek() != '{' {
@@ -266,9 +257,7 @@ func eachMember(document []byte, visit func(name, raw []byte) bool) error {
 		if err != nil {
 			return invalid(err)
 		}
-		if !visit(memberName(quoted), raw) {
-			return nil
-		}
+		visit(memberName(quoted), raw)
 	}
 	if !s.Take('}') || s.At < len(s.Data) {
 		return invalid(s.Unexpected())

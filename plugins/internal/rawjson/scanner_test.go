@@ -92,31 +92,35 @@ func TestSyntaxErrorsSayWhere(t *testing.T) {
 	}
 }
 
-func TestMember(t *testing.T) {
+func TestMembers(t *testing.T) {
 	for document, want := range map[string]struct {
 		text string
 		ok   bool
 	}{
-		`{"id":"a"}`:              {"a", true},
-		`{"id":"b\n","id":"a"} x`: {"b\n", true},
-		`{"\u0069d" : 1.50 }`:     {"1.50", true},
-		`{"id":-1e400}`:           {"-1e400", true},
-		`{"id":""}`:               {"", true},
-		`{"id":null}`:             {},
-		`{"id":true}`:             {},
-		`{"id":{"id":"a"}}`:       {},
-		`{"other":{"id":"a"}}`:    {},
-		`{}`:                      {},
+		`{"id":"a"}`:                        {"a", true},
+		`{"id":"b\n","id":"a"}`:             {"a", true},
+		`{"id":"b","x":1,"\u0069d":"last"}`: {"last", true},
+		`{"id":"b","id":null}`:              {},
+		`{"\u0069d" : 1.50 }`:               {"1.50", true},
+		`{"id":-1e400}`:                     {"-1e400", true},
+		`{"id":""}`:                         {"", true},
+		`{"id":null}`:                       {},
+		`{"id":true}`:                       {},
+		`{"id":{"id":"a"}}`:                 {},
+		`{"other":{"id":"a"}}`:              {},
+		`{}`:                                {},
 	} {
-		raw, err := Member([]byte(document), "id")
-		require.NoError(t, err)
-		text, ok := Text(raw)
-		assert.Equal(t, want.ok, ok, document)
-		assert.Equal(t, want.text, text, document)
+		t.Run(document, func(t *testing.T) {
+			raws := [][]byte{[]byte("from before")}
+			require.NoError(t, Members([]byte(document), []string{"id"}, raws))
+			text, ok := Text(raws[0])
+			assert.Equal(t, want.ok, ok)
+			assert.Equal(t, want.text, text)
+		})
 	}
-	for _, document := range []string{`["id"]`, `{"id":"a`, `{"other":1} x`, ``} {
-		raw, err := Member([]byte(document), "id")
-		require.Error(t, err)
-		assert.Nil(t, raw)
+	for _, document := range []string{`["id"]`, `{"id":"a`, `{"id":"a"} x`, ``} {
+		t.Run(document, func(t *testing.T) {
+			require.Error(t, Members([]byte(document), []string{"id"}, make([][]byte, 1)))
+		})
 	}
 }

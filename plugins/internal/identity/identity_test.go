@@ -1,0 +1,33 @@
+package identity
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/require"
+)
+
+func TestIDs(t *testing.T) {
+	longest := strings.Repeat("x", MaxID)
+	for _, row := range []struct{ name, content, id, simulationID string }{
+		{"an id", `{"id":"a"}`, "a", ""},
+		{"a simulation's", `{"simulation_id":"a"}`, "a", "a"},
+		{"both", `{"simulation_id":"b","id":"a"}`, "a", "b"},
+		{"an empty one", `{"id":"","simulation_id":"b"}`, "b", "b"},
+		{"twice: the last counts", `{"simulation_id":"a","simulation_id":"b"}`, "b", "b"},
+		{"twice, escaped", `{"simulation_id":"a","simulation\u005fid":"b"}`, "b", "b"},
+		{"twice, the last being none", `{"simulation_id":"a","simulation_id":null}`, "", ""},
+		{"a number as it is written", `{"simulation_id":1.50}`, "1.50", "1.50"},
+		{"the longest", `{"simulation_id":"` + longest + `"}`, longest, longest},
+		{"too long", `{"simulation_id":"` + longest + `x"}`, longest + "…", ""},
+		{"too long, cut at a rune", `{"simulation_id":"` + longest[1:] + `é"}`, longest[1:] + "…", ""},
+		{"no object", `[1]`, "", ""},
+		{"no JSON", `{"simulation_id":"a"`, "", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			require.Equal(t, row.id, ID(service.NewMessage([]byte(row.content))))
+			require.Equal(t, row.simulationID, SimulationID([]byte(row.content)))
+		})
+	}
+}
