@@ -497,7 +497,7 @@ func TestRestRefusesWhatCannotWork(t *testing.T) {
 		"base_url: http://h\nrate_limit: missing":                            `rate_limit: there is no rate limit resource "missing"`,
 		"base_url: http://h\nsplit: this.":                                   "split",
 		"base_url: http://h\nnext_page: root = ":                             "next_page",
-		"base_url: http://h\nretry: { max_retries: -1 }":                     "retry.max_retries: -1 is below 0",
+		"base_url: http://h\nretry: { max_retries: -1 }":                     "retry.max_retries: must be a whole number of 0 or more, it is -1",
 		"base_url: http://h\nextract_headers: { include_patterns: [ '(' ] }": "failed to compile regexp",
 	} {
 		conf, err := restSpec().ParseYAML(fields, nil)

@@ -2,10 +2,12 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"slices"
@@ -22,6 +24,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
@@ -55,16 +58,16 @@ In streams mode, the series of a stream end with it.
 
 `+"`/stats`"+` lists every input and output of this suite with its label, its path in the stream, its status (idle, connecting, connected, fetching or publishing, error, disconnected), its counts of requests, retries, failures and bytes, and its last error. A component is in error from a failed attempt until an attempt succeeds. Its `+"`failures`"+` are the last 20 failures, the newest first: which messages failed in which component, how often, since when, and why.`).
 		Fields(
-			service.NewBoolField(fieldUseHistogramTiming).
-				Description("Whether timings are histograms in seconds instead of summaries in nanoseconds.").
+			useHistogramTiming.Field().
+				Description("Whether Benthos's timings are histograms in seconds instead of summaries in nanoseconds.").
 				Default(false).Advanced(),
-			service.NewFloatListField(fieldHistogramBuckets).
+			histogramBuckets.Field().
 				Description("The upper bounds of the histograms' buckets, in seconds, ascending. Empty: 0.005 to 10 for Benthos's timings, 0.0001 to 600 for those whose names end in `_seconds`.").
 				Default([]any{}).Advanced(),
 			service.NewObjectListField(fieldQuantiles,
-				service.NewFloatField(fieldQuantile).
-					Description("A quantile to track, above 0 and below 1.").Default(0.0),
-				service.NewFloatField(fieldQuantileError).
+				quantile.Field().
+					Description("A quantile to track, above 0 and below 1.").Default(0.5),
+				quantileError.Field().
 					Description("How far its rank may be off.").Default(0.0),
 			).Description("The quantiles of the summaries.").
 				Default([]any{
@@ -72,33 +75,49 @@ In streams mode, the series of a stream end with it.
 					map[string]any{fieldQuantile: 0.9, fieldQuantileError: 0.01},
 					map[string]any{fieldQuantile: 0.99, fieldQuantileError: 0.001},
 				}).Advanced(),
-			service.NewBoolField(fieldAddProcessMetrics).
+			addProcessMetrics.Field().
 				Description("Whether to add the process's CPU time, memory and descriptors.").
 				Default(false).Advanced(),
-			service.NewBoolField(fieldAddGoMetrics).
+			addGoMetrics.Field().
 				Description("Whether to add the Go runtime's figures, such as goroutines and collections.").
 				Default(false).Advanced(),
-			service.NewURLField(fieldPushURL).
+			pushURL.Field().
 				Description("A push gateway to which the metrics are pushed when the service ends, and each `push_interval`.").
 				Optional().Advanced(),
-			service.NewDurationField(fieldPushInterval).
+			pushInterval.Field().
 				Description("How often to push. Without it the metrics are pushed once, at the end.").
 				Optional().Advanced(),
-			service.NewStringField(fieldPushJobName).
+			pushJobName.Field().
 				Description("The job name under which the metrics are pushed.").
 				Default("benthos_push").Advanced(),
 			service.NewObjectField(fieldPushBasicAuth,
-				service.NewStringField(fieldUsername).Description("The user name.").Default(""),
-				service.NewStringField(fieldPassword).Description("The password.").Default("").Secret(),
+				username.Field().Description("The user name.").Default(""),
+				password.Field().Description("The password.").Default(""),
 			).Description("Basic authentication at the push gateway.").Advanced(),
-			service.NewStringField(fieldFileOutputPath).
+			fileOutputPath.Field().
 				Description("A file to which all metrics are written when the service ends.").
 				Default("").Advanced(),
 		)
 }
 
+var (
+	useHistogramTiming = fields.Bool(fieldUseHistogramTiming)
+	histogramBuckets   = fields.ListOf(fields.Float(fieldHistogramBuckets, 0, math.MaxFloat64))
+	quantile           = fields.Float(fieldQuantile, 0, 1).Where("a number above 0 and below 1", "this.number() > 0 && this.number() < 1",
+		func(q float64) bool { return q > 0 && q < 1 })
+	quantileError     = fields.Float(fieldQuantileError, 0, 1)
+	addProcessMetrics = fields.Bool(fieldAddProcessMetrics)
+	addGoMetrics      = fields.Bool(fieldAddGoMetrics)
+	pushURL           = fields.Text(fieldPushURL)
+	pushInterval      = fields.Positive(fieldPushInterval)
+	pushJobName       = fields.NotEmpty(fieldPushJobName)
+	username          = fields.Text(fieldUsername)
+	password          = fields.Secret(fieldPassword)
+	fileOutputPath    = fields.Text(fieldFileOutputPath)
+)
+
 func init() {
-	service.MustRegisterMetricsExporter("prometheus", prometheusSpec(),
+	fields.RegisterMetrics("prometheus", prometheusSpec(),
 		func(conf *service.ParsedConfig, log *service.Logger) (service.MetricsExporter, error) {
 			return newExporter(conf, log)
 		})
@@ -145,11 +164,15 @@ type family struct {
 func newExporter(conf *service.ParsedConfig, log *service.Logger) (*exporter, error) {
 	e := &exporter{log: log, registry: prometheus.NewRegistry(), families: map[string]*family{}, inUse: map[string]int{}}
 
-	var err error
-	if e.histograms, err = conf.FieldBool(fieldUseHistogramTiming); err != nil {
-		return nil, err
-	}
-	if e.buckets, err = conf.FieldFloatList(fieldHistogramBuckets); err != nil {
+	var addProcess, addGo bool
+	err := cmp.Or(
+		fields.Into(&e.histograms, useHistogramTiming, conf),
+		fields.Into(&e.buckets, histogramBuckets, conf),
+		fields.Into(&addProcess, addProcessMetrics, conf),
+		fields.Into(&addGo, addGoMetrics, conf),
+		fields.Into(&e.filePath, fileOutputPath, conf),
+	)
+	if err != nil {
 		return nil, err
 	}
 	for i := 1; i < len(e.buckets); i++ {
@@ -160,18 +183,10 @@ func newExporter(conf *service.ParsedConfig, log *service.Logger) (*exporter, er
 	if e.quantiles, err = parseQuantiles(conf); err != nil {
 		return nil, err
 	}
-	if e.filePath, err = conf.FieldString(fieldFileOutputPath); err != nil {
-		return nil, err
-	}
-
-	if add, err := conf.FieldBool(fieldAddProcessMetrics); err != nil {
-		return nil, err
-	} else if add {
+	if addProcess {
 		e.registry.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
-	if add, err := conf.FieldBool(fieldAddGoMetrics); err != nil {
-		return nil, err
-	} else if add {
+	if addGo {
 		e.registry.MustRegister(collectors.NewGoCollector())
 	}
 	return e, e.startPushing(conf)
@@ -183,74 +198,60 @@ func parseQuantiles(conf *service.ParsedConfig) (map[float64]float64, error) {
 		return nil, err
 	}
 	quantiles := make(map[float64]float64, len(list))
-	for _, item := range list {
-		q, err := item.FieldFloat(fieldQuantile)
+	for k, item := range list {
+		q, err := quantile.Parse(item)
+		if err == nil {
+			quantiles[q], err = quantileError.Parse(item)
+		}
 		if err != nil {
-			return nil, err
-		}
-		if !(q > 0 && q < 1) {
-			return nil, fmt.Errorf("%v.%v: %v is not above 0 and below 1", fieldQuantiles, fieldQuantile, q)
-		}
-		if quantiles[q], err = item.FieldFloat(fieldQuantileError); err != nil {
-			return nil, err
+			return nil, fields.Within(fmt.Sprintf("%v[%v]", fieldQuantiles, k), err)
 		}
 	}
 	return quantiles, nil
 }
 
 func (e *exporter) startPushing(conf *service.ParsedConfig) error {
-	if !conf.Contains(fieldPushURL) {
-		return nil
-	}
-	url, err := conf.FieldString(fieldPushURL)
+	auth := conf.Namespace(fieldPushBasicAuth)
+	var url, job, user, secret string
+	var interval time.Duration
+	err := cmp.Or(
+		fields.Into(&url, pushURL, conf),
+		fields.Into(&job, pushJobName, conf),
+		fields.Into(&interval, pushInterval, conf),
+		fields.Within(fieldPushBasicAuth, cmp.Or(
+			fields.Into(&user, username, auth),
+			fields.Into(&secret, password, auth),
+		)),
+	)
 	if err != nil || url == "" {
 		return err
 	}
-	job, err := conf.FieldString(fieldPushJobName)
-	if err != nil {
-		return err
-	}
 	e.pusher = push.New(url, job).Gatherer(e.registry)
-
-	user, err := conf.FieldString(fieldPushBasicAuth, fieldUsername)
-	if err != nil {
-		return err
+	if user != "" || secret != "" {
+		e.pusher = e.pusher.BasicAuth(user, secret)
 	}
-	password, err := conf.FieldString(fieldPushBasicAuth, fieldPassword)
-	if err != nil {
-		return err
-	}
-	if user != "" || password != "" {
-		e.pusher = e.pusher.BasicAuth(user, password)
-	}
-
-	if !conf.Contains(fieldPushInterval) {
+	if interval == 0 {
 		return nil
-	}
-	interval, err := conf.FieldDuration(fieldPushInterval)
-	if err != nil {
-		return err
-	}
-	if interval <= 0 {
-		return fmt.Errorf("%v: %v is not above 0s", fieldPushInterval, interval)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	e.stopPush = stop
-	e.pushing.Go(func() {
-		ticker := time.NewTicker(interval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				if err := e.pusher.PushContext(ctx); err != nil && ctx.Err() == nil {
-					e.log.With("error", err.Error()).Error("Pushing metrics failed")
-				}
+	e.pushing.Go(func() { e.pushEvery(ctx, interval) })
+	return nil
+}
+
+func (e *exporter) pushEvery(ctx context.Context, interval time.Duration) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := e.pusher.PushContext(ctx); err != nil && ctx.Err() == nil {
+				e.log.With("error", err.Error()).Error("Pushing metrics failed")
 			}
 		}
-	})
-	return nil
+	}
 }
 
 // NewCounterCtor returns a constructor of the named counter's series.

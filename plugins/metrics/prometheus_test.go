@@ -98,8 +98,8 @@ func TestUnusableNamesAreReportedAndHarmless(t *testing.T) {
 func TestBadConfigurationIsNamed(t *testing.T) {
 	for yaml, want := range map[string]string{
 		`{histogram_buckets: [2, 1]}`:                                 "histogram_buckets: 1 after 2",
-		`{summary_quantiles_objectives: [{quantile: 1, error: 0.1}]}`: "summary_quantiles_objectives.quantile: 1",
-		`{push_url: "http://localhost:1", push_interval: "0s"}`:       "push_interval: 0s",
+		`{summary_quantiles_objectives: [{quantile: 1, error: 0.1}]}`: "summary_quantiles_objectives[0].quantile: must be a number above 0 and below 1, it is 1",
+		`{push_url: "http://localhost:1", push_interval: "0s"}`:       "push_interval: must be a duration",
 	} {
 		conf, err := prometheusSpec().ParseYAML(yaml, nil)
 		require.NoError(t, err)

@@ -86,6 +86,23 @@ func (s Scalar[T]) refuse(name, reason string) error {
 	return fmt.Errorf("%v: must be %v%v", name, s.allowed, reason)
 }
 
+// Into parses a field into what to points at.
+func Into[T any](to *T, field interface {
+	Parse(conf *service.ParsedConfig) (T, error)
+}, conf *service.ParsedConfig,
+) (err error) {
+	*to, err = field.Parse(conf)
+	return err
+}
+
+// Within names the object of the field that err is about.
+func Within(object string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%v.%w", object, err)
+}
+
 // List is a field that holds a list of scalars.
 type List[T any] struct{ element Scalar[T] }
 

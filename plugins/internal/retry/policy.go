@@ -3,13 +3,15 @@
 package retry
 
 import (
-	"fmt"
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 )
 
 // Strategy says how the delay grows from retry to retry.
@@ -55,47 +57,56 @@ const (
 	fieldRecoveryTimeout  = "recovery_timeout"
 )
 
+var (
+	timeout  = fields.NotNegative(fieldTimeout)
+	strategy = fields.Enum(fieldStrategy, map[string]string{
+		string(ExponentialBackoff): "The delay doubles: 1s, 2s, 4s, 8s …",
+		string(LinearBackoff):      "The delay grows by its first value: 1s, 2s, 3s, 4s …",
+		string(FixedDelay):         "The delay stays the same: 1s, 1s, 1s, 1s …",
+		string(NoRetry):            "An operation that fails is given up at once.",
+	})
+	maxRetries       = fields.Count(fieldMaxRetries, 0)
+	initialDelay     = fields.NotNegative(fieldInitialDelay)
+	maxDelay         = fields.NotNegative(fieldMaxDelay)
+	jitter           = fields.Float(fieldJitter, 0, 1)
+	breakerEnabled   = fields.Bool(fieldEnabled)
+	failureThreshold = fields.Count(fieldFailureThreshold, 1)
+	recoveryTimeout  = fields.Positive(fieldRecoveryTimeout)
+)
+
 // Fields returns the configuration fields timeout, retry and circuit_breaker,
 // the same for all connectors and publishers.
 func Fields() []*service.ConfigField {
 	return []*service.ConfigField{
-		service.NewDurationField(fieldTimeout).
+		timeout.Field().
 			Description("How long each attempt may take.").
 			Default("30s"),
 		service.NewObjectField(fieldRetry,
-			service.NewStringAnnotatedEnumField(fieldStrategy, map[string]string{
-				string(ExponentialBackoff): "The delay doubles: 1s, 2s, 4s, 8s …",
-				string(LinearBackoff):      "The delay grows by its first value: 1s, 2s, 3s, 4s …",
-				string(FixedDelay):         "The delay stays the same: 1s, 1s, 1s, 1s …",
-				string(NoRetry):            "An operation that fails is given up at once.",
-			}).
+			strategy.Field().
 				Description("How the delay grows from retry to retry.").
 				Default(string(ExponentialBackoff)),
-			service.NewIntField(fieldMaxRetries).
+			maxRetries.Field().
 				Description("How often an operation is tried again after its first attempt.").
-				Default(3).
-				LintRule(`root = if this < 0 { [ "max_retries must be 0 or more, got %v".format(this) ] }`),
-			service.NewDurationField(fieldInitialDelay).
+				Default(3),
+			initialDelay.Field().
 				Description("The delay before the first retry.").
 				Default("1s"),
-			service.NewDurationField(fieldMaxDelay).
+			maxDelay.Field().
 				Description("The longest delay, also for one that a server asks for.").
 				Default("60s"),
-			service.NewFloatField(fieldJitter).
+			jitter.Field().
 				Description("The share of each delay that is drawn at random, from 0 to 1, so that many clients do not return at the same moment. With 0.5 a delay of 4s becomes one from 2s to 4s.").
 				Default(0.0).
-				Advanced().
-				LintRule(`root = if this < 0 || this > 1 { [ "jitter must be from 0 to 1, got %v".format(this) ] }`),
+				Advanced(),
 		).Description("What happens when an attempt fails for a reason that may pass."),
 		service.NewObjectField(fieldBreaker,
-			service.NewBoolField(fieldEnabled).
+			breakerEnabled.Field().
 				Description("Whether the breaker is in use.").
 				Default(false),
-			service.NewIntField(fieldFailureThreshold).
+			failureThreshold.Field().
 				Description("How many failures in a row open the breaker.").
-				Default(5).
-				LintRule(`root = if this < 1 { [ "failure_threshold must be 1 or more, got %v".format(this) ] }`),
-			service.NewDurationField(fieldRecoveryTimeout).
+				Default(5),
+			recoveryTimeout.Field().
 				Description("How long the breaker stays open before it lets one attempt through to see whether the other side has recovered.").
 				Default("60s"),
 		).
@@ -106,73 +117,25 @@ func Fields() []*service.ConfigField {
 
 // ParsePolicy reads the policy from a configuration that holds Fields.
 func ParsePolicy(conf *service.ParsedConfig) (p Policy, err error) {
-	if p.Timeout, err = conf.FieldDuration(fieldTimeout); err != nil {
-		return p, err
-	}
-	if err = notNegative(p.Timeout, fieldTimeout); err != nil {
-		return p, err
-	}
-
-	retry := conf.Namespace(fieldRetry)
-	strategy, err := retry.FieldString(fieldStrategy)
-	if err != nil {
-		return p, err
-	}
-	switch p.Strategy = Strategy(strategy); p.Strategy {
-	case ExponentialBackoff, LinearBackoff, FixedDelay, NoRetry:
-	default:
-		return p, fmt.Errorf("%v.%v: %q is not one of %v, %v, %v, %v", fieldRetry, fieldStrategy,
-			strategy, ExponentialBackoff, LinearBackoff, FixedDelay, NoRetry)
-	}
-	if p.MaxRetries, err = retry.FieldInt(fieldMaxRetries); err != nil {
-		return p, err
-	}
-	if p.MaxRetries < 0 {
-		return p, fmt.Errorf("%v.%v: %v is below 0", fieldRetry, fieldMaxRetries, p.MaxRetries)
-	}
-	if p.InitialDelay, err = retry.FieldDuration(fieldInitialDelay); err != nil {
-		return p, err
-	}
-	if err = notNegative(p.InitialDelay, fieldRetry+"."+fieldInitialDelay); err != nil {
-		return p, err
-	}
-	if p.MaxDelay, err = retry.FieldDuration(fieldMaxDelay); err != nil {
-		return p, err
-	}
-	if err = notNegative(p.MaxDelay, fieldRetry+"."+fieldMaxDelay); err != nil {
-		return p, err
-	}
-	if p.Jitter, err = retry.FieldFloat(fieldJitter); err != nil {
-		return p, err
-	}
-	if !(p.Jitter >= 0 && p.Jitter <= 1) {
-		return p, fmt.Errorf("%v.%v: %v is outside 0 … 1", fieldRetry, fieldJitter, p.Jitter)
-	}
-
-	breaker := conf.Namespace(fieldBreaker)
-	if p.Breaker.Enabled, err = breaker.FieldBool(fieldEnabled); err != nil {
-		return p, err
-	}
-	if p.Breaker.FailureThreshold, err = breaker.FieldInt(fieldFailureThreshold); err != nil {
-		return p, err
-	}
-	if p.Breaker.FailureThreshold < 1 {
-		return p, fmt.Errorf("%v.%v: %v is below 1", fieldBreaker, fieldFailureThreshold, p.Breaker.FailureThreshold)
-	}
-	if p.Breaker.RecoveryTimeout, err = breaker.FieldDuration(fieldRecoveryTimeout); err != nil {
-		return p, err
-	}
-	if p.Breaker.RecoveryTimeout <= 0 {
-		return p, fmt.Errorf("%v.%v: %v is not above 0s", fieldBreaker, fieldRecoveryTimeout, p.Breaker.RecoveryTimeout)
-	}
-	return p, nil
-}
-
-func notNegative(d time.Duration, field string) error {
-	if d < 0 {
-		return fmt.Errorf("%v: %v is below 0s", field, d)
-	}
-	return nil
+	retry, breaker := conf.Namespace(fieldRetry), conf.Namespace(fieldBreaker)
+	var name string
+	err = cmp.Or(
+		fields.Into(&p.Timeout, timeout, conf),
+		fields.Within(fieldRetry, cmp.Or(
+			fields.Into(&name, strategy, retry),
+			fields.Into(&p.MaxRetries, maxRetries, retry),
+			fields.Into(&p.InitialDelay, initialDelay, retry),
+			fields.Into(&p.MaxDelay, maxDelay, retry),
+			fields.Into(&p.Jitter, jitter, retry),
+		)),
+		fields.Within(fieldBreaker, cmp.Or(
+			fields.Into(&p.Breaker.Enabled, breakerEnabled, breaker),
+			fields.Into(&p.Breaker.FailureThreshold, failureThreshold, breaker),
+			fields.Into(&p.Breaker.RecoveryTimeout, recoveryTimeout, breaker),
+		)),
+	)
+	p.Strategy = Strategy(name)
+	return p, err
 }
 
 // Delays returns the delays of one operation, in order, and backoff.Stop when
@@ -200,8 +163,14 @@ func (d *delays) NextBackOff() time.Duration {
 }
 
 // Pause returns the delay before something is done again for the nth time, which
-// grows as that before a retry does, however many retries there are.
-func (p Policy) Pause(n int) time.Duration { return p.delay(n) }
+// grows as that before a retry does, however many retries there are. It is never 0,
+// since what is repeated without an end and without a pause takes a core.
+func (p Policy) Pause(n int) time.Duration {
+	if pause := p.delay(n); pause > 0 {
+		return pause
+	}
+	return time.Millisecond << min(n-1, 10)
+}
 
 // delay returns the delay before the nth retry. Without retries it doubles, too.
 func (p Policy) delay(n int) time.Duration {

@@ -46,7 +46,8 @@ circuit_breaker: { failure_threshold: %v, recovery_timeout: %v }
 		require.NoError(t, err)
 		p, err := ParsePolicy(conf)
 
-		wrong := maxRetries < 0 || !(jitter >= 0 && jitter <= 1) || threshold < 1
+		// A number of more digits than these is not read exactly.
+		wrong := maxRetries < 0 || len(strconv.Itoa(maxRetries)) > 18 || len(strconv.Itoa(threshold)) > 18 || !(jitter >= 0 && jitter <= 1) || threshold < 1
 		for text, least := range map[*string]time.Duration{&timeout: 0, &initial: 0, &longest: 0, &recovery: 1} {
 			d, parseErr := time.ParseDuration(*text)
 			wrong = wrong || parseErr != nil || d < least

@@ -33,18 +33,34 @@ func TestPolicyDefaults(t *testing.T) {
 
 func TestPolicyRefusesWhatHasNoMeaning(t *testing.T) {
 	for yaml, want := range map[string]string{
-		`timeout: -1s`:                             "timeout: -1s is below 0s",
-		`retry: { strategy: sometimes }`:           `retry.strategy: "sometimes" is not one of exponential_backoff, linear_backoff, fixed_delay, no_retry`,
-		`retry: { max_retries: -1 }`:               "retry.max_retries: -1 is below 0",
-		`retry: { initial_delay: -1s }`:            "retry.initial_delay: -1s is below 0s",
-		`retry: { max_delay: -1s }`:                "retry.max_delay: -1s is below 0s",
-		`retry: { jitter: 1.5 }`:                   "retry.jitter: 1.5 is outside 0 … 1",
-		`retry: { jitter: .nan }`:                  "retry.jitter: NaN is outside 0 … 1",
-		`circuit_breaker: { failure_threshold: 0}`: "circuit_breaker.failure_threshold: 0 is below 1",
-		`circuit_breaker: { recovery_timeout: 0s}`: "circuit_breaker.recovery_timeout: 0s is not above 0s",
+		`timeout: -1s`:                             "timeout: must be a duration with a unit, such as 500ms, 30s or 5m, of at least 0s, it is -1s",
+		`timeout: 30`:                              "timeout: must be a duration with a unit, such as 500ms, 30s or 5m, of at least 0s, it is 30",
+		`timeout: null`:                            "timeout: must be a duration with a unit, such as 500ms, 30s or 5m, of at least 0s, it is null (nothing, ~ or a comment; quote a value that begins with a special character)",
+		`retry: { strategy: sometimes }`:           "retry.strategy: must be one of exponential_backoff, fixed_delay, linear_backoff, no_retry, it is sometimes",
+		`retry: { max_retries: -1 }`:               "retry.max_retries: must be a whole number of 0 or more, it is -1",
+		`retry: { max_retries: 1.5 }`:              "retry.max_retries: must be a whole number of 0 or more, it is 1.5",
+		`retry: { initial_delay: -1s }`:            "retry.initial_delay: must be a duration with a unit, such as 500ms, 30s or 5m, of at least 0s, it is -1s",
+		`retry: { max_delay: abc }`:                "retry.max_delay: must be a duration with a unit, such as 500ms, 30s or 5m, of at least 0s, it is abc",
+		`retry: { jitter: 1.5 }`:                   "retry.jitter: must be a number, 0 … 1, it is 1.5",
+		`retry: { jitter: .nan }`:                  "retry.jitter: must be a number, 0 … 1, it is NaN",
+		`circuit_breaker: { enabled: maybe }`:      "circuit_breaker.enabled: must be true or false, it is maybe",
+		`circuit_breaker: { failure_threshold: 0}`: "circuit_breaker.failure_threshold: must be a whole number of 1 or more, it is 0",
+		`circuit_breaker: { recovery_timeout: 0s}`: "circuit_breaker.recovery_timeout: must be a duration with a unit, such as 500ms, 30s or 5m, above 0s, it is 0s",
 	} {
 		_, err := parse(t, yaml)
 		assert.EqualError(t, err, want, yaml)
+	}
+}
+
+func TestPauseIsNeverZero(t *testing.T) {
+	for _, p := range []Policy{
+		{Strategy: ExponentialBackoff}, {Strategy: FixedDelay, MaxDelay: time.Minute}, {Strategy: NoRetry, InitialDelay: time.Second},
+		{Strategy: LinearBackoff, InitialDelay: time.Second, MaxDelay: time.Minute, Jitter: 1},
+	} {
+		for n := range 3000 {
+			assert.Positive(t, p.Pause(n+1))
+			assert.LessOrEqual(t, p.Pause(n+1), max(p.MaxDelay, 2*time.Second))
+		}
 	}
 }
 
