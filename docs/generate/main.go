@@ -47,6 +47,9 @@ func render(env *service.Environment) ([]byte, error) {
 		if err != nil {
 			failure = fmt.Errorf("%v: %w", name, err)
 		}
+		if err := nameKinds(view, &data); err != nil {
+			failure = fmt.Errorf("%v: %w", name, err)
+		}
 		components = append(components, data)
 	}
 	env.WalkProcessors(add)

@@ -3,6 +3,10 @@ package fields
 import (
 	"encoding/json"
 	"fmt"
+
+	// The rules call methods that it registers. Benthos parses a rule when its field
+	// is made, which must not be before.
+	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 )
 
 // shape is what a field holds of its scalars.
