@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 // job is one run of streams.
 type job struct {
+	version string
 	log     atomic.Pointer[service.Logger]
 	started atomic.Pointer[time.Time] // nil: no stream has started
 }
@@ -20,7 +22,10 @@ type job struct {
 // options have Benthos tell the job of its logger and of the start of streams.
 func (j *job) options() []service.CLIOptFunc {
 	return []service.CLIOptFunc{
-		service.CLIOptOnLoggerInit(func(log *service.Logger) { j.log.Store(log) }),
+		service.CLIOptOnLoggerInit(func(log *service.Logger) {
+			j.log.Store(log)
+			log.With("version", j.version, "cores", runtime.GOMAXPROCS(0)).Info("Starting " + name)
+		}),
 		service.CLIOptOnStreamStart(func(*service.RunningStreamSummary) error {
 			j.started.Store(new(time.Now()))
 			return nil

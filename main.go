@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -25,10 +26,11 @@ func main() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
 		leaveRoom()
 	}
+	helpInOurWords()
 	version, built := buildInfo()
 	signalled := watchSignals()
 	watch, serves := watchServer()
-	var run job
+	run := job{version: version}
 	code, err := service.RunCLIToCode(context.Background(), append(run.options(), watch,
 		service.CLIOptSetBinaryName(name),
 		service.CLIOptSetProductName(name),
@@ -38,7 +40,8 @@ func main() {
 		service.CLIOptSetMainSchemaFrom(func() *service.ConfigSchema { return schema(version, built) }),
 	)...)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		// Benthos leaves its own template in one of its errors.
+		fmt.Fprintln(os.Stderr, strings.ReplaceAll(err.Error(), "{{.ProductName}}", name))
 	}
 	code = max(code, run.end(signalled.Load()))
 	if serves.Load() {

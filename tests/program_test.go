@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,32 @@ func TestVersionNamesTheProgram(t *testing.T) {
 	p = run(t, t.TempDir(), nil, "--help")
 	require.NoError(t, p.err)
 	assert.Contains(t, p.stdout.String(), "mfn-connect")
+}
+
+// What a user reads names this program and what it has.
+func TestHelpIsAboutThisProgram(t *testing.T) {
+	for _, command := range []string{"", "run", "streams", "list", "create", "lint", "test", "template", "echo", "blobl"} {
+		t.Run(command, func(t *testing.T) {
+			p := run(t, t.TempDir(), nil, strings.Fields(command+" --help")...)
+			require.NoError(t, p.err)
+			help := p.stdout.String()
+			assert.Contains(t, help, "mfn-connect")
+			for _, foreign := range []string{"{{", "mundane", "enthos", "edpanda", "kafka//", "protobuf", "awk"} {
+				assert.NotContains(t, help, foreign)
+			}
+			for _, example := range regexp.MustCompile(`mfn-connect create ([a-z]\S+)`).FindAllStringSubmatch(help, -1) {
+				p := run(t, t.TempDir(), nil, "create", example[1])
+				assert.NoError(t, p.err, p.stderr.String())
+			}
+		})
+	}
+}
+
+func TestStreamsErrorNamesTheProgram(t *testing.T) {
+	dir := t.TempDir()
+	p := run(t, dir, nil, "streams", "--set", "http.enabled=false", writeFile(t, dir, "a.yaml", "input: { mfn_rest: { base_url: 'http://x', nonsense: 1 } }\noutput: { drop: {} }\n"))
+	assert.Equal(t, 1, p.cmd.ProcessState.ExitCode())
+	assert.Contains(t, p.stderr.String(), "run mfn-connect with --chilled")
 }
 
 func TestListNamesTheComponents(t *testing.T) {
