@@ -411,7 +411,7 @@ func FuzzFile(f *testing.F) {
 			}
 		}
 		assert.Empty(t, confirmed, "messages of no file")
-		assert.Equal(t, len(refused), strings.Count(logs, "File is refused by the scanner"), "%v of %q: %v", form.scanner, contents, logs)
+		assert.Equal(t, len(refused), strings.Count(logs, "File is refused, and left"), "%v of %q: %v", form.scanner, contents, logs)
 
 		again, _ := confirmedRun(t, dir, fields, 0)
 		for _, path := range refused {
@@ -424,7 +424,7 @@ func FuzzFile(f *testing.F) {
 // refusedInLogs says whether the logs tell that the scanner refused a file.
 func refusedInLogs(logs, path string) bool {
 	for line := range strings.Lines(logs) {
-		if strings.Contains(line, "File is refused by the scanner") && strings.Contains(line, "path="+path) && strings.Contains(line, "scanner: ") {
+		if strings.Contains(line, "File is refused, and left") && strings.Contains(line, "path="+path) && strings.Contains(line, "scanner: ") {
 			return true
 		}
 	}

@@ -77,6 +77,9 @@ func (in *fileInput) done(f dirwatch.File) bool {
 // open reads the beginning of the file, and gives it to a scanner.
 func (r *fileReading) open(ctx context.Context) error {
 	defer context.AfterFunc(ctx, r.source.cancel)()
+	if in := r.in; in.whole && r.delivery.file.Size > in.maxBytes {
+		return &tooLargeError{in.maxBytes, r.delivery.file.Size}
+	}
 	if err := r.source.begin(); err != nil {
 		return err
 	}
@@ -93,6 +96,7 @@ func (r *fileReading) open(ctx context.Context) error {
 // file is settled when those before have been.
 func (r *fileReading) next(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
 	defer context.AfterFunc(ctx, r.source.cancel)()
+	r.source.nextMessage()
 	batch, scannerAck, err := r.scanner.NextBatch(ctx)
 	if err == nil {
 		// What a source that fails has left looks to a scanner like the end of
@@ -148,7 +152,12 @@ func (r *fileReading) end(ctx context.Context, err error) {
 		stop()
 	}
 	outcome := fileDone
-	switch failure := r.source.failure(); {
+	failure := r.source.failure()
+	tooLarge, isTooLarge := errors.AsType[*tooLargeError](errors.Join(failure, err))
+	switch {
+	case isTooLarge:
+		outcome, err = fileRefused, tooLarge
+		in.refused(f.Path, "file read", tooLarge)
 	case errors.Is(failure, dirwatch.ErrChanged), errors.Is(failure, errFileVanished), errors.Is(failure, context.Canceled):
 		outcome = fileChanged // or was interrupted; it is looked at again
 	case failure != nil:
@@ -159,14 +168,28 @@ func (r *fileReading) end(ctx context.Context, err error) {
 	case !ended:
 		outcome = fileRefused
 		err = fmt.Errorf("%v: %w", fileFieldScanner, err)
-		op := readOperation(in, f.Path)
-		op.Name = "file scan"
-		in.status.GaveUp(err)
-		in.log.With("operation", op.Name, op.Subject, op.Value, "error", err.Error()).
-			Error("File is refused by the scanner, and left until it changes or the stream starts again")
+		in.refused(f.Path, "file scan", err)
 	}
 	r.close(ctx)
 	r.delivery.end(outcome, err, r.source.sum())
+}
+
+// refused counts and logs a file that is not read again as it is.
+func (in *fileInput) refused(rel, operation string, err error) {
+	in.status.GaveUp(err)
+	in.log.With("operation", operation, "path", in.dir.Join(rel), "error", err.Error()).
+		Error("File is refused, and left until it changes or the stream starts again")
+}
+
+// tooLargeError says that a message would hold more of a file than it may.
+type tooLargeError struct{ allowed, size int64 }
+
+func (e *tooLargeError) Error() string {
+	what := "one message would take more than %[2]v bytes of the file"
+	if e.size > 0 {
+		what = "the file has %[3]v bytes, and one message may take at most %[2]v"
+	}
+	return fmt.Sprintf("%[1]v: "+what+": raise %[1]v, or use a scanner that reads piece by piece, such as lines", fileFieldMaxBytes.Name(), e.allowed, e.size)
 }
 
 // abandon ends the reading without settling the file.
@@ -196,6 +219,7 @@ type fileSource struct {
 	open   *os.File // nil while closed
 	buffer []byte
 	unread []byte // the rest of buffer
+	given  int64  // to the scanner since its last message
 	offset int64  // of the file, after buffer
 	ended  bool   // buffer is the last
 	closed bool
@@ -221,6 +245,9 @@ func (s *fileSource) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.unread) == 0 {
+		if s.err != nil {
+			return 0, s.err
+		}
 		if s.ended {
 			return 0, io.EOF
 		}
@@ -232,8 +259,19 @@ func (s *fileSource) Read(p []byte) (int, error) {
 		}
 	}
 	n := copy(p, s.unread)
+	if s.given += int64(n); s.given > s.in.maxBytes {
+		s.err = &tooLargeError{allowed: s.in.maxBytes}
+		return 0, s.err
+	}
 	s.unread = s.unread[n:]
 	return n, nil
+}
+
+// nextMessage says that the scanner begins to make another message.
+func (s *fileSource) nextMessage() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.given = 0
 }
 
 // drain reads what is left, for the checksum and to see whether the file has
@@ -353,13 +391,13 @@ func (s *fileSource) chunk() func() (fileRead, error) {
 		}
 		n, err := io.ReadFull(io.NewSectionReader(open, offset, int64(cap(buffer))), buffer[:cap(buffer)])
 		r = fileRead{open: open, data: buffer[:n]}
-		if err == nil {
-			return r, nil
-		}
-		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return r, err
 		}
-		r.ended = true
+		if r.ended = err != nil; !r.ended && offset+int64(n) <= file.Size {
+			return r, nil
+		}
+		// The end, or more than there was when the file was found.
 		info, err := open.Stat()
 		if err == nil && files.VersionOf(info) != file.Version {
 			r.err = dirwatch.ErrChanged // so it may be half of one and half of the other

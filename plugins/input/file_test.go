@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -143,38 +145,115 @@ func TestFileExamplesLint(t *testing.T) {
 	webtest.Build(t, view)
 }
 
-func TestFileLintsAndRefusesBadFields(t *testing.T) {
-	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	for fields, says := range map[string]string{
-		`directory: ""`:                                   "directory must not be empty",
-		`{ directory: d, max_in_flight: 0 }`:              "max_in_flight must be 1 or more",
-		`{ directory: d, auto_delete: true, move_to: e }`: "auto_delete and move_to exclude each other",
-	} {
-		assert.ErrorContains(t, service.NewStreamBuilder().AddInputYAML("mfn_file: "+braced(fields)), says)
+// lintFile returns what lint says of an mfn_file input of the given fields.
+func lintFile(t *testing.T, fields string) (says []string) {
+	t.Helper()
+	lints, err := service.GlobalEnvironment().NewComponentConfigLinter().LintInputYAML([]byte("mfn_file:\n  " + strings.ReplaceAll(fields, "\n", "\n  ")))
+	require.NoError(t, err)
+	for _, l := range lints {
+		says = append(says, l.What)
 	}
-	for fields, says := range map[string]string{
-		`{ directory: d, pattern: "[" }`:         `pattern: "[" is not a valid pattern`,
-		`{ directory: d, pattern: "../*" }`:      "pattern",
-		`{ directory: d, pattern: "/etc/*" }`:    "must be relative",
-		`{ directory: d, pattern: "" }`:          "pattern: the pattern is empty",
-		`{ directory: d, poll_interval: 0s }`:    "poll_interval: 0s is not above 0s",
-		`{ directory: d, min_age: -1s }`:         "min_age: -1s is below 0s",
-		`{ directory: d, move_to: ./d/../d }`:    "move_to",
-		`{ directory: d, poll_interval: often }`: "poll_interval",
-	} {
-		conf, err := fileSpec().ParseYAML(fields, nil)
-		if err == nil {
-			_, err = newFileInput(conf, service.MockResources())
+	return says
+}
+
+// startFile makes a stream with an mfn_file input of the given fields, and begins
+// to run it, without lint.
+func startFile(t *testing.T, fields string) error {
+	t.Helper()
+	b := service.NewStreamBuilder()
+	b.DisableLinting()
+	b.SetLogger(slog.New(slog.DiscardHandler))
+	if err := b.AddInputYAML("mfn_file:\n  " + strings.ReplaceAll(fields, "\n", "\n  ")); err != nil {
+		return err
+	}
+	require.NoError(t, b.AddConsumerFunc(func(context.Context, *service.Message) error { return nil }))
+	stream, err := b.Build()
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- stream.Run(context.Background()) }()
+	for {
+		_ = stream.StopWithin(webtest.Within) // fails until the stream runs
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(time.Millisecond):
 		}
-		assert.ErrorContains(t, err, says)
 	}
 }
 
-func braced(fields string) string {
-	if strings.HasPrefix(fields, "{") {
-		return fields
+func TestFileLintsAndRefusesBadFields(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	for fields, says := range map[string]string{
+		`directory: ""`:                                "directory: must be text that is not empty",
+		"directory: d\nmax_in_flight: 0":               "max_in_flight: must be a whole number of 1 or more, it is 0",
+		"directory: d\nauto_delete: yes\nmove_to: e":   "auto_delete and move_to exclude each other",
+		"directory: d\nmove_to: d":                     "move_to:",
+		"directory: d\npattern: '['":                   "pattern: must be a path pattern",
+		"directory: d\npattern: ../*":                  "pattern: must be a path pattern",
+		"directory: d\npattern: /etc/*":                "pattern: must be a path pattern relative to the directory",
+		"directory: d\npattern: ''":                    "pattern: must be a path pattern",
+		"directory: d\npattern: '{a,{b,{c,{d,{e}}}}}'": "pattern: must be a path pattern",
+		"directory: d\npoll_interval: 0s":              "poll_interval: must be a duration",
+		"directory: d\npoll_interval: often":           "poll_interval: must be a duration with a unit, such as 500ms, 30s or 5m, above 0s, it is often",
+		"directory: d\npoll_interval: 5":               "poll_interval: must be a duration with a unit, such as 500ms, 30s or 5m, above 0s, it is 5",
+		"directory: d\nmin_age: -1s":                   "min_age: must be a duration",
+		"directory: d\nmax_bytes: 0":                   "max_bytes: must be a size in bytes",
+		"directory: d\nmax_bytes: 1 zettabyte":         "max_bytes: must be a size in bytes, or one such as 512KiB or 50MB, of 1 or more, it is 1 zettabyte",
+		"directory: d\ntracker:":                       "tracker: must be text, it is null",
+		"directory: d\nmove_to: # the done directory":  "move_to: must be text, it is null",
+		"directory: d\nmove_to: !done":                 "move_to: must be text",
+		"directory: #input":                            "directory: must be text that is not empty, it is null",
+	} {
+		t.Run(fields, func(t *testing.T) {
+			if !strings.Contains(fields, "!") { // which lint sees as text
+				assert.Contains(t, strings.Join(lintFile(t, fields), "\n"), says)
+			}
+			err := startFile(t, fields)
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), strings.Split(says, ":")[0])
+		})
 	}
-	return "{ " + fields + " }"
+	assert.ErrorContains(t, startFile(t, "directory: d\nmove_to: ./d/../d"), "is directory itself")
+}
+
+// spellings are values of every type as users write them.
+var spellings = []string{
+	"", "~", "null", "# comment", "!tag", "!tag x", `""`, "text", "'two words'", "0123456", "12", "-1", "0", "1e3", "1.5", ".inf", ".nan",
+	"99999999999999999999", "true", "yes", "off", "False", "2026-11-25", "5s", "0s", "-5s", "1h30m", "256MiB", "0B",
+	"[]", "[a]", "[~]", "{}", "{a: b}", "{a: ~}", "'*.json'", "'**/*.{a,b}'", "'['", "'[!]'", "'[]a]'", `'[a\]]'`, `'a\'`, "'{a'", "'a}'", "'{a,{b,[}]}}'",
+	"../x", "/x", "a/./b", "..", "'{{{{{}}}}}'", "'${! 1 }'", "exponential_backoff",
+}
+
+func TestFileFieldsThatLintPassesStart(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	t.Chdir(t.TempDir())
+	view, ok := service.GlobalEnvironment().GetInputConfig(fileType)
+	require.True(t, ok)
+	data, err := view.TemplateData()
+	require.NoError(t, err)
+	others := regexp.MustCompile(`^(retry|circuit_breaker|scanner|timeout$|auto_replay_nacks$|max_rejected$)`) // of other packages
+	tested := 0
+	for _, field := range data.Fields {
+		if others.MatchString(field.FullName) {
+			continue
+		}
+		tested++
+		for _, value := range spellings {
+			t.Run(field.FullName+"/"+value, func(t *testing.T) {
+				fields := field.FullName + ": " + value
+				if field.FullName != "directory" {
+					fields += "\ndirectory: d"
+				}
+				lints, err := lintFile(t, fields), startFile(t, fields)
+				if len(lints) > 0 || strings.HasPrefix(value, "!") {
+					require.Error(t, err, lints)
+				} else {
+					require.NoError(t, err)
+				}
+			})
+		}
+	}
+	assert.Equal(t, 10, tested)
 }
 
 func TestFileTakesFilesInOrderAndAsTheyCome(t *testing.T) {
