@@ -38,7 +38,7 @@ type gate struct {
 	until   time.Time     // its end
 	width   int           // operations at a time
 	inside  int
-	answers int           // without a pause, since width changed
+	answers int           // served without a pause, since width changed
 	widen   time.Time     // when width doubles, however few the answers
 	changed chan struct{} // closed at each change
 }
@@ -105,8 +105,16 @@ func (g *gates) tryEnter(host string) (*pass, time.Duration, <-chan struct{}) {
 	return p, 0, nil
 }
 
-// leave returns the pass. pause is what the host asked for, 0 for none.
-func (p *pass) leave(pause time.Duration) {
+// begins says when the attempt began, if it had to wait for something else first.
+func (p *pass) begins(at time.Time) {
+	if p != nil {
+		p.begin = at
+	}
+}
+
+// leave returns the pass. served says that the host did what it was asked to, or
+// refused it for good; pause is what it asked for, 0 for none.
+func (p *pass) leave(served bool, pause time.Duration) {
 	if p == nil {
 		return
 	}
@@ -114,7 +122,10 @@ func (p *pass) leave(pause time.Duration) {
 	defer p.gates.mu.Unlock()
 	if p.gate != nil {
 		p.gate.inside--
-		if p.gate.answers++; p.gate.answers >= widenAfter*p.gate.width {
+		if served {
+			p.gate.answers++
+		}
+		if p.gate.answers >= widenAfter*p.gate.width {
 			p.gate.double()
 		}
 		p.gate.change()

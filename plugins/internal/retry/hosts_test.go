@@ -116,14 +116,14 @@ func TestAnswersOfOneBurstAreOnePause(t *testing.T) {
 		burst := []*pass{enter(), enter(), enter()}
 		time.Sleep(time.Millisecond)
 		for _, p := range burst {
-			p.leave(time.Second)
+			p.leave(false, time.Second)
 		}
 		g.byHost["host"].width = 8
 		time.Sleep(time.Second)
 		burst = []*pass{enter(), enter(), enter()}
 		time.Sleep(time.Millisecond)
 		for _, p := range burst {
-			p.leave(time.Second)
+			p.leave(false, time.Second)
 		}
 		assert.Equal(t, 4, g.byHost["host"].width)
 	})
@@ -135,9 +135,30 @@ func TestGatesThatNothingUsesAreDropped(t *testing.T) {
 		for _, host := range []string{"first", "second"} {
 			p, err := g.enter(t.Context(), host)
 			require.NoError(t, err)
-			p.leave(time.Second)
+			p.leave(false, time.Second)
 			time.Sleep(time.Hour)
 		}
 		assert.Len(t, g.byHost, 1)
+	})
+}
+
+// A host that cannot be reached does not get more at a time for that.
+func TestFailuresOpenNoGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gates{byHost: map[string]*gate{}}
+		p, err := g.enter(t.Context(), "host")
+		require.NoError(t, err)
+		p.leave(false, time.Second)
+		time.Sleep(time.Second)
+		width := func(served bool) int {
+			for range 10 * widenAfter {
+				p, err := g.enter(t.Context(), "host")
+				require.NoError(t, err)
+				p.leave(served, 0)
+			}
+			return g.byHost["host"].width
+		}
+		assert.Equal(t, 1, width(false))
+		assert.Greater(t, width(true), 1)
 	})
 }

@@ -188,7 +188,8 @@ func (r *Retrier) admitted(ctx context.Context, op Operation, again bool, attemp
 		return nil, err
 	}
 	var pause time.Duration
-	defer func() { pass.leave(pause) }()
+	served := false
+	defer func() { pass.leave(served, pause) }()
 	if op.Admit != nil {
 		if err := op.Admit(ctx); err != nil {
 			return nil, err
@@ -196,14 +197,17 @@ func (r *Retrier) admitted(ctx context.Context, op Operation, again bool, attemp
 	}
 	noted := &notes{}
 	begin := time.Now()
+	pass.begins(begin)
 	bytes, err := r.attempt(withNotes(ctx, noted), again, attempt)
 	noted.add("milliseconds", float64(time.Since(begin).Microseconds())/1000)
 	if err == nil {
 		noted.add("bytes", bytes)
 	}
-	if transient, ok := errors.AsType[*Transient](err); ok {
+	transient, failed := errors.AsType[*Transient](err)
+	if failed {
 		pause = min(transient.After, r.policy.MaxDelay)
 	}
+	served = !failed
 	return noted, err
 }
 
