@@ -189,8 +189,22 @@ func (in *fileInput) look(ctx context.Context, now time.Time) {
 		in.offer(f, since)
 	}
 	in.forget(seen, scan.Failed)
+	if !s.looked {
+		logs.With(in.log, "path", in.directory, "files", len(scan.Files), "done", in.known(scan.Files), "tracker", in.trackerPath).
+			Info("Directory is watched; files that the tracker knows as done are not read again")
+	}
 	s.complete = !restoring // what is hidden is not among the files of this look
 	s.looked = true
+}
+
+// known returns how many of the files the tracker knows as done.
+func (in *fileInput) known(found []dirwatch.File) (done int) {
+	for _, f := range found {
+		if r, ok := in.tracker.Get(f.Path); ok && r.Version == f.Version {
+			done++
+		}
+	}
+	return done
 }
 
 // scan looks at a directory and below. It may hang with the file system, so it

@@ -66,7 +66,7 @@ With `+"`auto_replay_nacks: false`"+`, a file of which a message was rejected is
 
 ### The tracker
 
-What is done is remembered in a small file, by path, size, modification time, and checksum where the inode has changed. A file that no longer exists is forgotten. Two inputs cannot share a tracker: the second says so, and waits. A damaged tracker is set aside, with an error in the log, and a new one is begun; what had been done is then done again. With `+"`auto_delete`"+` or `+"`move_to`"+`, files that the tracker knows as done, as after a failure to delete them, are deleted or moved without being read again.
+What is done is remembered in a small file, by path, size, modification time, and checksum where the inode has changed. A file that no longer exists is forgotten. Two inputs cannot share a tracker: the second says so, and waits. A damaged tracker is set aside, with an error in the log, and a new one is begun; so is one that a loss of power has emptied, with a warning. What had been done is then done again. A tracker that is deleted while the stream runs is written again, with a warning. At the start, a line says how many files there are, how many of them the tracker knows as done, and where it is. With `+"`auto_delete`"+` or `+"`move_to`"+`, files that the tracker knows as done, as after a failure to delete them, are deleted or moved without being read again.
 
 ### Batch jobs
 

@@ -331,6 +331,8 @@ func TestFileRemembersAcrossRestarts(t *testing.T) {
 	second := runFile(t, dir, fileJob, nil)
 	second.AwaitEnd(t)
 	assert.Equal(t, []string{"3", "4"}, second.contents(t))
+	said := regexp.MustCompile(`level=INFO msg="Directory is watched[^\n]* path=` + dir + ` files=3 done=1 tracker=` + os.Getenv("XDG_STATE_HOME") + `/mfn-connect/`)
+	assert.Regexp(t, said, second.Logs.String())
 	assert.Equal(t, []string{"a.json", "b.json", "c.json"}, names(t, dir))
 
 	// Another pattern has another tracker.

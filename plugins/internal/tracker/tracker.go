@@ -26,6 +26,9 @@ const (
 	flushDelay = 100 * time.Millisecond
 	// flushPause is how long to wait after a write that failed.
 	flushPause = 5 * time.Second
+	// checkInterval is the time from one look to the next whether the file is
+	// still there.
+	checkInterval = time.Second
 	// damagedSuffix ends the name under which a damaged tracker is kept.
 	damagedSuffix = ".damaged"
 )
@@ -59,18 +62,12 @@ type Tracker struct {
 // the directory. A file that another process uses is an error; one that is
 // damaged is set aside, and the tracker begins anew.
 func Open(path, directory string, log *service.Logger) (*Tracker, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, fmt.Errorf("making the directory of tracker %v: %w", path, err)
-	}
 	t := &Tracker{
 		path: path, directory: directory, log: log.With("tracker", path),
 		done: map[string]Record{}, changed: map[string]bool{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
-	if err := t.setAsideIfDamaged(); err != nil {
-		return nil, err
-	}
-	if err := t.open(); err != nil {
+	if err := t.openSound(); err != nil {
 		return nil, err
 	}
 	if err := guard(t.load); err != nil {
@@ -153,6 +150,10 @@ func (t *Tracker) write() {
 		case <-t.stop:
 			return
 		case <-t.wake:
+		case <-time.After(checkInterval):
+			if !t.lost() {
+				continue
+			}
 		}
 		delay := flushDelay
 		for {
@@ -172,8 +173,40 @@ func (t *Tracker) write() {
 	}
 }
 
+// lost reports whether the file that is open no longer has the tracker's name, or
+// is empty.
+func (t *Tracker) lost() bool {
+	if t.db == nil {
+		return false // it has been noticed
+	}
+	now, err := os.Stat(t.path)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	ours, err := t.handle.Stat()
+	return err == nil && (!os.SameFile(now, ours) || now.Size() == 0)
+}
+
+// replace lets go of a file that was lost, and has all records written to a new
+// one.
+func (t *Tracker) replace() {
+	t.log.Warn("Tracker was deleted, replaced or emptied while it was in use; a new one is written")
+	if err := t.db.Close(); err != nil {
+		t.log.With("error", err.Error()).Debug("Deleted tracker could not be closed")
+	}
+	t.db, t.handle = nil, nil
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for path := range t.done {
+		t.changed[path] = true
+	}
+}
+
 // flush writes the changes to the file.
 func (t *Tracker) flush() error {
+	if t.lost() {
+		t.replace()
+	}
 	t.mu.Lock()
 	changes := make(map[string]*Record, len(t.changed))
 	for path := range t.changed {
@@ -185,7 +218,7 @@ func (t *Tracker) flush() error {
 	}
 	t.changed = map[string]bool{}
 	t.mu.Unlock()
-	if len(changes) == 0 {
+	if len(changes) == 0 && t.db != nil {
 		return nil
 	}
 
@@ -206,7 +239,7 @@ func (t *Tracker) flush() error {
 // store applies changes, of which nil is a deletion.
 func (t *Tracker) store(changes map[string]*Record) error {
 	if t.db == nil {
-		if err := t.open(); err != nil {
+		if err := t.openSound(); err != nil {
 			return err
 		}
 	}
@@ -245,6 +278,18 @@ func (t *Tracker) renew(damage error) error {
 	}
 	t.mu.Unlock()
 	return t.store(all)
+}
+
+// openSound opens the file, and makes it if it is missing. A damaged one is set
+// aside.
+func (t *Tracker) openSound() error {
+	if err := os.MkdirAll(filepath.Dir(t.path), 0o750); err != nil {
+		return fmt.Errorf("making the directory of tracker %v: %w", t.path, err)
+	}
+	if err := t.setAsideIfDamaged(); err != nil {
+		return err
+	}
+	return t.open()
 }
 
 // open opens the file, which must be sound.
@@ -315,7 +360,8 @@ func (t *Tracker) setAsideIfDamaged() error {
 		return fmt.Errorf("tracker %v is not a regular file", t.path)
 	}
 	if info.Size() == 0 {
-		return nil // made, and nothing was written
+		t.log.Warn("Tracker is empty, as after a loss of power; it begins anew, and files may be done again")
+		return nil
 	}
 
 	// Opened to read, the file is locked against writers, and only the part

@@ -3,6 +3,7 @@ package tracker
 import (
 	"fmt"
 	"hash/fnv"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -239,4 +241,68 @@ func FuzzVerify(f *testing.F) {
 		}
 		require.NoError(t, tr.Close())
 	})
+}
+
+func TestTrackerThatIsDeletedWhileInUseIsWrittenAgain(t *testing.T) {
+	for how, lose := range map[string]func(t *testing.T, path string){
+		"deleted": func(t *testing.T, path string) {
+			t.Helper()
+			require.NoError(t, os.Remove(path))
+		},
+		"with its directory": func(t *testing.T, path string) {
+			t.Helper()
+			require.NoError(t, os.RemoveAll(filepath.Dir(path)))
+		},
+		"emptied": func(t *testing.T, path string) {
+			t.Helper()
+			require.NoError(t, os.Truncate(path, 0))
+		},
+		"replaced by something else": func(t *testing.T, path string) {
+			t.Helper()
+			require.NoError(t, os.WriteFile(path+".new", []byte("not a tracker"), 0o600))
+			require.NoError(t, os.Rename(path+".new", path))
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "state", "tracker.db")
+			filled(t, path, 1000)
+			logger, lines := logTo(t)
+			tr, err := Open(path, directory, logger)
+			require.NoError(t, err)
+			lose(t, path)
+			// Also if nothing else is to be written.
+			require.Eventually(t, func() bool {
+				content, err := os.ReadFile(path)
+				return err == nil && verify(content) == nil
+			}, 20*time.Second, 20*time.Millisecond)
+			require.Eventually(t, func() bool { return strings.Contains(lines(), "level=WARN") }, 20*time.Second, time.Millisecond)
+			assert.Contains(t, lines(), "Tracker was deleted, replaced or emptied while it was in use")
+			assert.Contains(t, lines(), "tracker="+path)
+
+			lose(t, path)
+			tr.Mark("new", record(1))
+			require.NoError(t, tr.Close())
+			tr = open(t, path)
+			assert.Equal(t, 1001, tr.Len())
+			require.NoError(t, tr.Close())
+		})
+	}
+}
+
+func TestTrackerThatIsEmptyIsToldOf(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tracker.db")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	logger, lines := logTo(t)
+	tr, err := Open(path, directory, logger)
+	require.NoError(t, err)
+	require.NoError(t, tr.Close())
+	assert.Contains(t, lines(), "level=WARN")
+	assert.Contains(t, lines(), "Tracker is empty, as after a loss of power")
+}
+
+// logTo returns a logger, and what it has written so far.
+func logTo(t *testing.T) (*service.Logger, func() string) {
+	t.Helper()
+	logs := &webtest.Logs{}
+	return service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(logs, nil))), logs.String
 }
