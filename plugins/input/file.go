@@ -1,11 +1,13 @@
 package input
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,16 +81,19 @@ func newFileInput(conf *service.ParsedConfig, res *service.Resources) (*fileInpu
 }
 
 func (in *fileInput) parse(conf *service.ParsedConfig) (err error) {
-	in.directory = fields.Get(conf, fileFieldDirectory, &err)
-	pattern := fields.Get(conf, fileFieldPattern, &err)
-	in.autoDelete = fields.Get(conf, fileFieldAutoDelete, &err)
-	in.moveTo = fields.Get(conf, fileFieldMoveTo, &err)
-	in.interval = fields.Get(conf, fileFieldPollInterval, &err)
-	in.minAge = fields.Get(conf, fileFieldMinAge, &err)
-	in.maxBytes = fields.Get(conf, fileFieldMaxBytes, &err)
-	in.trackerPath = fields.Get(conf, fileFieldTracker, &err)
-	in.exitWhenEmpty = fields.Get(conf, fileFieldExitWhenEmpty, &err)
-	in.maxInFlight = fields.Get(conf, fileFieldMaxInFlight, &err)
+	var pattern string
+	err = cmp.Or(
+		fields.Into(&in.directory, fileFieldDirectory, conf),
+		fields.Into(&pattern, fileFieldPattern, conf),
+		fields.Into(&in.autoDelete, fileFieldAutoDelete, conf),
+		fields.Into(&in.moveTo, fileFieldMoveTo, conf),
+		fields.Into(&in.interval, fileFieldPollInterval, conf),
+		fields.Into(&in.minAge, fileFieldMinAge, conf),
+		fields.Into(&in.maxBytes, fileFieldMaxBytes, conf),
+		fields.Into(&in.trackerPath, fileFieldTracker, conf),
+		fields.Into(&in.exitWhenEmpty, fileFieldExitWhenEmpty, conf),
+		fields.Into(&in.maxInFlight, fileFieldMaxInFlight, conf),
+	)
 	if err != nil {
 		return err
 	}
@@ -151,11 +156,7 @@ func defaultTracker(directory, pattern string) (string, error) {
 // Connect opens the tracker. The directory may come later.
 func (in *fileInput) Connect(context.Context) error {
 	in.status.Connecting()
-	absolute, err := filepath.Abs(in.directory)
-	if err != nil {
-		return err
-	}
-	if in.tracker, err = tracker.Open(in.trackerPath, absolute, in.log); err != nil {
+	if err := in.openTracker(); err != nil {
 		in.status.Failed(err)
 		return err
 	}
@@ -163,6 +164,18 @@ func (in *fileInput) Connect(context.Context) error {
 	in.settler = newFileSettler(in)
 	in.status.Connected()
 	return nil
+}
+
+func (in *fileInput) openTracker() error {
+	absolute, err := filepath.Abs(in.directory)
+	if err != nil {
+		return err
+	}
+	in.tracker, err = tracker.Open(in.trackerPath, absolute, in.log)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; the field %v may name a file elsewhere", err, fileFieldTracker.Name())
+	}
+	return err
 }
 
 // ReadBatch returns the next messages of the file that is being read, or of the

@@ -163,6 +163,7 @@ func (in *fileInput) look(ctx context.Context, now time.Time) {
 	}
 	in.recovered(".")
 	for rel, err := range scan.Failed {
+		err = in.explain(rel, err)
 		// Counted when it is new, as it may be so for good: a link that leads out.
 		if in.logOnce(retry.Operation{Name: "directory scan", Subject: "path", Value: in.dir.Join(rel)}, rel, err) {
 			in.status.GaveUp(err)
@@ -325,6 +326,7 @@ func (in *fileInput) collect() {
 		delete(s.inFlight, f.Path)
 		switch d.outcome {
 		case fileDone:
+			in.done(d)
 			in.recovered(f.Path)
 			delete(s.stuck, f.Path)
 		case fileStays:
@@ -333,7 +335,10 @@ func (in *fileInput) collect() {
 			in.failed(retry.Operation{Name: in.disposal(), Subject: "path", Value: in.dir.Join(f.Path)}, f.Path, d.err)
 		case fileChanged:
 			in.lookAt(in.closing, f.Path, time.Now())
-		case fileUnread, fileRejected:
+		case fileRejected:
+			in.rejected(d)
+			in.again(f, d.tries)
+		case fileUnread:
 			in.again(f, d.tries)
 		case fileRefused:
 			s.refused[f.Path] = f.Version
@@ -349,6 +354,15 @@ func (in *fileInput) collect() {
 	}
 }
 
+// done writes a line about a file that was deleted, moved or remembered.
+func (in *fileInput) done(d *fileDelivery) {
+	if d.err != nil {
+		return // it has vanished
+	}
+	logs.With(in.log, "operation", in.disposal(), "path", in.dir.Join(d.file.Path), "bytes", d.file.Size,
+		"milliseconds", float64(d.took.Microseconds())/1000).Debug("File is done")
+}
+
 // restored takes note of files that were hidden, and have names again.
 func (in *fileInput) restored(d *fileDelivery) {
 	for _, r := range d.restored {
@@ -360,6 +374,23 @@ func (in *fileInput) restored(d *fileDelivery) {
 			in.log.With("path", in.dir.Join(r.from), "restored_as", in.dir.Join(r.to)).Warn(text)
 		}
 		in.lookAt(in.closing, r.to, time.Now())
+	}
+}
+
+// rejected logs a file of which a message was rejected, unless its last error was
+// the same.
+func (in *fileInput) rejected(d *fileDelivery) {
+	log := in.log.With("path", in.dir.Join(d.file.Path), "error", d.err.Error())
+	text := "delivery: " + d.err.Error()
+	if in.state.errs[d.file.Path] == text {
+		log.Debug("A message of the file was rejected again")
+		return
+	}
+	in.state.errs[d.file.Path] = text
+	if in.exitWhenEmpty {
+		log.Warn("A message of the file was rejected; the next run reads the file again")
+	} else {
+		log.Warn("A message of the file was rejected; the file is read again at a later turn, and logged again if the error changes")
 	}
 }
 
@@ -387,17 +418,29 @@ func (in *fileInput) retryDelay(tries int) time.Duration {
 }
 
 func (in *fileInput) disposal() string {
-	if in.autoDelete {
+	switch {
+	case in.autoDelete:
 		return "file delete"
+	case in.moveTo != "":
+		return "file move"
 	}
-	return "file move"
+	return "file remember"
 }
 
 // failed counts an operation that was given up, and logs it unless the path's
 // last error was the same.
 func (in *fileInput) failed(op retry.Operation, rel string, err error) {
+	err = in.explain(rel, err)
 	in.status.GaveUp(err)
 	in.logOnce(op, rel, err)
+}
+
+// explain says in a user's words what is wrong with a path of the directory.
+func (in *fileInput) explain(rel string, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return files.Explain(in.dir.Join(rel), err)
 }
 
 // logOnce logs an error unless it was the path's last, and reports whether it was

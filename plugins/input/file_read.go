@@ -45,7 +45,7 @@ func (in *fileInput) read(ctx context.Context, f dirwatch.File, tries int) *file
 		in.lookAt(ctx, f.Path, time.Now())
 		return nil
 	}
-	if in.done(f) {
+	if in.knows(f) {
 		return nil
 	}
 
@@ -59,8 +59,8 @@ func (in *fileInput) read(ctx context.Context, f dirwatch.File, tries int) *file
 	return r
 }
 
-// done reports whether a file is done, though its inode number says otherwise.
-func (in *fileInput) done(f dirwatch.File) bool {
+// knows reports whether a file is done, though its inode number says otherwise.
+func (in *fileInput) knows(f dirwatch.File) bool {
 	record, ok := in.tracker.Get(f.Path)
 	if !ok || !record.Alike(f.Version) {
 		return false
@@ -167,7 +167,7 @@ func (r *fileReading) end(ctx context.Context, err error) {
 		err = failure
 	case !ended:
 		outcome = fileRefused
-		err = fmt.Errorf("%v: %w", fileFieldScanner, err)
+		err = fmt.Errorf("%v: %w", fileFieldScanner, explainScan(err))
 		in.refused(f.Path, "file scan", err)
 	}
 	r.close(ctx)
@@ -345,7 +345,7 @@ func (s *fileSource) fill() error {
 			}
 		})
 		s.open = got.open
-		return int64(len(got.data)), files.Classify(err)
+		return int64(len(got.data)), files.Classify(s.in.explain(s.file.Path, err))
 	})
 	if err == nil {
 		err = got.err
@@ -424,7 +424,7 @@ func (s *fileSource) probe() error {
 	if s.ctx.Err() != nil {
 		return s.ctx.Err()
 	}
-	err = fmt.Errorf("%v failed: %w", op.Name, err)
+	err = fmt.Errorf("%v failed: %w", op.Name, in.explain(s.file.Path, err))
 	in.status.Erred(err)
 	in.failed(op, s.file.Path, err)
 	return err

@@ -1,7 +1,11 @@
 package input
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"gopkg.in/yaml.v3"
@@ -43,4 +47,21 @@ func mayTakeAll(scanner any) bool {
 		}
 	}
 	return true
+}
+
+// explainScan says in a user's words what a scanner finds wrong with a file, where
+// the scanner's own words are of its code.
+func explainScan(err error) error {
+	switch text := err.Error(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return fmt.Errorf("a line, or what the scanner takes for one, is longer than the scanner's max_buffer_size (65536 bytes, unless it is set): raise that field of lines or re_match: %w", err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("the file is cut off, it ends in the middle of what the scanner reads: %w", err)
+	case strings.Contains(text, "expected opening '['"):
+		return fmt.Errorf("json_array takes files that hold one or more arrays ([…, …]), and this is something else: %w", err)
+	case strings.Contains(text, "did not match against any scanners"):
+		return fmt.Errorf("none of the cases of switch is for a file of this name; add one without re_match_name: %w", err)
+	default:
+		return err
+	}
 }

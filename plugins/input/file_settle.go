@@ -3,6 +3,7 @@ package input
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -184,7 +185,9 @@ func (s *fileSettler) settle(d *fileDelivery) {
 	}
 	err := s.dispose(d)
 	switch {
-	case err == nil, errors.Is(err, fs.ErrNotExist):
+	case err == nil:
+	case errors.Is(err, fs.ErrNotExist):
+		d.err = err // it has vanished
 	case errors.Is(err, dirwatch.ErrChanged), errors.Is(err, dirwatch.ErrNotRegular):
 		d.outcome = fileChanged
 	default:
@@ -244,8 +247,13 @@ func (s *fileSettler) mark(d *fileDelivery, path string) {
 }
 
 // move moves the file at path in root to where its own path leads in move_to.
-func (s *fileSettler) move(root *os.Root, path, own string) error {
-	if err := os.MkdirAll(s.moveTo, files.NewDirMode); err != nil {
+func (s *fileSettler) move(root *os.Root, path, own string) (err error) {
+	defer func() {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, dirwatch.ErrChanged) {
+			err = fmt.Errorf("%v: %w", fileFieldMoveTo.Name(), files.Explain(filepath.Join(s.moveTo, own), err))
+		}
+	}()
+	if err = os.MkdirAll(s.moveTo, files.NewDirMode); err != nil {
 		return err
 	}
 	to, err := os.OpenRoot(s.moveTo)

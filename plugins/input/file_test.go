@@ -592,7 +592,8 @@ func TestFileOddThingsAreLeftAlone(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 1, told, "a link that leads out is told of once")
-	assert.Contains(t, r.Logs.String(), "path escapes from parent")
+	assert.Contains(t, r.Logs.String(), filepath.Join(dir, "out.json")+": a symbolic link leads out of the directory; only what is within is read or written")
+	assert.NotContains(t, r.Logs.String(), "statat")
 	m := webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics)
 	assert.EqualValues(t, 3, m.FailedRequests, "out, up and loop")
 	assert.EqualValues(t, 3, m.SuccessfulRequests)
@@ -735,10 +736,81 @@ func TestFileJobLeavesWhatFailed(t *testing.T) {
 	r.AwaitEnd(t)
 	assert.Equal(t, []string{"a.json"}, names(t, dir))
 	assert.Contains(t, r.Logs.String(), "files=1")
+	assert.Len(t, linesWith(r.Logs, "level=WARN", "path="+filepath.Join(dir, "a.json"), "error=never", "the next run reads the file again"), 1)
+	assert.Len(t, linesWith(r.Logs, "level=DEBUG", "operation=\"file read\"", "path="+filepath.Join(dir, "b.json"), "bytes=1", "milliseconds="), 1)
+	assert.Len(t, linesWith(r.Logs, "level=DEBUG", "operation=\"file delete\"", "path="+filepath.Join(dir, "b.json"), "bytes=1", "milliseconds="), 1)
 
 	again := runFile(t, dir, "auto_delete: true\n"+fileJob, nil)
 	again.AwaitEnd(t)
 	assert.Equal(t, []string{"1"}, again.contents(t))
+}
+
+// linesWith returns the lines that hold all of these texts.
+func linesWith(logs *webtest.Logs, texts ...string) (found []string) {
+	for line := range strings.Lines(logs.String()) {
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+func TestFileErrorsAreInAUsersWords(t *testing.T) {
+	for name, row := range map[string]struct{ fields, content, says string }{
+		"a long line": {
+			"scanner: { lines: {} }", strings.Repeat("x", 70_000),
+			"is longer than the scanner's max_buffer_size (65536 bytes, unless it is set): raise that field",
+		},
+		"a long match": {
+			"scanner: { re_match: { pattern: '(?m)^a', max_buffer_size: 100 } }", strings.Repeat("x", 200),
+			"is longer than the scanner's max_buffer_size",
+		},
+		"no array":        {"scanner: { json_array: {} }", `{"a":1}`, "json_array takes files that hold one or more arrays"},
+		"half an array":   {"scanner: { json_array: {} }", `[1,2`, "the file is cut off"},
+		"half an archive": {"scanner: { tar: {} }", strings.Repeat("x", 100), "the file is cut off"},
+		"of no case":      {"scanner: { switch: [ { re_match_name: '[.]csv$', scanner: { csv: {} } } ] }", "x", "none of the cases of switch is for a file of this name"},
+		"move_to is a file": {
+			"move_to: FILE/done", "x",
+			"move_to: FILE/done/a.json: a part of this path is a file, where a directory should be",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, file := t.TempDir(), filepath.Join(t.TempDir(), "file")
+			put(t, filepath.Dir(file), "file", "")
+			put(t, dir, "a.json", row.content)
+			fields := strings.ReplaceAll(row.fields, "FILE", file)
+			r := runFile(t, dir, fields+"\n"+fileAtOnce, nil)
+			webtest.Await(t, func() bool {
+				return len(linesWith(r.Logs, "level=ERROR", "path="+filepath.Join(dir, "a.json"), strings.ReplaceAll(row.says, "FILE", file))) == 1
+			}, "word of it in "+r.Logs.String())
+		})
+	}
+}
+
+func TestFileTrackerThatCannotBeMadeIsToldOfInTheStatus(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	put(t, filepath.Dir(file), "file", "")
+	r := runFile(t, t.TempDir(), "tracker: "+file+"/tracker.db\n"+fileAtOnce, nil)
+	webtest.Await(t, func() bool { return len(linesWith(r.Logs, "level=ERROR", "where a directory should be")) > 0 }, "the error")
+	assert.Equal(t, status.Error, webtest.Report(t, fileType).Status)
+	m := webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics)
+	assert.Contains(t, *m.LastError, file+": a part of this path is a file, where a directory should be")
+	assert.NotNil(t, m.LastErrorTimestamp)
+	require.NoError(t, os.Remove(file))
+	webtest.Await(t, func() bool { return webtest.Report(t, fileType).Status == status.Connected }, "recovery")
+	r.Stop(t)
+}
+
+func TestFileDirectoryThatCannotBeReadIsToldOfInTheStatus(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	put(t, filepath.Dir(file), "file", "")
+	r := runFile(t, file, fileAtOnce, nil)
+	webtest.Await(t, func() bool { return len(linesWith(r.Logs, "level=ERROR", "where a directory should be")) > 0 }, "the error")
+	assert.Equal(t, status.Error, webtest.Report(t, fileType).Status)
+	assert.Contains(t, *webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).LastError, file+": this is a file, where a directory should be")
+	require.NoError(t, os.Remove(file))
+	put(t, file, "a.json", "1")
+	r.await(t, "1")
 }
 
 func TestFileThatCannotBeDeletedIsNotRepeated(t *testing.T) {

@@ -63,15 +63,6 @@ func (s Scalar[T]) Parse(conf *service.ParsedConfig) (x T, err error) {
 	return s.parseValue(s.name, value)
 }
 
-// Get reads a field into the value that it returns, unless *err says that an
-// earlier one could not be read. It sets *err if this one cannot.
-func Get[T any](conf *service.ParsedConfig, s Scalar[T], err *error) (x T) {
-	if *err == nil {
-		x, *err = s.Parse(conf)
-	}
-	return x
-}
-
 func (s Scalar[T]) parseValue(name string, value any) (x T, err error) {
 	v, problem := read(value)
 	if problem != "" {

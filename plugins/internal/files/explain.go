@@ -52,8 +52,12 @@ func words(err error) string {
 	} else if e, ok := errors.AsType[*os.LinkError](err); ok {
 		cause = e.Err
 	}
-	if strings.HasSuffix(cause.Error(), "path escapes from parent") { // of os.Root, which has no value for it
+	switch text := cause.Error(); { // of os.Root, which has no values for them
+	case strings.HasSuffix(text, "path escapes from parent"):
 		return "a symbolic link leads out of the directory; only what is within is read or written"
+	case text == "not a directory":
+		return "this is a file, where a directory should be"
+	default:
+		return text
 	}
-	return cause.Error()
 }

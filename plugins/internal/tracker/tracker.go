@@ -72,7 +72,7 @@ func Open(path, directory string, log *service.Logger) (*Tracker, error) {
 	}
 	if err := guard(t.load); err != nil {
 		t.abandon()
-		return nil, fmt.Errorf("reading tracker %v: %w", path, err)
+		return nil, fmt.Errorf("reading the tracker: %w", files.Explain(path, err))
 	}
 	go t.write()
 	return t, nil
@@ -137,7 +137,7 @@ func (t *Tracker) Close() error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("closing tracker %v: %w", t.path, err)
+		return fmt.Errorf("closing the tracker: %w", files.Explain(t.path, err))
 	}
 	return nil
 }
@@ -284,7 +284,7 @@ func (t *Tracker) renew(damage error) error {
 // aside.
 func (t *Tracker) openSound() error {
 	if err := os.MkdirAll(filepath.Dir(t.path), 0o750); err != nil {
-		return fmt.Errorf("making the directory of tracker %v: %w", t.path, err)
+		return fmt.Errorf("making the directory of the tracker: %w", files.Explain(filepath.Dir(t.path), err))
 	}
 	if err := t.setAsideIfDamaged(); err != nil {
 		return err
@@ -316,7 +316,7 @@ func (t *Tracker) explain(err error) error {
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return fmt.Errorf("tracker %v is in use by another input: two inputs cannot share one, and each directory and pattern has one by default", t.path)
 	}
-	return fmt.Errorf("opening tracker %v: %w", t.path, err)
+	return fmt.Errorf("opening the tracker: %w", files.Explain(t.path, err))
 }
 
 // abandon lets go of a file that cannot be closed in an orderly way.
@@ -354,7 +354,7 @@ func (t *Tracker) setAsideIfDamaged() error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("looking at tracker %v: %w", t.path, err)
+		return fmt.Errorf("looking at the tracker: %w", files.Explain(t.path, err))
 	}
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("tracker %v is not a regular file", t.path)
@@ -378,7 +378,7 @@ func (t *Tracker) setAsideIfDamaged() error {
 	}
 	content, err := os.ReadFile(t.path)
 	if err != nil {
-		return fmt.Errorf("reading tracker %v: %w", t.path, err)
+		return fmt.Errorf("reading the tracker: %w", files.Explain(t.path, err))
 	}
 	if damage := verify(content); damage != nil {
 		return t.setAside(damage, info)
@@ -398,7 +398,7 @@ func (t *Tracker) setAside(damage error, seen fs.FileInfo) error {
 	}
 	dir, err := os.OpenRoot(filepath.Dir(t.path))
 	if err != nil {
-		return fmt.Errorf("setting the damaged tracker %v aside: %w", t.path, err)
+		return fmt.Errorf("setting the damaged tracker aside: %w", files.Explain(t.path, err))
 	}
 	defer dir.Close() //nolint:errcheck // nothing was written through it
 	name := filepath.Base(t.path)
@@ -407,7 +407,7 @@ func (t *Tracker) setAside(damage error, seen fs.FileInfo) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("setting the damaged tracker %v aside: %w", t.path, err)
+		return fmt.Errorf("setting the damaged tracker aside: %w", files.Explain(t.path, err))
 	}
 	t.log.With("error", damage.Error(), "kept_as", filepath.Join(filepath.Dir(t.path), aside)).
 		Error("Tracker is damaged and was set aside; it begins anew, and files may be done again")

@@ -116,7 +116,7 @@ func TestTrackerThatIsNoFile(t *testing.T) {
 	require.NoError(t, open(t, filepath.Join(dir, "empty")).Close())
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
 	_, err = Open(filepath.Join(dir, "file", "tracker.db"), directory, service.MockResources().Logger())
-	require.ErrorContains(t, err, "making the directory of tracker")
+	require.ErrorContains(t, err, "making the directory of the tracker: "+filepath.Join(dir, "file")+": a part of this path is a file, where a directory should be")
 }
 
 // check opens a tracker that may be damaged, and uses it: it must hold no record
