@@ -1,6 +1,7 @@
 package input
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,10 @@ import (
 
 // fileChunk is how much of a file is read at once; a smaller file is read whole.
 const fileChunk = 1 << 20
+
+// byteOrderMark is what some programs write before a text. It belongs to no value:
+// before JSON it is an error, and in a table it would be part of the first name.
+var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // fileReading is a file of which the scanner makes messages.
 type fileReading struct {
@@ -355,6 +360,9 @@ func (s *fileSource) fill() error {
 		return err
 	}
 	s.buffer, s.unread, s.ended = got.data, got.data, got.ended
+	if s.offset == 0 {
+		s.unread = bytes.TrimPrefix(s.unread, byteOrderMark)
+	}
 	s.offset += int64(len(got.data))
 	s.hash.Write(got.data)
 	return nil

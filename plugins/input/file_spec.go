@@ -54,6 +54,8 @@ A file that has new content, a new modification time or a new size is a new file
 
 A file is left alone until it has not changed for `+"`min_age`"+`. One that is there at the start is as old as its modification time says; one that appears or changes later is as old as it has been seen unchanged, whatever its time says. A file that changes while it is read is read again when it has come to rest. A writer that pauses for longer than `+"`min_age`"+` should write under a hidden name, and rename the file when it is complete, as the `+"`mfn_file`"+` output does.
 
+A byte-order mark at the start of a file (`+"`EF BB BF`"+`, as some programs write it before a text) is skipped. One within a compressed file is not: give `+"`decompress`"+` the scanner `+"`skip_bom`"+`.
+
 ### What is not taken
 
 Hidden files and directories (whose names begin with a full stop), unless the pattern names them; pipes, devices and directories; files that are being written by an `+"`mfn_file`"+` output; what lies in `+"`move_to`"+`. A symbolic link to a file within the directory is taken as that file, and it is the link that is deleted or moved; one that leads out of the directory is refused. Linked directories are not entered.

@@ -643,6 +643,39 @@ func TestFileElementsOfAnArrayHaveMembers(t *testing.T) {
 	}
 }
 
+func TestFileByteOrderMarkIsSkipped(t *testing.T) {
+	const mark = "\xef\xbb\xbf"
+	for name, row := range map[string]struct {
+		scanner, content string
+		want             []string
+	}{
+		"JSON":         {"to_the_end: {}", `{"grid_size":8}`, []string{`{"grid_size":8}`}},
+		"a table":      {"csv: {}", "grid_size,steps\n8,2\n", []string{`{"grid_size":"8","steps":"2"}`}},
+		"lines":        {"lines: {}", "one\ntwo\n", []string{"one", "two"}},
+		"an array":     {"json_array: {}", "[1,2]", []string{"1", "2"}},
+		"nothing":      {"to_the_end: {}", "", []string{""}},
+		"another mark": {"to_the_end: {}", mark + "x", []string{mark + "x"}},
+		"a large file": {"lines: { max_buffer_size: 10000000 }", strings.Repeat("x", 3<<20), []string{strings.Repeat("x", 3<<20)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			put(t, dir, "a.json", mark+row.content)
+			put(t, dir, "b.json", row.content)
+			r := runFile(t, dir, "scanner: { "+row.scanner+" }\n"+fileJob, nil)
+			r.AwaitEnd(t)
+			plain := row.want
+			if name == "another mark" {
+				plain = []string{"x"}
+			}
+			assert.Equal(t, append(slices.Clone(row.want), plain...), r.contents(t))
+
+			again := runFile(t, dir, "scanner: { "+row.scanner+" }\n"+fileJob, nil)
+			again.AwaitEnd(t)
+			assert.Empty(t, again.contents(t), "the mark is part of what is remembered")
+		})
+	}
+}
+
 func TestFileThatIsEmpty(t *testing.T) {
 	for scanner, want := range map[string][]string{"to_the_end": {""}, "lines": {}, "csv": {}} {
 		dir := t.TempDir()
