@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,21 +10,25 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
 )
 
 const (
-	fieldField   = "field"
-	fieldHistory = "history"
-	fieldUnits   = "units"
-
 	unitsVolts      = "volts"
 	unitsMillivolts = "millivolts"
+)
 
-	// mostHistoryCells bounds the memory that one message may ask for.
-	mostHistoryCells = 64 << 20
+var (
+	fieldMapping   = fields.MappingField("field")
+	historyMapping = fields.MappingField("history")
+	units          = fields.Enum("units", map[string]string{
+		unitsVolts:      "The model's own.",
+		unitsMillivolts: "A thousandth of a volt.",
+	})
+	limitHistoryBytes = fields.Bytes("max_history_bytes", 1<<10, 1<<40)
 )
 
 func featuresSpec() *service.ConfigSpec {
@@ -32,26 +37,28 @@ func featuresSpec() *service.ConfigSpec {
 		Categories("Simulation").
 		Summary("Extracts the 18 fractal features from a given field, or from a history of fields, and replaces the message with them.").
 		Description(`
-A message is a JSON object with `+"`field`"+`, an array of N rows of N numbers, or with `+"`history`"+`, an array of such fields, oldest first. With a history, the features of the time series (`+"`dV_mean`, `dV_max`, `T_stable`, `E_trend`"+`) are those of its fields, and all others those of its last one; with a field alone they are 0. A field has at most 1024 rows, a history at most 10000 fields and 2²⁶ numbers. The result is
+A message is a JSON object with `+"`field`"+`, an array of N rows of N numbers, or with `+"`history`"+`, an array of such fields, oldest first. With a history, the features of the time series (`+"`dV_mean`, `dV_max`, `T_stable`, `E_trend`"+`) are those of its fields, and all others those of its last one; with a field alone they are 0. A field has at most 1024 rows, a history at most 10000 fields and `+"`limits.max_history_bytes`"+`. The result is
 
 `+"```json"+`
 {"fractal_dimension":1.584,"features":{"D_box":1.584,"D_r2":0.99}}
 `+"```"+`
 
 with all 18 features. A field that is not square, ragged, not finite or too large marks the message as failed; the error says which row or cell is wrong, and the content stays as it is. Messages of a batch and of the pipeline's threads run side by side.`).
-		Field(service.NewBloblangField(fieldField).
+		Field(fieldMapping.Field().
 			Description("A mapping from the message to the field. By default it is the message's `field`.").
 			Optional().
 			Example("root = this.result.grid")).
-		Field(service.NewBloblangField(fieldHistory).
+		Field(historyMapping.Field().
 			Description("A mapping from the message to the history. By default it is the message's `history`.").
 			Optional().
 			Example("root = this.frames")).
-		Field(service.NewStringAnnotatedEnumField(fieldUnits, map[string]string{
-			unitsVolts:      "The model's own.",
-			unitsMillivolts: "A thousandth of a volt.",
-		}).Description("What the numbers are.").Default(unitsVolts)).
+		Field(units.Field().
+			Description("What the numbers are.").Default(unitsVolts)).
 		Fields(featureFields()...).
+		Field(service.NewObjectField(fieldLimits,
+			limitHistoryBytes.Field().Default("512MiB").
+				Description("The largest history, at 8 bytes a number. As many messages as there are cores may take so much at once."),
+		).Description("What a message may ask for. One that asks for more fails.").Advanced()).
 		LintRule(`root = if this.exists("field") && this.exists("history") { [ "field and history cannot both be set" ] }`).
 		Example("Features of measured fields", "Reads fields in millivolts, one JSON object a line, and prints the fractal dimension of each.", `
 input:
@@ -84,7 +91,7 @@ pipeline:
 }
 
 func init() {
-	service.MustRegisterBatchProcessor("mfn_features", featuresSpec(),
+	fields.RegisterBatchProcessor("mfn_features", featuresSpec(),
 		func(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
 			return newFeatures(conf, res)
 		})
@@ -97,29 +104,26 @@ type features struct {
 	millivolts     bool
 	config         engine.FeatureConfig
 	array          bool
+	historyBytes   int64
 	crew           *crew
 }
 
 func newFeatures(conf *service.ParsedConfig, res *service.Resources) (f *features, err error) {
 	f = &features{crew: newCrew(1), refusals: newRefusals(res, "mfn_features", "feature extraction")}
-	for name, to := range map[string]**bloblang.Executor{fieldField: &f.field, fieldHistory: &f.history} {
-		if conf.Contains(name) {
-			if *to, err = conf.FieldBloblang(name); err != nil {
-				return nil, err
-			}
-		}
+	var unit string
+	err = cmp.Or(
+		fields.Into(&f.field, fieldMapping, conf),
+		fields.Into(&f.history, historyMapping, conf),
+		fields.Into(&unit, units, conf),
+		fields.Within(fieldLimits, fields.Into(&f.historyBytes, limitHistoryBytes, conf.Namespace(fieldLimits))),
+	)
+	if err != nil {
+		return nil, err
 	}
 	if f.field != nil && f.history != nil {
 		return nil, errors.New("field and history cannot both be set")
 	}
-	units, err := conf.FieldString(fieldUnits)
-	if err != nil {
-		return nil, err
-	}
-	if units != unitsVolts && units != unitsMillivolts {
-		return nil, fmt.Errorf("%v: %q is not one of %v, %v", fieldUnits, units, unitsVolts, unitsMillivolts)
-	}
-	f.millivolts = units == unitsMillivolts
+	f.millivolts = unit == unitsMillivolts
 	if f.config, err = parseFeatureConfig(conf); err != nil {
 		return nil, err
 	}
@@ -130,9 +134,9 @@ func newFeatures(conf *service.ParsedConfig, res *service.Resources) (f *feature
 // ProcessBatch replaces every message with its features, several at a time. It
 // fails as a whole only when ctx ends.
 func (f *features) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
-	mapping, setting := f.field, fieldField
+	mapping, setting := f.field, fieldMapping.Name()
 	if f.history != nil {
-		mapping, setting = f.history, fieldHistory
+		mapping, setting = f.history, historyMapping.Name()
 	}
 	sources := sourcesOf(batch, mapping, setting)
 	return f.crew.transform(ctx, batch, func(k int) error {
@@ -180,11 +184,11 @@ func (f *features) frames(from *source) (frames [][]float64, n int, err error) {
 	switch {
 	case err != nil:
 	case history != nil:
-		frames, n, err = parseHistory(history)
+		frames, n, err = parseHistory(history, f.historyBytes)
 	default:
 		frames = make([][]float64, 1)
 		s := rawjson.Scanner{Data: field}
-		frames[0], n, err = readGrid(&s, fieldField, 0, engine.MaxGridSize)
+		frames[0], n, err = readGrid(&s, fieldMapping.Name(), 0, engine.MaxGridSize)
 	}
 	if err != nil {
 		return nil, 0, err
@@ -203,14 +207,14 @@ func (f *features) frames(from *source) (frames [][]float64, n int, err error) {
 func (f *features) raw(from *source) (field, history []byte, err error) {
 	switch {
 	case f.field != nil:
-		field, err = from.value(fieldField)
+		field, err = from.value(fieldMapping.Name())
 		return field, nil, err
 	case f.history != nil:
-		history, err = from.value(fieldHistory)
+		history, err = from.value(historyMapping.Name())
 		return nil, history, err
 	}
 	members := make([][]byte, 2)
-	if err := from.members([]string{fieldField, fieldHistory}, members); err != nil {
+	if err := from.members([]string{fieldMapping.Name(), historyMapping.Name()}, members); err != nil {
 		return nil, nil, err
 	}
 	field, history = members[0], members[1]
@@ -225,29 +229,29 @@ func (f *features) raw(from *source) (field, history []byte, err error) {
 
 // parseHistory reads an array of fields of one size from a value that the
 // scanner has passed.
-func parseHistory(raw []byte) (frames [][]float64, n int, err error) {
+func parseHistory(raw []byte, most int64) (frames [][]float64, n int, err error) {
 	if rawjson.Kind(raw) != "an array" {
-		return nil, 0, wrongKind(fieldHistory, raw, "an array of fields")
+		return nil, 0, wrongKind(historyMapping.Name(), raw, "an array of fields")
 	}
 	s := rawjson.Scanner{Data: raw}
 	s.Take('[')
 	for more := s.Peek() != ']'; more; more = s.Take(',') {
 		var frame []float64
-		frame, n, err = readGrid(&s, fmt.Sprintf("%v[%v]", fieldHistory, len(frames)), n, engine.MaxGridSize)
+		frame, n, err = readGrid(&s, fmt.Sprintf("%v[%v]", historyMapping.Name(), len(frames)), n, engine.MaxGridSize)
 		if err != nil {
 			return nil, 0, err
 		}
 		frames = append(frames, frame)
 		switch {
 		case len(frames) > engine.MaxSteps:
-			return nil, 0, notAllowedWords(fieldHistory, "an array of more fields", fmt.Sprintf("1 … %v fields", engine.MaxSteps), "")
-		case len(frames)*n*n > mostHistoryCells:
-			return nil, 0, notAllowedWords(fieldHistory, fmt.Sprintf("more than %v fields of %v × %v numbers", len(frames)-1, n, n),
-				fmt.Sprintf("at most %v numbers", mostHistoryCells), "")
+			return nil, 0, notAllowedWords(historyMapping.Name(), "an array of more fields", fmt.Sprintf("1 … %v fields", engine.MaxSteps), "")
+		case int64(len(frames)*n*n)*8 > most:
+			return nil, 0, notAllowedWords(historyMapping.Name(), fmt.Sprintf("more than %v fields of %v × %v numbers", len(frames)-1, n, n),
+				fmt.Sprintf("at most %v numbers", most/8), fmt.Sprintf("limits.max_history_bytes is %v", most))
 		}
 	}
 	if len(frames) == 0 {
-		return nil, 0, notAllowed(fieldHistory, raw, "at least one field", "")
+		return nil, 0, notAllowed(historyMapping.Name(), raw, "at least one field", "")
 	}
 	return frames, n, nil
 }

@@ -153,6 +153,14 @@ func TestWhatAFieldsMappingMayNotGive(t *testing.T) {
 	assert.Empty(t, through(t, `mfn_features: { field: 'root = "[[1,2],[3,4]]"' }`, `{}`)[0].failure, "text that is JSON is JSON")
 }
 
+func TestTheSizeOfAHistoryIsLimited(t *testing.T) {
+	frame := grid("0")
+	history := func(n int) string { return `{"history":[` + strings.Repeat(frame+",", n-1) + frame + `]}` }
+	out := through(t, "mfn_features: { limits: { max_history_bytes: 5120 } }", history(10), history(11))
+	require.Empty(t, out[0].failure)
+	require.Equal(t, "history: more than 10 fields of 8 × 8 numbers is not allowed, must be at most 640 numbers: limits.max_history_bytes is 5120", out[1].failure)
+}
+
 // Any bytes give an error and stay, or give the features of what encoding/json
 // reads from them.
 func FuzzFeatures(f *testing.F) {

@@ -10,14 +10,6 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
-// limits bound what one message may ask for.
-type limits struct {
-	gridSize, steps int
-}
-
-// modelLimits are those of the model.
-var modelLimits = limits{engine.MaxGridSize, engine.MaxSteps}
-
 // memberNames are the members of a message that are looked at, in the order in
 // which they are checked.
 var memberNames = slices.Concat(identity.Members, []string{"initial_field"}, parameterNames)
@@ -36,8 +28,9 @@ type request struct {
 
 // parseRequest reads a message's parameters, raw by memberNames, over those of
 // defaults. Every error names the parameter, the value and what is allowed.
-// Nothing is allocated for a grid that is above the limits.
-func parseRequest(members [][]byte, defaults engine.Params, most limits) (r request, err error) {
+// Nothing is allocated for a grid that is above the limits. The result holds so
+// many arrays beside the initial field.
+func parseRequest(members [][]byte, defaults engine.Params, most limits, arrays int) (r request, err error) {
 	r.params = defaults
 	ids, members := members[:len(identity.Members)], members[len(identity.Members):]
 	for k, raw := range ids {
@@ -51,7 +44,10 @@ func parseRequest(members [][]byte, defaults engine.Params, most limits) (r requ
 	if err := setParameters(&r.params, members[1:], most); err != nil {
 		return r, err
 	}
-	if err := most.check(&r.params); err != nil {
+	if initialField != nil {
+		arrays++
+	}
+	if err := most.check(&r.params, arrays); err != nil {
 		return r, err
 	}
 	if err := r.params.Validate(); err != nil {
@@ -63,18 +59,6 @@ func parseRequest(members [][]byte, defaults engine.Params, most limits) (r requ
 	}
 	return r, err
 }
-
-func (l limits) check(p *engine.Params) error {
-	if p.GridSize > l.gridSize {
-		return &engine.ParamError{Name: "grid_size", Value: p.GridSize, Allowed: bounds(engine.MinGridSize, l.gridSize)}
-	}
-	if p.Steps > l.steps {
-		return &engine.ParamError{Name: "steps", Value: p.Steps, Allowed: bounds(1, l.steps)}
-	}
-	return nil
-}
-
-func bounds(lo, hi any) string { return fmt.Sprintf("%v … %v", lo, hi) }
 
 // setParameters sets the parameters that are given, raw by parameterNames.
 func setParameters(p *engine.Params, raws [][]byte, most limits) error {

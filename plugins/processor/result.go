@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/mfn-connect/mfn-connect/engine"
@@ -14,6 +15,24 @@ import (
 // include says which fields a result holds.
 type include struct {
 	field, activator, inhibitor bool
+}
+
+func includeOf(planes []string) include {
+	return include{
+		field:     slices.Contains(planes, planeField),
+		activator: slices.Contains(planes, planeActivator),
+		inhibitor: slices.Contains(planes, planeInhibitor),
+	}
+}
+
+// arrays returns how many fields there are.
+func (in include) arrays() (n int) {
+	for _, included := range []bool{in.field, in.activator, in.inhibitor} {
+		if included {
+			n++
+		}
+	}
+	return n
 }
 
 // resultWriter writes results as JSON. The same result gives the same bytes.

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
 )
 
@@ -44,33 +46,21 @@ with all 18 features and, in `+"`params`"+`, every parameter, defaults, a drawn 
 **Metadata.** `+"`mfn_elapsed_seconds`"+` holds how long the simulation took.
 
 **Metrics.** `+"`mfn_simulations_total`"+` by outcome, `+"`mfn_simulation_duration_seconds`, `mfn_cell_steps_total`, `mfn_growth_events_total`, `mfn_turing_activations_total`, `mfn_clamping_events_total` and `mfn_fractal_dimension`"+`.`).
-		Field(service.NewBloblangField(fieldParams).
+		Field(paramsMapping.Field().
 			Description("A mapping from the message to the object of parameters. By default it is the message.").
 			Optional().
 			Example("root = this.simulation").
 			Example("root = this.simulation\nroot.id = this.request_id")).
 		Field(defaultsField()).
 		Fields(featureFields()...).
-		Field(service.NewStringListField(fieldInclude).
+		Field(included.Field().
 			Description("What else the result holds: `field` (volts), `activator`, `inhibitor` (concentrations), each as an array of rows.").
 			Default([]any{}).
-			Example([]string{"field"}).
-			LintRule(`root = if this.type() == "string" && !["field", "activator", "inhibitor"].contains(this) { [ "include: %v is not one of field, activator, inhibitor".format(this) ] }`)).
-		Field(service.NewObjectField(fieldLimits,
-			service.NewIntField(fieldMaxGridSize).
-				Description("The largest `grid_size`.").
-				Default(engine.MaxGridSize).LintRule(rangeRule(fieldMaxGridSize, engine.MinGridSize, engine.MaxGridSize, false)),
-			service.NewIntField(fieldMaxSteps).
-				Description("The most `steps`.").
-				Default(engine.MaxSteps).LintRule(rangeRule(fieldMaxSteps, 1, engine.MaxSteps, false)),
-			service.NewDurationField(fieldTimeout).
-				Description("The longest that a simulation may take; `0s` for no limit.").
-				Default("0s"),
-		).Description("What a message may ask for. One that asks for more fails before anything is allocated.").Advanced()).
-		Field(service.NewIntField(fieldThreads).
+			Example([]string{"field"})).
+		Field(limitsField()).
+		Field(threads.Field().
 			Description("How many cores one simulation may use. It changes no result.").
-			Default(1).Advanced().
-			LintRule(`root = if this < 1 { [ "threads: must be at least 1, got %v".format(this) ] }`)).
+			Default(1).Advanced()).
 		Example("Parameters from the message", "Simulates what each message asks for. A message that cannot be simulated is logged and dropped.", `
 pipeline:
   processors:
@@ -117,8 +107,20 @@ pipeline:
 `)
 }
 
+const (
+	planeField     = "field"
+	planeActivator = "activator"
+	planeInhibitor = "inhibitor"
+)
+
+var (
+	paramsMapping = fields.MappingField("params")
+	included      = fields.ListOf(fields.Enum("include", map[string]string{planeField: "", planeActivator: "", planeInhibitor: ""}))
+	threads       = fields.Count("threads", 1)
+)
+
 func init() {
-	service.MustRegisterBatchProcessor("mfn_simulate", simulateSpec(),
+	fields.RegisterBatchProcessor("mfn_simulate", simulateSpec(),
 		func(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
 			return newSimulate(conf, res)
 		})
@@ -131,7 +133,6 @@ type simulate struct {
 	options  engine.Options
 	writer   resultWriter
 	limits   limits
-	timeout  time.Duration
 
 	refusals *refusals
 	crew     *crew
@@ -154,11 +155,18 @@ func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulat
 		refusals: newRefusals(res, "mfn_simulate", "simulation"),
 		metrics:  newSimulationMetrics(res.Metrics()),
 	}
-	if conf.Contains(fieldParams) {
-		if s.params, err = conf.FieldBloblang(fieldParams); err != nil {
-			return nil, err
-		}
+	var planes []string
+	err = cmp.Or(
+		fields.Into(&s.params, paramsMapping, conf),
+		fields.Into(&planes, included, conf),
+		fields.Into(&s.options.Threads, threads, conf),
+	)
+	if err != nil {
+		return nil, err
 	}
+	s.writer.include = includeOf(planes)
+	s.options.Concentrations = s.writer.include.activator || s.writer.include.inhibitor
+	s.crew = newCrew(s.options.Threads)
 	if s.defaults, err = parseDefaults(conf); err != nil {
 		return nil, err
 	}
@@ -168,49 +176,17 @@ func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulat
 	if s.writer.array, err = parseFormat(conf); err != nil {
 		return nil, err
 	}
-	if s.writer.include, err = parseInclude(conf); err != nil {
+	if s.limits, err = parseLimits(conf); err != nil {
 		return nil, err
 	}
-	s.options.Concentrations = s.writer.include.activator || s.writer.include.inhibitor
-	if s.options.Threads, err = conf.FieldInt(fieldThreads); err != nil {
-		return nil, err
-	}
-	if s.options.Threads < 1 {
-		return nil, &engine.ParamError{Name: fieldThreads, Value: s.options.Threads, Allowed: "at least 1"}
-	}
-	s.crew = newCrew(s.options.Threads)
-	if _, err := engine.SelectedKernel(); err != nil {
-		return nil, err
-	}
-	return s, s.parseLimits(conf.Namespace(fieldLimits))
-}
-
-func (s *simulate) parseLimits(conf *service.ParsedConfig) (err error) {
-	if s.limits.gridSize, err = conf.FieldInt(fieldMaxGridSize); err != nil {
-		return err
-	}
-	if s.limits.gridSize < engine.MinGridSize || s.limits.gridSize > engine.MaxGridSize {
-		return &engine.ParamError{Name: fieldLimits + "." + fieldMaxGridSize, Value: s.limits.gridSize, Allowed: bounds(engine.MinGridSize, engine.MaxGridSize)}
-	}
-	if s.limits.steps, err = conf.FieldInt(fieldMaxSteps); err != nil {
-		return err
-	}
-	if s.limits.steps < 1 || s.limits.steps > engine.MaxSteps {
-		return &engine.ParamError{Name: fieldLimits + "." + fieldMaxSteps, Value: s.limits.steps, Allowed: bounds(1, engine.MaxSteps)}
-	}
-	if s.timeout, err = conf.FieldDuration(fieldTimeout); err != nil {
-		return err
-	}
-	if s.timeout < 0 {
-		return &engine.ParamError{Name: fieldLimits + "." + fieldTimeout, Value: s.timeout, Allowed: "0s or more"}
-	}
-	return nil
+	_, err = engine.SelectedKernel()
+	return s, err
 }
 
 // ProcessBatch simulates every message, several at a time. It fails as a whole
 // only when ctx ends.
 func (s *simulate) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
-	sources := sourcesOf(batch, s.params, fieldParams)
+	sources := sourcesOf(batch, s.params, paramsMapping.Name())
 	tallies := make([]tally, len(batch))
 	defer func() { s.metrics.add(tallies) }()
 	return s.crew.transform(ctx, batch, func(k int) (err error) {
@@ -295,7 +271,7 @@ func (s *simulate) simulate(ctx context.Context, from *source) (o outcome, t tal
 	if err := from.members(memberNames, w.members); err != nil {
 		return o, t, err
 	}
-	request, err := parseRequest(w.members, s.defaults, s.limits)
+	request, err := parseRequest(w.members, s.defaults, s.limits, s.writer.include.arrays())
 	if err != nil {
 		return o, t, err
 	}
@@ -315,9 +291,9 @@ func (s *simulate) simulate(ctx context.Context, from *source) (o outcome, t tal
 
 // run runs a simulation within the time that it may take.
 func (s *simulate) run(ctx context.Context, w *worker, p engine.Params) (*engine.Result, error) {
-	if s.timeout > 0 {
+	if s.limits.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("the simulation took longer than %v.%v, which is %v", fieldLimits, fieldTimeout, s.timeout))
+		ctx, cancel = context.WithTimeoutCause(ctx, s.limits.timeout, fmt.Errorf("the simulation took longer than %v.%v, which is %v", fieldLimits, limitTimeout.Name(), s.limits.timeout))
 		defer cancel()
 	}
 	result, err := w.simulator.Run(ctx, p, s.options)

@@ -28,9 +28,10 @@ var underTest = []struct {
 	of(Text("text")), of(Secret("secret")), of(NotEmpty("not_empty")),
 	{Interpolated("interpolated"), evaluated(Interpolated("interpolated"))},
 	{InterpolatedSecret("interpolated_secret"), evaluated(InterpolatedSecret("interpolated_secret"))},
+	{MappingField("mapping"), func(c *service.ParsedConfig) (any, error) { return MappingField("mapping").Parse(c) }},
 	of(Enum("enum", map[string]string{"first": "", "on": "", "12": ""})),
 	of(Bool("bool")), of(NotNegative("not_negative")), of(Positive("positive")),
-	of(Int("int", 1, 100)), of(Count("count", 0)), of(Float("float", 0, 1)), of(Bytes("bytes", 1, 1<<20)),
+	of(Int("int", 1, 100)), of(Uint64("uint64")), of(Count("count", 0)), of(Float("float", 0, 1)), of(Bytes("bytes", 1, 1<<20)),
 	ofList(ListOf(Text("texts"))), ofList(ListOf(Secret("secrets"))), ofList(ListOf(Int("ints", 1, 100))),
 	ofMap(MapOf(Text("text_map"))), ofMap(MapOf(Secret("secret_map"))),
 }
@@ -102,7 +103,7 @@ func try(t *testing.T, name, value string, parse parser) (lints []service.Lint, 
 var spellings = []string{
 	"", "~", "null", "NULL", "# S3CR3T", "&S3CR3T", `""`, "''",
 	"S3CR3T", "'S3CR3T'", `"S3CR3T"`, "0123456", "42", "-1", "012", "0x1f", "1_000", "1e3", "1.10", "1e400", ".inf", "-.INF", ".nan",
-	"18446744073709551616", "99999999999999999999999999", "true", "True", "FALSE", "yes", "on", "off", "n",
+	"root = this.a", "'root = this.('", "18446744073709551615", "'18446744073709551616'", "'018446744073709551615'", "18446744073709551616", "99999999999999999999999999", "true", "True", "FALSE", "yes", "on", "off", "n",
 	"2026-11-25", "2026-11-25T10:00:00Z", "12:30:00", "5", "5s", "0s", "-5s", "1h30m", "abc", "1.5", "0.5", "0", "1", "first", "12",
 	"512KiB", "50 MB", "0B", "1.5k", "[]", "[S3CR3T]", "[[S3CR3T]]", "[[]]", "[~]", "[1, 0123]", "{}", "{a}", "{a: S3CR3T}",
 	"{a: {b: S3CR3T}}", "{a: [S3CR3T]}", "{a: ~}", "{a: 0123, b: yes}", "!!str 12", "'${! bad S3CR3T( }'", "'${! 1 + 1 }'",
@@ -206,6 +207,8 @@ func TestDecodedValuesAreTaken(t *testing.T) {
 		want  any
 	}{
 		{func(v any) (any, error) { return Text("x").parseValue("x", v) }, int64(100), "100"},
+		{func(v any) (any, error) { return Int("x", 0, 1<<40).parseValue("x", v) }, float64(1 << 40), 1 << 40},
+		{func(v any) (any, error) { return Bytes("x", 0, 1<<50).parseValue("x", v) }, float64(1 << 40), int64(1 << 40)},
 		{func(v any) (any, error) { return Text("x").parseValue("x", v) }, true, "true"},
 		{func(v any) (any, error) { return Text("x").parseValue("x", v) }, 1e21, "1e+21"},
 		{func(v any) (any, error) { return Int("x", 0, 9).parseValue("x", v) }, 3.0, 3},

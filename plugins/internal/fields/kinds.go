@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
 )
 
@@ -136,6 +137,60 @@ func Int(name string, lo, hi int) Scalar[int] {
 
 // Count is a whole number of lo or more.
 func Count(name string, lo int) Scalar[int] { return Int(name, lo, math.MaxInt) }
+
+// Uint64 is a field that takes whole numbers of 0 … 2⁶⁴−1, all digits of which count.
+func Uint64(name string) Scalar[uint64] {
+	return Scalar[uint64]{
+		name: name, kind: "int", allowed: "a whole number, 0 … 18446744073709551615",
+		check: fmt.Sprintf(`this.string().re_match(%v)`, literal(digitsUpTo(strconv.FormatUint(math.MaxUint64, 10)))),
+		new:   service.NewAnyField,
+		parse: func(s scalar) (uint64, bool) {
+			text := canonical(s.value)
+			n, err := strconv.ParseUint(text, 10, 64)
+			return n, err == nil && len(text) <= 20
+		},
+	}
+}
+
+// digitsUpTo returns a regular expression for the numbers of at most as many digits
+// as that of most, and not above it. A comparison of numbers would round.
+func digitsUpTo(most string) string {
+	options := []string{most, fmt.Sprintf("[0-9]{1,%v}", len(most)-1)}
+	for k := range most {
+		if most[k] > '0' {
+			options = append(options, fmt.Sprintf("%v[0-%c][0-9]{%v}", most[:k], most[k]-1, len(most)-1-k))
+		}
+	}
+	return "^(" + strings.Join(options, "|") + ")$"
+}
+
+// Mapping is a field that takes a Bloblang mapping.
+type Mapping struct{ Scalar[string] }
+
+// MappingField returns the field of this name that takes a mapping.
+func MappingField(name string) Mapping {
+	return Mapping{Scalar[string]{
+		name: name, kind: "mapping", allowed: "a mapping", check: `this.type() == "string" && this.trim() != ""`,
+		new: service.NewBloblangField,
+		parse: func(s scalar) (string, bool) {
+			text, ok := s.value.(string)
+			return text, ok && strings.TrimSpace(text) != ""
+		},
+	}}
+}
+
+// Parse reads the mapping. It returns nil for an optional field that is absent.
+func (m Mapping) Parse(conf *service.ParsedConfig) (*bloblang.Executor, error) {
+	text, err := m.Scalar.Parse(conf)
+	if err != nil || text == "" {
+		return nil, err
+	}
+	mapping, err := bloblang.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%v: must be a mapping: %w", m.name, err)
+	}
+	return mapping, nil
+}
 
 // Float is a field that takes numbers from lo to hi.
 func Float(name string, lo, hi float64) Scalar[float64] {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -111,7 +113,10 @@ func read(value any) (s scalar, problem string) {
 		return scalar{value, value.Format(time.RFC3339Nano)}, ""
 	case string:
 		return scalar{value, value}, ""
-	case float64, float32:
+	case float64: // a default, for one
+		if whole := int64(value); float64(whole) == value && math.Abs(value) < 1<<53 {
+			return scalar{whole, strconv.FormatInt(whole, 10)}, ""
+		}
 		text, err := json.Marshal(value)
 		if err != nil {
 			return scalar{value, fmt.Sprint(value)}, ""

@@ -1,0 +1,93 @@
+package processor
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
+)
+
+const (
+	fieldLimits = "limits"
+
+	// maxCellSteps is the work of the largest simulation that the model allows.
+	maxCellSteps = engine.MaxGridSize * engine.MaxGridSize * engine.MaxSteps
+
+	// maxNumberBytes is how many bytes a number of a result may have, its comma
+	// included.
+	maxNumberBytes = len("-1.7976931348623157e+308,")
+)
+
+var (
+	limitGridSize    = fields.Int("max_grid_size", engine.MinGridSize, engine.MaxGridSize)
+	limitSteps       = fields.Int("max_steps", 1, engine.MaxSteps)
+	limitCellSteps   = fields.Int("max_cell_steps", 1, maxCellSteps)
+	limitResultBytes = fields.Bytes("max_result_bytes", 1<<16, 1<<30)
+	limitTimeout     = fields.NotNegative("timeout")
+)
+
+func limitsField() *service.ConfigField {
+	return service.NewObjectField(fieldLimits,
+		limitGridSize.Field().Default(engine.MaxGridSize).
+			Description("The largest `grid_size`."),
+		limitSteps.Field().Default(engine.MaxSteps).
+			Description("The most `steps`."),
+		limitCellSteps.Field().Default(maxCellSteps).
+			Description("The most work: cells × steps, which is `grid_size`² × `steps`. A core does some 10⁸ of them a second with `quantum_jitter`, and several times as many without. The default is the work of the largest grid with the most steps; where senders are not trusted, 1000000000 keeps each simulation to seconds."),
+		limitResultBytes.Field().Default("64MiB").
+			Description(fmt.Sprintf("The largest result: the arrays of `include` and an `initial_field`, at %v bytes a number, count.", maxNumberBytes)),
+		limitTimeout.Field().Default("10m").
+			Description("The longest that a simulation may take; `0s` for no limit."),
+	).Description("What a message may ask for. One that asks for more fails before anything is allocated.").Advanced()
+}
+
+// limits bound what one message may ask for.
+type limits struct {
+	gridSize, steps, cellSteps int
+	resultBytes                int64
+	timeout                    time.Duration
+}
+
+func parseLimits(conf *service.ParsedConfig) (l limits, err error) {
+	in := conf.Namespace(fieldLimits)
+	err = cmp.Or(
+		fields.Into(&l.gridSize, limitGridSize, in),
+		fields.Into(&l.steps, limitSteps, in),
+		fields.Into(&l.cellSteps, limitCellSteps, in),
+		fields.Into(&l.resultBytes, limitResultBytes, in),
+		fields.Into(&l.timeout, limitTimeout, in),
+	)
+	return l, fields.Within(fieldLimits, err)
+}
+
+// check refuses parameters that ask for too much. The result holds so many arrays
+// of the size of the grid.
+func (l limits) check(p *engine.Params, arrays int) error {
+	cells := p.GridSize * p.GridSize
+	bytes := int64(arrays) * int64(cells) * int64(maxNumberBytes)
+	switch {
+	case p.GridSize > l.gridSize:
+		return &engine.ParamError{Name: "grid_size", Value: p.GridSize, Allowed: bounds(engine.MinGridSize, l.gridSize)}
+	case p.Steps > l.steps:
+		return &engine.ParamError{Name: "steps", Value: p.Steps, Allowed: bounds(1, l.steps)}
+	case cells*p.Steps > l.cellSteps:
+		return &engine.ParamError{
+			Name: "steps", Value: p.Steps,
+			Allowed: fmt.Sprintf("1 … %v with a grid_size of %v", l.cellSteps/cells, p.GridSize),
+			Reason:  fmt.Sprintf("limits.max_cell_steps is %v", l.cellSteps),
+		}
+	case bytes > l.resultBytes:
+		return &engine.ParamError{
+			Name: "grid_size", Value: p.GridSize,
+			Allowed: "smaller where a result holds " + several(arrays, "array") + " of this size",
+			Reason:  fmt.Sprintf("they may take %v bytes, and limits.max_result_bytes is %v", bytes, l.resultBytes),
+		}
+	}
+	return nil
+}
+
+func bounds(lo, hi any) string { return fmt.Sprintf("%v … %v", lo, hi) }
