@@ -38,8 +38,9 @@ type fileState struct {
 	// stuck holds when to try again to delete or move a file that is done.
 	stuck map[string]fileStuck
 
-	looked     bool // at least once
+	looks      int
 	nextLook   time.Time
+	rest       fileRest
 	lookFailed bool
 	// lookFailures counts those in a row, and lookErr is the last.
 	lookFailures int
@@ -76,7 +77,7 @@ func (in *fileInput) next(ctx context.Context) (dirwatch.File, int, error) {
 		in.collect()
 		now := time.Now()
 		if !now.Before(s.nextLook) {
-			in.look(ctx, now)
+			in.tick(ctx, now)
 			continue
 		}
 		if s.changed && !now.Before(s.nextNotice) {
@@ -92,7 +93,7 @@ func (in *fileInput) next(ctx context.Context) (dirwatch.File, int, error) {
 			if s.complete || s.lookFailed {
 				return dirwatch.File{}, 0, in.finish()
 			}
-			s.nextLook = now
+			s.lookNow(now)
 			continue
 		}
 		in.wait(ctx, now)
@@ -136,9 +137,19 @@ func (in *fileInput) wait(ctx context.Context, now time.Time) {
 	}
 }
 
+// tick looks at the directory, unless it rests.
+func (in *fileInput) tick(ctx context.Context, now time.Time) {
+	if in.rests(ctx, now) {
+		in.state.nextLook = now.Add(in.interval)
+		return
+	}
+	in.look(ctx, now)
+}
+
 // look looks at the whole directory.
 func (in *fileInput) look(ctx context.Context, now time.Time) {
 	s := &in.state
+	s.rest.until = time.Time{}
 	scan, err := in.scan(ctx, ".")
 	if ctx.Err() != nil {
 		return
@@ -184,18 +195,19 @@ func (in *fileInput) look(ctx context.Context, now time.Time) {
 	for _, f := range scan.Files {
 		seen[f.Path] = true
 		since := now
-		if !s.looked && f.Time().Before(now) {
+		if s.looks == 0 && f.Time().Before(now) {
 			since = f.Time()
 		}
 		in.offer(f, since)
 	}
 	in.forget(seen, scan.Failed)
-	if !s.looked {
+	if s.looks == 0 {
 		logs.With(in.log, "path", in.directory, "files", len(scan.Files), "done", in.known(scan.Files), "tracker", in.trackerPath).
 			Info("Directory is watched; files that the tracker knows as done are not read again")
 	}
 	s.complete = !restoring // what is hidden is not among the files of this look
-	s.looked = true
+	s.looks++
+	in.restAfter(scan, now)
 }
 
 // known returns how many of the files the tracker knows as done.
@@ -261,7 +273,7 @@ func (in *fileInput) notice(ctx context.Context, now time.Time) {
 	s.nextNotice = now.Add(noticePause)
 	paths, others := in.watcher.Changes()
 	if others {
-		s.nextLook = now
+		s.lookNow(now)
 	}
 	for _, rel := range paths {
 		if ctx.Err() != nil {

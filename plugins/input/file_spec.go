@@ -38,7 +38,7 @@ func fileSpec() *service.ConfigSpec {
 		Categories("Local").
 		Summary("Watches a directory and makes messages of the files that appear in it.").
 		Description(`
-The directory may be empty, and need not exist yet. Files that are there when the stream starts are taken first, in the order of their paths; others as they appear, in that order among those that are ready. On a local disk they are noticed at once; where the system tells of no changes, as on network mounts, when the directory is looked at, each `+"`poll_interval`"+` (less often if a look takes more than a tenth of it).
+The directory may be empty, and need not exist yet. Files that are there when the stream starts are taken first, in the order of their paths; others as they appear, in that order among those that are ready. On a local disk they are noticed at once; where the system tells of no changes, as on network mounts, when the directory is looked at, each `+"`poll_interval`"+` (less often if a look takes more than a tenth of it). Where the system tells of them, a look that finds nothing to do doubles the time to the next, up to a minute; a change that no system tells of, as one through mapped memory, is noticed by then.
 
 ### Delivery
 
@@ -96,7 +96,7 @@ Each message has `+"`path`, `file_name`, `mod_time_unix`"+` (seconds) and `+"`si
 				Default("").
 				Example("/data/done"),
 			fileFieldPollInterval.Field().
-				Description("The time from one look at the directory to the next.").
+				Description("The time from one look at the directory to the next, where the system does not tell of changes.").
 				Default("1s"),
 			fileFieldMinAge.Field().
 				Description("For how long a file must not have changed before it is taken. `0s` takes files at once, which suits directories into which complete files are renamed.").

@@ -139,6 +139,16 @@ func (d *Dir) Join(rel string) string { return filepath.Join(d.path, filepath.Fr
 // Open opens the directory itself.
 func (d *Dir) Open() (*os.Root, error) { return os.OpenRoot(d.path) }
 
+// Version returns what tells the directory from another one of its path, and from
+// itself when a name in it comes or goes.
+func (d *Dir) Version() (files.Version, error) {
+	info, err := os.Stat(d.path)
+	if err != nil {
+		return files.Version{}, err
+	}
+	return files.VersionOf(info), nil
+}
+
 // OpenFile opens a file, which must be regular, to read it, and returns it as
 // it is now.
 func (d *Dir) OpenFile(rel string) (*os.File, File, error) {
@@ -200,6 +210,9 @@ type Scan struct {
 	// Taken holds the paths of hidden files of interest, which are being taken
 	// away, or which a crash or a failure has left hidden.
 	Taken []string
+	// Linked says that a file of interest is a symbolic link, so that what it leads
+	// to may change without a word.
+	Linked bool
 }
 
 // Scan looks at the directory from, "." for all, and below. entered is called
@@ -259,6 +272,7 @@ func (d *Dir) entry(ctx context.Context, root *os.Root, rel string, e fs.DirEntr
 		var info fs.FileInfo
 		if info, err = regular(root, rel); err == nil {
 			s.Files = append(s.Files, File{Path: rel, Version: files.VersionOf(info)})
+			s.Linked = s.Linked || !kind.IsRegular()
 		}
 	}
 	// What vanishes meanwhile, and links to what is no file, are of no interest.

@@ -24,6 +24,7 @@ type Watcher struct {
 	changed  map[string]bool // by path, relative to the directory
 	overflow bool
 	warned   bool
+	silent   bool // there is a directory of which the system does not tell all changes
 
 	notify chan struct{}
 	ended  sync.WaitGroup
@@ -48,9 +49,22 @@ func (w *Watcher) Add(rel string) {
 	if w.fs == nil {
 		return
 	}
+	if !announces(w.dir.Join(rel)) {
+		w.mu.Lock()
+		w.silent = true
+		w.mu.Unlock()
+	}
 	if err := w.fs.Add(w.dir.Join(rel)); err != nil && !errors.Is(err, fsnotify.ErrClosed) && !errors.Is(err, fs.ErrNotExist) {
 		w.warn(err)
 	}
+}
+
+// Reliable reports whether the system tells of all changes, as far as is known. It
+// does not tell of those that are made through mapped memory.
+func (w *Watcher) Reliable() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.fs != nil && !w.warned && !w.silent
 }
 
 func (w *Watcher) warn(err error) {
@@ -98,7 +112,7 @@ func (w *Watcher) listen() {
 				return
 			}
 			rel, err := filepath.Rel(w.dir.path, e.Name)
-			if err != nil || e.Op == fsnotify.Chmod {
+			if err != nil {
 				continue
 			}
 			rel = filepath.ToSlash(rel)
