@@ -9,7 +9,30 @@ import (
 // geomspace from the smallest to the largest size, truncated to whole numbers,
 // without duplicates. Truncation bites: powers of ten of rounded logarithms can
 // lie just below a whole number, and 2 4 8 16 32 becomes 2 4 7 16 32.
+//
+// By the rule PowersOfTwo they are 2, 4, 8, … up to half the grid, by ListedBoxes
+// those of the list. Sizes that do not divide n leave out the cells beyond the
+// last whole box, which can take the dimension above 2.
 func BoxSizes(n int, c FeatureConfig) []int {
+	switch c.resolved(false).BoxSizes {
+	case PowersOfTwo:
+		return powersOfTwo(n)
+	case ListedBoxes:
+		return slices.Sorted(slices.Values(c.BoxSizeList))
+	default:
+		return referenceSizes(n, c)
+	}
+}
+
+func powersOfTwo(n int) []int {
+	var sizes []int
+	for size := 2; size <= n/2; size *= 2 {
+		sizes = append(sizes, size)
+	}
+	return sizes
+}
+
+func referenceSizes(n int, c FeatureConfig) []int {
 	first, last, count := c.MinBoxSize, c.MaxBoxSize, c.NumScales
 	if last == 0 {
 		last = n / 2
@@ -44,8 +67,15 @@ func BoxSizes(n int, c FeatureConfig) []int {
 // the last grid.
 type boxCounter struct {
 	n      int
-	config FeatureConfig
+	wanted boxSettings
+	list   []int
 	scales []boxScale
+}
+
+// boxSettings are the settings that box sizes follow from, besides a list.
+type boxSettings struct {
+	rule             BoxSizeRule
+	min, max, scales int
 }
 
 // boxScale is one box size.
@@ -56,10 +86,11 @@ type boxScale struct {
 }
 
 func (b *boxCounter) prepare(n int, c FeatureConfig) {
-	if b.n == n && b.config == c {
+	wanted := boxSettings{c.BoxSizes, c.MinBoxSize, c.MaxBoxSize, c.NumScales}
+	if b.n == n && b.wanted == wanted && slices.Equal(b.list, c.BoxSizeList) {
 		return
 	}
-	b.n, b.config = n, c
+	b.n, b.wanted, b.list = n, wanted, append(b.list[:0], c.BoxSizeList...)
 	b.scales = b.scales[:0]
 	for _, size := range BoxSizes(n, c) {
 		if size <= n {
@@ -84,9 +115,8 @@ func (b *boxCounter) dimension(cells *bitRows, c FeatureConfig) (slope, r2 float
 		return 0, 0
 	}
 	b.prepare(cells.n, c)
-	const most = 20 // scales
 	var (
-		x, y   [most]float64
+		x, y   [mostBoxSizes]float64
 		points int
 	)
 	for i := range b.scales {

@@ -9,9 +9,11 @@ import (
 // rows of set cells: those of a row are joined with those of the row above by
 // union-find.
 type clusterCounter struct {
+	wrap       bool // joins opposite edges
 	above, row []cellRun
-	parent     []int32 // of each run; roots are their own
-	size       []int32 // cells of the tree below each root
+	first      []cellRun // those of row 0
+	parent     []int32   // of each run; roots are their own
+	size       []int32   // cells of the tree below each root
 }
 
 // cellRun is a run of the columns from … to−1.
@@ -37,7 +39,7 @@ func (s clusterSizes) sizeStd() float64 {
 }
 
 // find returns the components of the set cells, joined along edges, and with a
-// connectivity of 8 also along corners. Nothing wraps around.
+// connectivity of 8 also along corners.
 func (k *clusterCounter) find(cells *bitRows, connectivity int) clusterSizes {
 	if cells.count == 0 {
 		return clusterSizes{}
@@ -51,7 +53,18 @@ func (k *clusterCounter) find(cells *bitRows, connectivity int) clusterSizes {
 	for r := range cells.n {
 		k.findRuns(cells.row(r))
 		k.joinRows(reach)
+		if k.wrap {
+			k.joinEdges(cells.n, reach)
+		}
+		if r == 0 {
+			k.first = append(k.first[:0], k.row...)
+		}
 		k.above, k.row = k.row, k.above
+	}
+	if k.wrap {
+		k.row = append(k.row[:0], k.first...)
+		k.joinRows(reach)
+		k.joinEdges(cells.n, reach)
 	}
 
 	var sizes clusterSizes
@@ -117,6 +130,27 @@ func (k *clusterCounter) joinRows(reach int32) {
 			}
 			k.join(run.label, other.label)
 		}
+	}
+}
+
+// joinEdges joins the runs that touch across the left and the right edge: those
+// of the row, and with a reach of 1 those of the row and the one above.
+func (k *clusterCounter) joinEdges(n int, reach int32) {
+	k.joinEnds(k.row, k.row, n)
+	if reach > 0 {
+		k.joinEnds(k.row, k.above, n)
+		k.joinEnds(k.above, k.row, n)
+	}
+}
+
+// joinEnds joins the run at the right edge of a row with that at the left edge
+// of another.
+func (k *clusterCounter) joinEnds(right, left []cellRun, n int) {
+	if len(right) == 0 || len(left) == 0 {
+		return
+	}
+	if last := right[len(right)-1]; int(last.to) == n && left[0].from == 0 {
+		k.join(last.label, left[0].label)
 	}
 }
 

@@ -5,7 +5,8 @@ import (
 	"math"
 )
 
-// FeatureConfig are the settings of the feature extraction.
+// FeatureConfig are the settings of the feature extraction. Where a name ends in
+// MV and the plane is not the potential, the value is in the plane's own unit.
 type FeatureConfig struct {
 	MinBoxSize int // smallest box of the box counting, cells; at least 1
 	MaxBoxSize int // largest box; at least MinBoxSize, or 0: doubled from the smallest up to half the grid
@@ -15,9 +16,18 @@ type FeatureConfig struct {
 	// that of D_box, f_active and the cluster sizes.
 	ThresholdLowMV, ThresholdMedMV, ThresholdHighMV float64
 
-	StabilityThresholdMV float64 // deviation of |ΔV| below which a step is stable, mV; above 0
+	StabilityThresholdMV float64 // deviation of |ΔV| below which a step is stable, mV or the plane's unit; above 0
 	StabilityWindow      int     // stable steps in a row that make a stable state; at least 1
 	Connectivity         int     // 4: clusters join along edges; 8: along edges and corners
+
+	// What follows is of any plane. Left empty, each has the model's default, and
+	// changes nothing for the potential of mfn.
+
+	Plane       Plane       // whose features are taken; "": the potential, or for another model its own choice
+	Threshold   Threshold   // above which a cell is active; in place of the three levels in mV
+	Wrap        Wrap        // whether clusters go on at the opposite edge
+	BoxSizes    BoxSizeRule // which sizes the box counting takes
+	BoxSizeList []int       // with ListedBoxes: 2 … 20 sizes, each 1 … 1024
 }
 
 // DefaultFeatureConfig returns the model's defaults.
@@ -70,7 +80,7 @@ func (c FeatureConfig) Validate() error {
 	if c.Connectivity != 4 && c.Connectivity != 8 {
 		return &ParamError{Name: "connectivity", Value: c.Connectivity, Allowed: "4 or 8"}
 	}
-	return nil
+	return c.validatePlane()
 }
 
 // Features are the 18 features of a run, in the order of FeatureNames.
@@ -131,9 +141,10 @@ type extractor struct {
 	boxes    boxCounter
 	clusters clusterCounter
 	rows     []rowRange
+	scale    float64 // from the field's numbers to the unit of the features
 }
 
-// rowRange is the least and the greatest potential of a row, volts.
+// rowRange is the least and the greatest value of a row, in the field's numbers.
 type rowRange struct{ min, max float64 }
 
 func (r *rowRange) include(v float64) {
@@ -144,16 +155,24 @@ func (r *rowRange) include(v float64) {
 	}
 }
 
-// features returns the features of a field of n × n volts, row by row, and of
-// its history, which may be nil.
+// features returns the features of a field of n × n cells of the plane, row by
+// row, and of its history, which may be nil. A boundary is known to be periodic
+// only where Wrap says so.
 func (x *extractor) features(field []float64, n int, c FeatureConfig, h *history) Features {
+	c = c.resolved(false)
+	x.scale = c.Plane.scale()
+	x.clusters.wrap = c.Wrap == WrapTrue
 	var f Features
 	x.statistics(&f, field, n)
 	if h != nil {
 		h.features(&f)
 	}
 
-	x.mark(field, n, c.ThresholdLowMV)
+	if c.Threshold.Rule == "" {
+		x.mark(field, n, c.ThresholdLowMV/x.scale)
+	} else {
+		x.mark(field, n, c.Threshold.level(field, &f, x.scale))
+	}
 	f[FActive] = float64(x.active.count) / float64(n*n)
 	f[DBox], f[DR2] = x.boxes.dimension(&x.active, c)
 	low := x.clusters.find(&x.active, c.Connectivity)
@@ -161,30 +180,40 @@ func (x *extractor) features(field []float64, n int, c FeatureConfig, h *history
 	f[MaxClusterSize] = float64(low.largest)
 	f[ClusterSizeStd] = low.sizeStd()
 
-	x.mark(field, n, c.ThresholdMedMV)
+	if c.Threshold.Rule != "" {
+		f[NClustersMed], f[NClustersHigh] = f[NClustersLow], f[NClustersLow]
+		return f
+	}
+	x.mark(field, n, c.ThresholdMedMV/x.scale)
 	f[NClustersMed] = float64(x.clusters.find(&x.active, c.Connectivity).count)
-	x.mark(field, n, c.ThresholdHighMV)
+	x.mark(field, n, c.ThresholdHighMV/x.scale)
 	f[NClustersHigh] = float64(x.clusters.find(&x.active, c.Connectivity).count)
 	return f
 }
 
-// mark marks the cells above a threshold as active. Most rows are all below or
-// all above, which their range tells.
-func (x *extractor) mark(field []float64, n int, mv float64) {
-	volts := mv / 1000.0
+// potential returns the features of the distribution of V alone.
+func (x *extractor) potential(field []float64, n int) (f Features) {
+	x.scale = Potential.scale()
+	x.statistics(&f, field, n)
+	return f
+}
+
+// mark marks the cells above a level, in the field's numbers, as active. Most
+// rows are all below or all above, which their range tells.
+func (x *extractor) mark(field []float64, n int, level float64) {
 	x.active.reset(n)
 	for r, span := range x.rows {
 		switch {
-		case span.max <= volts:
-		case span.min > volts:
+		case span.max <= level:
+		case span.min > level:
 			x.active.fill(r)
 		default:
-			x.active.setAbove(r, field[r*n:][:n], volts)
+			x.active.setAbove(r, field[r*n:][:n], level)
 		}
 	}
 }
 
-// statistics sets the features of the distribution of V, and the range of each
+// statistics sets the features of the distribution, and the range of each
 // row.
 func (x *extractor) statistics(f *Features, field []float64, n int) {
 	if cap(x.rows) < n {
@@ -195,11 +224,12 @@ func (x *extractor) statistics(f *Features, field []float64, n int) {
 	// Sums are of differences from one cell's value, so that a flat field has
 	// exactly its value for a mean and a deviation of 0, as its skewness and
 	// kurtosis depend on that.
-	origin := float64(field[0] * 1000.0)
+	scale := x.scale
+	origin := float64(field[0] * scale)
 	all := rowRange{field[0], field[0]}
 	sum := 0.0
 	for r := range n {
-		span, s := rangeAndSum(field[r*n:][:n], origin)
+		span, s := rangeAndSum(field[r*n:][:n], origin, scale)
 		x.rows[r] = span
 		all.min, all.max = min(all.min, span.min), max(all.max, span.max)
 		sum += s
@@ -209,11 +239,11 @@ func (x *extractor) statistics(f *Features, field []float64, n int) {
 
 	var total moments
 	for r := range n {
-		total.add(momentsOf(field[r*n:][:n], mean))
+		total.add(momentsOf(field[r*n:][:n], mean, scale))
 	}
 	std := math.Sqrt(total.m2 / cells)
 
-	f[VMin], f[VMax] = all.min*1000.0, all.max*1000.0
+	f[VMin], f[VMax] = all.min*scale, all.max*scale
 	f[VMean], f[VStd] = mean, std
 	if std > 1e-10 {
 		f[VSkew] = total.m3 / cells / float64(float64(std*std)*std)
@@ -221,10 +251,10 @@ func (x *extractor) statistics(f *Features, field []float64, n int) {
 	}
 }
 
-// rangeAndSum returns the range of a row in volts, and the sum over it of the
-// differences from origin, in mV. Four lanes let the processor overlap them;
+// rangeAndSum returns the range of a row, and the sum over it of the differences
+// from origin, which is scaled, as the sum is. Four lanes let the processor overlap them;
 // branches that are hardly ever taken cost it less than min and max.
-func rangeAndSum(row []float64, origin float64) (rowRange, float64) {
+func rangeAndSum(row []float64, origin, scale float64) (rowRange, float64) {
 	span := rowRange{row[0], row[0]}
 	var sum0, sum1, sum2, sum3 float64
 	for ; len(row) >= 4; row = row[4:] {
@@ -233,19 +263,19 @@ func rangeAndSum(row []float64, origin float64) (rowRange, float64) {
 		span.include(b)
 		span.include(c)
 		span.include(d)
-		sum0 += float64(a*1000.0) - origin
-		sum1 += float64(b*1000.0) - origin
-		sum2 += float64(c*1000.0) - origin
-		sum3 += float64(d*1000.0) - origin
+		sum0 += float64(a*scale) - origin
+		sum1 += float64(b*scale) - origin
+		sum2 += float64(c*scale) - origin
+		sum3 += float64(d*scale) - origin
 	}
 	for _, a := range row {
 		span.include(a)
-		sum0 += float64(a*1000.0) - origin
+		sum0 += float64(a*scale) - origin
 	}
 	return span, (sum0 + sum2) + (sum1 + sum3)
 }
 
-// moments are sums of the powers of the deviations from the mean, in mV.
+// moments are sums of the powers of the deviations from the mean, scaled.
 type moments struct{ m2, m3, m4 float64 }
 
 func (m *moments) add(other moments) {
@@ -254,12 +284,12 @@ func (m *moments) add(other moments) {
 	m.m4 += other.m4
 }
 
-// momentsOf returns the moments of a row about mean, which is in mV.
-func momentsOf(row []float64, mean float64) moments {
+// momentsOf returns the moments of a row about mean, which is scaled.
+func momentsOf(row []float64, mean, scale float64) moments {
 	var even, odd moments
 	for ; len(row) >= 2; row = row[2:] {
-		d := float64(row[0]*1000.0) - mean
-		e := float64(row[1]*1000.0) - mean
+		d := float64(row[0]*scale) - mean
+		e := float64(row[1]*scale) - mean
 		d2, e2 := float64(d*d), float64(e*e)
 		even.m2 += d2
 		odd.m2 += e2
@@ -269,7 +299,7 @@ func momentsOf(row []float64, mean float64) moments {
 		odd.m4 += float64(e2 * e2)
 	}
 	for _, v := range row {
-		d := float64(v*1000.0) - mean
+		d := float64(v*scale) - mean
 		d2 := float64(d * d)
 		even.m2 += d2
 		even.m3 += float64(d2 * d)

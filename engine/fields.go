@@ -11,9 +11,10 @@ type FieldError struct {
 // Error names the place and the reason.
 func (e *FieldError) Error() string { return e.Place + ": " + e.Reason }
 
-// FieldFeatures extracts the features of a given field: N × N finite volts, N
-// from 1 to 1024. Those of the history are 0, as after a single step. It returns
-// a *FieldError that says which row or cell is wrong, or a *ParamError.
+// FieldFeatures extracts the features of a given field: N × N finite numbers, N
+// from 1 to 1024, which are volts unless c.Plane names another plane than the
+// potential. Those of the history are 0, as after a single step. It returns a
+// *FieldError that says which row or cell is wrong, or a *ParamError.
 func FieldFeatures(field [][]float64, c FeatureConfig) (Features, error) {
 	if err := c.Validate(); err != nil {
 		return Features{}, err
@@ -23,7 +24,7 @@ func FieldFeatures(field [][]float64, c FeatureConfig) (Features, error) {
 		return Features{}, err
 	}
 	var x extractor
-	return finiteFeatures("field", x.features(cells, len(field), c, nil))
+	return finiteFeatures("field", c.Plane, x.features(cells, len(field), c, nil))
 }
 
 // HistoryFeatures extracts the features of a given history: 1 to 10 000 fields
@@ -52,7 +53,7 @@ func HistoryFeatures(fields [][][]float64, c FeatureConfig) (Features, error) {
 }
 
 // FrameFeatures is HistoryFeatures for fields that are flat already: n × n
-// finite volts each, row by row. With one field alone, the features of the
+// finite numbers each, row by row. With one field alone, the features of the
 // history are 0.
 func FrameFeatures(frames [][]float64, n int, c FeatureConfig) (Features, error) {
 	if err := c.Validate(); err != nil {
@@ -77,7 +78,7 @@ func FrameFeatures(frames [][]float64, n int, c FeatureConfig) (Features, error)
 		before = now
 	}
 	var x extractor
-	return finiteFeatures("history", x.features(before, n, c, &h))
+	return finiteFeatures("history", c.Plane, x.features(before, n, c, &h))
 }
 
 // sumsOfStep returns the sums of a step, in the order in which kernels add.
@@ -133,12 +134,16 @@ func flattenField(place string, field [][]float64) ([]float64, error) {
 	return cells, nil
 }
 
-// finiteFeatures refuses features that have overflowed, which takes potentials
-// far beyond any that a simulation reaches.
-func finiteFeatures(place string, f Features) (Features, error) {
+// finiteFeatures refuses features that have overflowed, which takes values far
+// beyond any that a simulation reaches.
+func finiteFeatures(place string, plane Plane, f Features) (Features, error) {
+	values, unit := "potentials", " mV"
+	if plane.scale() == 1 {
+		values, unit = "values", ""
+	}
 	for k, v := range f {
 		if !finite(v) {
-			return Features{}, &FieldError{place, fmt.Sprintf("potentials from %v to %v mV are too large: %v overflows", f[VMin], f[VMax], FeatureNames()[k])}
+			return Features{}, &FieldError{place, fmt.Sprintf("%v from %v to %v%v are too large: %v overflows", values, f[VMin], f[VMax], unit, FeatureNames()[k])}
 		}
 	}
 	return f, nil

@@ -6,7 +6,8 @@ import "math"
 // keeps no field, and its size does not depend on the number of steps.
 type history struct {
 	cells     float64
-	threshold float64 // of stability, mV
+	threshold float64 // of stability, scaled
+	scale     float64 // from the plane's numbers to the unit of the features
 	window    int
 
 	steps   int
@@ -24,7 +25,7 @@ type history struct {
 
 // reset starts the history of a run of n × n cells.
 func (h *history) reset(n int, c FeatureConfig) {
-	*h = history{cells: float64(n * n), threshold: c.StabilityThresholdMV, window: c.StabilityWindow}
+	*h = history{cells: float64(n * n), threshold: c.StabilityThresholdMV, scale: c.Plane.scale(), window: c.StabilityWindow}
 }
 
 // add adds the next step. The differences of the first one, which has no step
@@ -53,7 +54,7 @@ func (h *history) addEnergy(t, energy float64) {
 func (h *history) addStability(t int, s stepSums) {
 	mean := s.absDiff / h.cells
 	variance := max(s.sqDiff/h.cells-float64(mean*mean), 0)
-	if float64(math.Sqrt(variance)*1000.0) >= h.threshold {
+	if float64(math.Sqrt(variance)*h.scale) >= h.threshold {
 		h.stable = 0
 		return
 	}
@@ -70,12 +71,12 @@ func (h *history) features(f *Features) {
 		return
 	}
 	steps := float64(h.steps)
-	f[DVMean] = h.absDiff / (float64((steps - 1) * h.cells)) * 1000.0
-	f[DVMax] = h.maxDiff * 1000.0
+	f[DVMean] = h.absDiff / (float64((steps - 1) * h.cells)) * h.scale
+	f[DVMax] = h.maxDiff * h.scale
 	f[TStable] = steps
 	if h.stableAt > 0 {
 		f[TStable] = float64(h.stableAt)
 	}
-	// Σ (t − mean t)² of 0 … T−1 is T·(T²−1)/12; mV² are 10⁶ V².
-	f[ETrend] = float64(h.coMoment*1e6) / (steps * (float64(steps*steps) - 1) / 12)
+	// Σ (t − mean t)² of 0 … T−1 is T·(T²−1)/12.
+	f[ETrend] = float64(h.coMoment*float64(h.scale*h.scale)) / (steps * (float64(steps*steps) - 1) / 12)
 }

@@ -39,6 +39,18 @@ type planes struct {
 	memory  [3][]float64 // that they are parts of
 }
 
+// of returns a plane by its name.
+func (p *planes) of(name Plane) []float64 {
+	switch name {
+	case Activator:
+		return p.a
+	case Inhibitor:
+		return p.i
+	default:
+		return p.v
+	}
+}
+
 // resize gives every plane the layout's size, with ghosts of zero. was is the
 // layout that the planes have had; the other cells of one that stays are left as
 // they are. set is 0 or 1, for the planes before and after a step.

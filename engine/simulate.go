@@ -55,6 +55,7 @@ type Simulator struct {
 	sums    []laneSums
 
 	sumsByStep [][]laneSums
+	plane      []float64 // whose features are taken, if it is not the potential
 
 	result    Result
 	history   history
@@ -81,6 +82,10 @@ func (s *Simulator) Run(ctx context.Context, p Params, o Options) (*Result, erro
 	if err := o.Features.Validate(); err != nil {
 		return nil, err
 	}
+	if !o.Features.Plane.ofMFN() {
+		return nil, &ParamError{Name: "plane", Value: string(o.Features.Plane), Allowed: "potential, activator or inhibitor with this model"}
+	}
+	o.Features = o.Features.resolved(p.Boundary == Periodic)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -106,7 +111,7 @@ func (s *Simulator) Run(ctx context.Context, p Params, o Options) (*Result, erro
 
 	s.random.start(*p.Seed, s.kernel.draw)
 	s.start(&p)
-	if err := s.steps(ctx, &p, o.Threads); err != nil {
+	if err := s.steps(ctx, &p, o); err != nil {
 		return nil, err
 	}
 	s.finish(&p, o)
@@ -162,8 +167,9 @@ func drawGrowth(p *Params, random *stream) growth {
 // steps runs all time steps, several at a pass. The draws of a step do not
 // depend on the fields and are made ahead. Afterwards s.last holds the last
 // fields.
-func (s *Simulator) steps(ctx context.Context, p *Params, threads int) error {
-	t := tilingFor(s.layout, threads, p.QuantumJitter)
+func (s *Simulator) steps(ctx context.Context, p *Params, o Options) error {
+	plane := o.Features.Plane
+	t := tilingFor(s.layout, o.Threads, p.QuantumJitter || plane != Potential)
 	if s.tiling != nil {
 		t = *s.tiling
 	}
@@ -207,6 +213,10 @@ func (s *Simulator) steps(ctx context.Context, p *Params, threads int) error {
 			if !finite(sums.energy) {
 				return &DivergenceError{Field: "potential", Step: t0 + k + 1}
 			}
+			if plane != Potential {
+				now, before := x.planes[1].of(plane), x.planes[0].of(plane)
+				sums = s.sumsOfPlane(now, before)
+			}
 			s.history.add(sums)
 		}
 		if depth%2 == 1 {
@@ -216,6 +226,16 @@ func (s *Simulator) steps(ctx context.Context, p *Params, threads int) error {
 	s.result.TuringActivations, s.result.ClampingEvents = x.activations, x.clamps
 	s.last = x.planes[0]
 	return nil
+}
+
+// sumsOfPlane returns the sums of a step of one plane, in the order in which
+// kernels add those of the potential.
+func (s *Simulator) sumsOfPlane(now, before []float64) stepSums {
+	var sums laneSums
+	for r := range s.layout.n {
+		sums.addRow(s.layout.row(now, r), s.layout.row(before, r))
+	}
+	return sums.fold()
 }
 
 func (s *Simulator) noiseBuffer(n int) []float64 {
@@ -268,9 +288,21 @@ func (s *Simulator) finish(p *Params, o Options) {
 	}
 	r.ActivatorMean, r.InhibitorMean = s.mean(s.last.a), s.mean(s.last.i)
 
+	if o.Features.Plane != Potential {
+		potential := s.extractor.potential(r.Field, p.GridSize)
+		r.setField(&potential)
+		s.plane = s.flatten(s.plane, s.last.of(o.Features.Plane))
+		r.Features = s.extractor.features(s.plane, p.GridSize, o.Features, &s.history)
+		return
+	}
 	r.Features = s.extractor.features(r.Field, p.GridSize, o.Features, &s.history)
-	r.FieldMin, r.FieldMax = r.Features[VMin], r.Features[VMax]
-	r.FieldMean, r.FieldStd = r.Features[VMean], r.Features[VStd]
+	r.setField(&r.Features)
+}
+
+// setField takes the statistics of the potential from its features.
+func (r *Result) setField(f *Features) {
+	r.FieldMin, r.FieldMax = f[VMin], f[VMax]
+	r.FieldMean, r.FieldStd = f[VMean], f[VStd]
 }
 
 // flatten copies a plane without its border.
