@@ -17,6 +17,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/replay"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
@@ -242,8 +243,8 @@ func (in *fileInput) Close(ctx context.Context) error {
 		errs = append(errs, in.watcher.Close())
 		in.watcher = nil
 	}
-	if in.tracker != nil {
-		if err := in.tracker.Close(); err != nil {
+	if closing := in.tracker; closing != nil {
+		if _, err := files.Within(ctx, func() (struct{}, error) { return struct{}{}, closing.Close() }, nil); err != nil {
 			in.log.With("error", err.Error()).Error("Tracker cannot be written; files may be done again after a restart")
 			errs = append(errs, err)
 		}

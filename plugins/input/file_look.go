@@ -285,7 +285,7 @@ func (in *fileInput) notice(ctx context.Context, now time.Time) {
 
 // lookAt looks at one path.
 func (in *fileInput) lookAt(ctx context.Context, rel string, now time.Time) {
-	f, err := in.dir.Look(rel)
+	f, err := timed(ctx, in.policy.Timeout, func() (dirwatch.File, error) { return in.dir.Look(rel) })
 	switch {
 	case err == nil && in.dir.Match(rel):
 		in.offer(f, now)
@@ -300,6 +300,9 @@ func (in *fileInput) lookAt(ctx context.Context, rel string, now time.Time) {
 		}
 	case errors.Is(err, fs.ErrNotExist):
 		in.state.queue.Remove(rel)
+	case errors.Is(err, errTimedOut):
+		in.failed(retry.Operation{Name: "file look", Subject: "path", Value: in.dir.Join(rel)}, rel, err)
+		in.state.lookNow(time.Now()) // for what this look was to find
 	}
 }
 

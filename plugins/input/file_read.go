@@ -38,7 +38,7 @@ type fileReading struct {
 // read begins to read a file. It returns nil if there is nothing to read, and
 // has then settled why.
 func (in *fileInput) read(ctx context.Context, f dirwatch.File, tries int) *fileReading {
-	now, err := files.Within(ctx, func() (dirwatch.File, error) { return in.dir.Look(f.Path) }, nil)
+	now, err := timed(ctx, in.policy.Timeout, func() (dirwatch.File, error) { return in.dir.Look(f.Path) })
 	if ctx.Err() != nil {
 		in.state.queue.Again(f, tries, in.state.nextLook)
 		return nil
@@ -50,7 +50,7 @@ func (in *fileInput) read(ctx context.Context, f dirwatch.File, tries int) *file
 		in.lookAt(ctx, f.Path, time.Now())
 		return nil
 	}
-	if in.knows(f) {
+	if in.knows(ctx, f) {
 		return nil
 	}
 
@@ -65,13 +65,14 @@ func (in *fileInput) read(ctx context.Context, f dirwatch.File, tries int) *file
 }
 
 // knows reports whether a file is done, though its inode number says otherwise.
-func (in *fileInput) knows(f dirwatch.File) bool {
+func (in *fileInput) knows(ctx context.Context, f dirwatch.File) bool {
 	record, ok := in.tracker.Get(f.Path)
 	if !ok || !record.Alike(f.Version) {
 		return false
 	}
 	known := dirwatch.File{Path: f.Path, Version: record.Version}
-	if err := in.dir.Verify(known, record.Sum); err != nil {
+	_, err := timed(ctx, in.policy.Timeout, func() (struct{}, error) { return struct{}{}, in.dir.Verify(known, record.Sum) })
+	if err != nil {
 		return false
 	}
 	record.Version = f.Version

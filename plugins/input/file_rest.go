@@ -33,7 +33,7 @@ func (in *fileInput) rests(ctx context.Context, now time.Time) bool {
 // directoryVersion returns what tells one state of the directory from another; the
 // zero Version if it cannot be opened.
 func (in *fileInput) directoryVersion(ctx context.Context) files.Version {
-	v, err := timed(ctx, in, in.dir.Version)
+	v, err := timed(ctx, in.policy.Timeout, in.dir.Version)
 	if err != nil {
 		return files.Version{}
 	}
@@ -54,14 +54,4 @@ func (in *fileInput) restAfter(scan dirwatch.Scan, now time.Time) {
 // lookNow has the whole directory looked at.
 func (s *fileState) lookNow(now time.Time) {
 	s.nextLook, s.rest.until = now, time.Time{}
-}
-
-// timed runs do under the time limit of file operations.
-func timed[T any](ctx context.Context, in *fileInput, do func() (T, error)) (T, error) {
-	if in.policy.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, in.policy.Timeout)
-		defer cancel()
-	}
-	return files.Within(ctx, do, nil)
 }

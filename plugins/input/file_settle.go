@@ -95,6 +95,7 @@ type fileSettler struct {
 	tracker    *tracker.Tracker
 	autoDelete bool
 	moveTo     string
+	timeout    time.Duration // of what may be left to hang
 
 	mu      sync.Mutex
 	waiting []*fileDelivery
@@ -106,7 +107,7 @@ type fileSettler struct {
 
 func newFileSettler(in *fileInput) *fileSettler {
 	s := &fileSettler{
-		dir: in.dir, tracker: in.tracker, autoDelete: in.autoDelete, moveTo: in.moveTo,
+		dir: in.dir, tracker: in.tracker, autoDelete: in.autoDelete, moveTo: in.moveTo, timeout: in.policy.Timeout,
 		wake: make(chan struct{}, 1), notify: make(chan struct{}, 1),
 		stop: make(chan struct{}), ended: make(chan struct{}),
 	}
@@ -131,14 +132,21 @@ func (s *fileSettler) take() []*fileDelivery {
 	return settled
 }
 
-// close settles what has been added, and ends.
+// close settles what has been added, and ends. It waits for half of ctx's time at
+// most, since a file system may hang and the tracker is to be closed in the other
+// half.
 func (s *fileSettler) close(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
 	close(s.stop)
 	select {
 	case <-s.ended:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return fmt.Errorf("files are still being deleted or moved: %w", ctx.Err())
 	}
 }
 
@@ -210,7 +218,8 @@ func (s *fileSettler) dispose(d *fileDelivery) error {
 			return s.move(root, path, d.file.Path)
 		})
 	}
-	if err := s.dir.Verify(d.file, d.sum); err != nil {
+	_, err := timed(context.Background(), s.timeout, func() (struct{}, error) { return struct{}{}, s.dir.Verify(d.file, d.sum) })
+	if err != nil {
 		return err
 	}
 	s.mark(d, d.file.Path)
@@ -235,7 +244,7 @@ func (s *fileSettler) remove(d *fileDelivery, do func(*os.Root, string) error) e
 
 // restore gives a hidden file its name back.
 func (s *fileSettler) restore(d *fileDelivery, hidden string) error {
-	path, err := s.dir.Restore(hidden)
+	path, err := timed(context.Background(), s.timeout, func() (string, error) { return s.dir.Restore(hidden) })
 	if err == nil && path != "" {
 		d.restored = append(d.restored, fileRestoration{dirwatch.TakenFrom(hidden), path})
 	}

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -44,7 +45,7 @@ The directory is made if it is missing, and so are directories below it that a n
 
 ### A file a message
 
-Each message is written under a hidden name beside its place, and renamed when it is complete: a file that can be seen is never half there. What a crash leaves of such hidden files is removed in the background after a later start, when it is ten minutes old.
+Each message is written under a hidden name beside its place, and renamed when it is complete: a file that can be seen is never half there. What a crash leaves of such hidden files is removed in the background when a later run first writes to their directory, if it is ten minutes old by then.
 
 A name that holds the time, by `+"`{timestamp}`"+` or by a function such as `+"`now()`"+`, never replaces a file: if the name is taken, the new file gets a number (`+"`output_…_1.json`"+`). A name without it, such as `+"`${! json(\"simulation_id\") }.json`"+`, belongs to what it names: a new message of that name replaces the file, at once and whole, so that a message which is delivered again leaves one file.
 
@@ -181,22 +182,21 @@ func init() {
 const fileConcurrency = 16
 
 type fileOutput struct {
+	log     *service.Logger
 	status  *status.Component
 	retrier *retry.Retrier
+	timeout time.Duration // of the check of the directory
 
 	dir      filewriter.Dir
 	name     fileName
 	timed    bool                 // the name holds the time
 	appender *filewriter.Appender // nil for a file a message
 
-	sweepOnce sync.Once
-	sweeping  sync.WaitGroup
-	closing   context.Context // ends with the output
-	close     context.CancelFunc
+	sweeper *filewriter.Sweeper
 }
 
 func newFileOutput(conf *service.ParsedConfig, res *service.Resources) (*fileOutput, error) {
-	o := &fileOutput{}
+	o := &fileOutput{log: res.Logger()}
 	rotation, appends, err := o.parse(conf)
 	if err != nil {
 		return nil, err
@@ -208,7 +208,8 @@ func newFileOutput(conf *service.ParsedConfig, res *service.Resources) (*fileOut
 	if appends {
 		o.appender = filewriter.NewAppender(o.dir, rotation, res.Logger())
 	}
-	o.closing, o.close = context.WithCancel(context.Background())
+	o.timeout = policy.Timeout
+	o.sweeper = filewriter.NewSweeper(o.dir)
 	o.status = status.New(res, fileType, status.Publisher)
 	o.retrier = retry.New(policy, res.Logger(), o.status)
 	return o, nil
@@ -286,24 +287,29 @@ func holdsTime(pattern string) bool {
 	return strings.Contains(pattern, filewriter.Timestamp) || clockFunction.MatchString(pattern)
 }
 
-// Connect begins to clean up after earlier writers. What is wrong with the
-// directory, each write says, and tries again.
-func (o *fileOutput) Connect(context.Context) error {
-	o.sweepOnce.Do(func() {
-		dir := o.dir
-		o.sweeping.Go(func() { dir.Sweep(o.closing) })
-	})
-	o.status.Connected()
+// Connect looks whether the directory can be opened, if it is there, so that what is
+// wrong is known before there is a message. Each write tries again.
+func (o *fileOutput) Connect(ctx context.Context) error {
+	if o.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.timeout)
+		defer cancel()
+	}
+	dir := o.dir
+	_, err := files.Within(ctx, func() (struct{}, error) { return struct{}{}, dir.Check() }, nil)
+	if err == nil {
+		o.status.Connected()
+		return nil
+	}
+	err = files.Explain(o.dir.Path, err)
+	o.status.Failed(err)
+	o.log.With("path", o.dir.Path, "error", err.Error()).Warn("Directory cannot be opened; each write tries again")
 	return nil
 }
 
 // Close ends the output.
 func (o *fileOutput) Close(ctx context.Context) error {
-	o.close()
-	_, err := files.Within(ctx, func() (struct{}, error) {
-		o.sweeping.Wait()
-		return struct{}{}, nil
-	}, nil)
+	err := o.sweeper.Close(ctx)
 	o.status.Close()
 	return err
 }
@@ -423,6 +429,7 @@ func (o *fileOutput) write(ctx context.Context, op retry.Operation, name string,
 		}, nil)
 		if got != "" {
 			written = got
+			o.sweeper.Wrote(got)
 		}
 		return int64(len(content)), o.explain(name, err)
 	})

@@ -493,7 +493,7 @@ func TestFileDirectoryMayGoAndComeBack(t *testing.T) {
 		assertBody(t, `{"id":"b"}`, []byte(strings.TrimSuffix(whole(t, dir), "\n")))
 		require.NoError(t, os.RemoveAll(dir))
 		require.NoError(t, os.WriteFile(dir, nil, 0o600))
-		require.ErrorContains(t, r.publish(`{"id":"c"}`), "not a directory")
+		require.ErrorContains(t, r.publish(`{"id":"c"}`), "this is a file, where a directory should be")
 		r.Stop(t)
 	}
 }
@@ -512,10 +512,14 @@ func TestFileLeftoversAreRemoved(t *testing.T) {
 	put(".mfn-young.mfn-tmp", time.Minute)
 	put("foreign.mfn-tmp", time.Hour)
 	put("result.json", time.Hour)
+	put("other/.mfn-old.mfn-tmp", time.Hour)
 	r := runFile(t, dir, byID)
 	require.NoError(t, r.publish(`{"id":"new"}`))
+	require.NoError(t, r.publish(`{"id":"sub/new"}`))
+	webtest.Await(t, func() bool { return len(tree(t, dir)) == 6 }, "the sweeping")
 	assert.Equal(t, map[string]string{
 		".mfn-young.mfn-tmp": "half", "foreign.mfn-tmp": "half", "result.json": "half", "new.json": `{"id":"new"}`,
+		"sub/new.json": `{"id":"sub/new"}`, "other/.mfn-old.mfn-tmp": "half", // nothing is looked at that is not written to
 	}, tree(t, dir))
 }
 
@@ -542,6 +546,21 @@ func TestFileOutputWhoseDirectoryCannotBeMadeRetriesAndSaysSo(t *testing.T) {
 		require.NoError(t, os.Rename(blocked+".file", blocked))
 		r.Stop(t)
 	}
+}
+
+func TestFileDirectoryThatCannotBeOpenedIsToldOfBeforeAnyMessage(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	r := runFile(t, file, byID)
+	webtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "Directory cannot be opened") }, "word of it")
+	report := webtest.Report(t, fileType)
+	assert.Equal(t, status.Error, report.Status)
+	m := report.Metrics.(status.PublisherMetrics)
+	assert.Equal(t, file+": this is a file, where a directory should be", *m.LastError)
+	assert.NotNil(t, m.LastErrorTimestamp)
+	require.NoError(t, os.Remove(file))
+	require.NoError(t, r.publish(`{"id":"a"}`))
+	assert.Equal(t, status.Connected, webtest.Report(t, fileType).Status)
 }
 
 func TestFileMessagesWithoutANameAreNotMadeOneFile(t *testing.T) {

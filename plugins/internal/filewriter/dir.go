@@ -4,7 +4,6 @@
 package filewriter
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,14 +11,9 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 )
-
-// leftoverAge is how old a file that is being written must be to be taken for
-// what a crash has left.
-const leftoverAge = 10 * time.Minute
 
 // A name beyond these limits is of no use to other programs, and comes from no
 // honest message.
@@ -58,26 +52,16 @@ func CheckName(name string) (string, error) {
 	return clean, nil
 }
 
-// Sweep removes what earlier writers have left unfinished in the directory and
-// below. It takes as long as a walk over all of it, so nobody should wait for it.
-func (d *Dir) Sweep(ctx context.Context) {
+// Check returns what is wrong with the directory, which may be missing.
+func (d *Dir) Check() error {
 	root, err := os.OpenRoot(d.Path)
-	if err != nil {
-		return // there is none yet, or a write will say what is wrong
-	}
-	defer root.Close() //nolint:errcheck // nothing was written through it
-	_ = fs.WalkDir(root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
-		if ctx.Err() != nil {
-			return fs.SkipAll
-		}
-		if err != nil || !files.IsTemp(name) || !strings.HasPrefix(e.Name(), ".mfn-") {
-			return nil //nolint:nilerr // what cannot be looked at is of no interest
-		}
-		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > leftoverAge {
-			_ = root.Remove(name) // the next start will find it again
-		}
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
-	}) // which has no error of its own
+	}
+	if err == nil {
+		err = root.Close()
+	}
+	return err
 }
 
 func (d *Dir) open() (*os.Root, error) {

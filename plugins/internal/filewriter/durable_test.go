@@ -199,8 +199,13 @@ func TestSweepRemovesOnlyOldLeftovers(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
 		require.NoError(t, os.Chtimes(path, at, at))
 	}
-	d := Dir{Path: dir}
-	d.Sweep(t.Context())
+	s := NewSweeper(Dir{Path: dir})
+	for range 2 {
+		s.Wrote("written.json")
+		s.Wrote("sub/written.json")
+		s.Wrote("none/written.json")
+	}
+	s.running.Wait()
 	left, err := filepath.Glob(filepath.Join(dir, "*"))
 	require.NoError(t, err)
 	assert.ElementsMatch(t, []string{
@@ -208,6 +213,16 @@ func TestSweepRemovesOnlyOldLeftovers(t *testing.T) {
 		filepath.Join(dir, ".mfn-new"+files.TempSuffix), filepath.Join(dir, ".mfn-old.json"),
 	}, left)
 	assert.NoFileExists(t, filepath.Join(dir, "sub", ".mfn-old"+files.TempSuffix))
-	(&Dir{Path: filepath.Join(dir, "none")}).Sweep(t.Context())
 	assert.NoDirExists(t, filepath.Join(dir, "none"))
+	require.NoError(t, s.Close(t.Context()))
+
+	// Another stream of this process does not look again.
+	late := filepath.Join(dir, ".mfn-late"+files.TempSuffix)
+	require.NoError(t, os.WriteFile(late, nil, 0o600))
+	require.NoError(t, os.Chtimes(late, old, old))
+	s = NewSweeper(Dir{Path: dir})
+	s.Wrote("written.json")
+	s.running.Wait()
+	assert.FileExists(t, late)
+	require.NoError(t, s.Close(t.Context()))
 }
