@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -156,29 +155,13 @@ func lintFile(t *testing.T, fields string) (says []string) {
 	return says
 }
 
-// startFile makes a stream with an mfn_file input of the given fields, and begins
-// to run it, without lint.
+// startFile starts a stream with an mfn_file input of the given fields.
 func startFile(t *testing.T, fields string) error {
 	t.Helper()
-	b := service.NewStreamBuilder()
-	b.DisableLinting()
-	b.SetLogger(slog.New(slog.DiscardHandler))
-	if err := b.AddInputYAML("mfn_file:\n  " + strings.ReplaceAll(fields, "\n", "\n  ")); err != nil {
-		return err
-	}
-	require.NoError(t, b.AddConsumerFunc(func(context.Context, *service.Message) error { return nil }))
-	stream, err := b.Build()
-	require.NoError(t, err)
-	ended := make(chan error, 1)
-	go func() { ended <- stream.Run(context.Background()) }()
-	for {
-		_ = stream.StopWithin(webtest.Within) // fails until the stream runs
-		select {
-		case err := <-ended:
-			return err
-		case <-time.After(time.Millisecond):
-		}
-	}
+	return webtest.Start(t, func(b *service.StreamBuilder) error {
+		require.NoError(t, b.AddConsumerFunc(func(context.Context, *service.Message) error { return nil }))
+		return b.AddInputYAML("mfn_file:\n  " + strings.ReplaceAll(fields, "\n", "\n  "))
+	})
 }
 
 func TestFileLintsAndRefusesBadFields(t *testing.T) {
@@ -216,14 +199,6 @@ func TestFileLintsAndRefusesBadFields(t *testing.T) {
 	assert.ErrorContains(t, startFile(t, "directory: d\nmove_to: ./d/../d"), "is directory itself")
 }
 
-// spellings are values of every type as users write them.
-var spellings = []string{
-	"", "~", "null", "# comment", "!tag", "!tag x", `""`, "text", "'two words'", "0123456", "12", "-1", "0", "1e3", "1.5", ".inf", ".nan",
-	"99999999999999999999", "true", "yes", "off", "False", "2026-11-25", "5s", "0s", "-5s", "1h30m", "256MiB", "0B",
-	"[]", "[a]", "[~]", "{}", "{a: b}", "{a: ~}", "'*.json'", "'**/*.{a,b}'", "'['", "'[!]'", "'[]a]'", `'[a\]]'`, `'a\'`, "'{a'", "'a}'", "'{a,{b,[}]}}'",
-	"../x", "/x", "a/./b", "..", "'{{{{{}}}}}'", "'${! 1 }'", "exponential_backoff",
-}
-
 func TestFileFieldsThatLintPassesStart(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	t.Chdir(t.TempDir())
@@ -238,7 +213,7 @@ func TestFileFieldsThatLintPassesStart(t *testing.T) {
 			continue
 		}
 		tested++
-		for _, value := range spellings {
+		for _, value := range webtest.Spellings {
 			t.Run(field.FullName+"/"+value, func(t *testing.T) {
 				fields := field.FullName + ": " + value
 				if field.FullName != "directory" {

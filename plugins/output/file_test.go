@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,38 +93,99 @@ func TestFileExamplesLint(t *testing.T) {
 	webtest.Build(t, view)
 }
 
+// lintFile returns what lint says of an mfn_file output of the given fields.
+func lintFile(t *testing.T, fields string) (says []string) {
+	t.Helper()
+	lints, err := service.GlobalEnvironment().NewComponentConfigLinter().LintOutputYAML([]byte("mfn_file:\n  " + strings.ReplaceAll(fields, "\n", "\n  ")))
+	require.NoError(t, err)
+	for _, l := range lints {
+		says = append(says, l.What)
+	}
+	return says
+}
+
+// startFile starts a stream with an mfn_file output of the given fields.
+func startFile(t *testing.T, fields string) error {
+	t.Helper()
+	return webtest.Start(t, func(b *service.StreamBuilder) error {
+		_, err := b.AddProducerFunc()
+		require.NoError(t, err)
+		return b.AddOutputYAML("mfn_file:\n  " + strings.ReplaceAll(fields, "\n", "\n  "))
+	})
+}
+
 func TestFileLintsAndRefusesBadFields(t *testing.T) {
 	for fields, says := range map[string]string{
-		`{ directory: "" }`:                                          "directory must not be empty",
-		`{ directory: d, max_in_flight: 0 }`:                         "max_in_flight must be 1 or more",
-		`{ directory: d, rotation: { max_bytes: -1 } }`:              "max_bytes must be 0 or more",
-		`{ directory: d, rotation: { max_files: -1 } }`:              "max_files must be 0 or more",
-		`{ directory: d, rotation: { max_bytes: 10 } }`:              "rotation applies to append_mode: true",
-		`{ directory: d, filename_pattern: "same.json" }`:            "filename_pattern is the same for all messages",
-		`{ directory: d, append_mode: true, rotation: { max: 10 } }`: "max",
+		`directory: ""`:                                "directory: must be text that is not empty",
+		"directory: d\nmax_in_flight: 0":               "max_in_flight: must be a whole number of 1 or more, it is 0",
+		"directory: d\nrotation: { max_bytes: -1 }":    "max_bytes: must be a size in bytes, or one such as 512KiB or 50MB, of 0 or more, it is -1",
+		"directory: d\nrotation: { max_files: -1 }":    "max_files: must be a whole number of 0 or more, it is -1",
+		"directory: d\nrotation: { max_age: -1h }":     "max_age: must be a duration",
+		"directory: d\nrotation: { max_age: 3 days }":  "max_age: must be a duration with a unit, such as 500ms, 30s or 5m, of at least 0s, it is 3 days",
+		"directory: d\nrotation: { max_bytes: 10 }":    "rotation applies to append_mode: true",
+		"directory: d\nrotation: { max_age: 1h }":      "rotation applies to append_mode: true",
+		"directory: d\nfilename_pattern: ''":           "filename_pattern: must be text",
+		"directory: d\nfilename_pattern: ../x":         "without .. as a part of it",
+		"directory: d\nfilename_pattern: # of the day": "filename_pattern: must be text",
+		"directory: d\nfilename_pattern: !day":         "filename_pattern: must be text",
+		"directory: d\nappend_mode: true\nfilename_pattern: '{timestamp}/a.jsonl'\nrotation: { max_files: 2 }": "rotation.max_files needs {timestamp}",
 	} {
-		assert.ErrorContains(t, service.NewStreamBuilder().AddOutputYAML("mfn_file: "+fields), says, fields)
+		t.Run(fields, func(t *testing.T) {
+			if !strings.Contains(fields, "!") { // which lint sees as text
+				assert.Contains(t, strings.Join(lintFile(t, fields), "\n"), says)
+			}
+			require.Error(t, startFile(t, fields))
+		})
 	}
+	assert.Contains(t, strings.Join(lintFile(t, "directory: d\nfilename_pattern: same.json"), "\n"), "filename_pattern is the same for all messages")
+	assert.Contains(t, strings.Join(lintFile(t, "directory: d\nappend_mode: true\nrotation: { max: 10 }"), "\n"), "max")
 	for _, fields := range []string{
-		`{ directory: d }`,
-		`{ directory: d, filename_pattern: "same.jsonl", append_mode: true, rotation: { max_age: 1h } }`,
-		`{ directory: d, filename_pattern: '${! json("id") }' }`,
+		"directory: d",
+		"directory: d\nfilename_pattern: same.jsonl\nappend_mode: on\nrotation: { max_age: 1h, max_bytes: 100MiB }",
+		"directory: d\nfilename_pattern: '${! json(\"id\") }'\nrotation: { max_age: 0h, max_bytes: 0KB }",
 	} {
-		assert.NoError(t, service.NewStreamBuilder().AddOutputYAML("mfn_file: "+fields), fields)
+		assert.Empty(t, lintFile(t, fields), fields)
 	}
-	for fields, says := range map[string]string{
-		`{ directory: d, filename_pattern: "" }`:                                                                   "filename_pattern: the name of the file is empty",
-		`{ directory: d, filename_pattern: "../x" }`:                                                               "leads out of the directory",
-		`{ directory: d, rotation: { max_age: 1h } }`:                                                              "rotation applies to append_mode: true",
-		`{ directory: d, append_mode: true, rotation: { max_age: -1h } }`:                                          "rotation.max_age: -1h0m0s is below 0s",
-		`{ directory: d, append_mode: true, filename_pattern: "{timestamp}/a.jsonl", rotation: { max_files: 2 } }`: "rotation.max_files needs {timestamp}",
-	} {
-		conf, err := fileSpec().ParseYAML(fields, nil)
-		if err == nil {
-			_, err = newFileOutput(conf, service.MockResources())
+}
+
+func TestFileFieldsThatLintPassesStart(t *testing.T) {
+	t.Chdir(t.TempDir())
+	view, ok := service.GlobalEnvironment().GetOutputConfig(fileType)
+	require.True(t, ok)
+	data, err := view.TemplateData()
+	require.NoError(t, err)
+	others := regexp.MustCompile(`^(retry|circuit_breaker|batching|timeout$)`) // of other packages
+	tested := 0
+	for _, field := range data.Fields {
+		if others.MatchString(field.FullName) {
+			continue
 		}
-		assert.ErrorContains(t, err, says, fields)
+		tested++
+		for _, value := range webtest.Spellings {
+			t.Run(field.FullName+"/"+value, func(t *testing.T) {
+				fields := field.FullName + ": " + value
+				if object, name, nested := strings.Cut(field.FullName, "."); nested {
+					fields = object + ":\n  " + name + ": " + value + "\nappend_mode: true"
+				}
+				if field.FullName != "directory" {
+					fields += "\ndirectory: d"
+				}
+				lints, err := lintFile(t, fields), startFile(t, fields)
+				switch {
+				case strings.Contains(strings.Join(lints, "\n"), "is the same for all messages"):
+				case field.FullName == fileFieldRotation:
+					// Benthos takes what is no object for an empty one, and leaves out
+					// what it does not know; lint does not.
+					require.Equal(t, value == "{}", len(lints) == 0)
+				case len(lints) > 0 || strings.HasPrefix(value, "!"):
+					require.Error(t, err, lints)
+				default:
+					require.NoError(t, err)
+				}
+			})
+		}
 	}
+	assert.Equal(t, 9, tested)
 }
 
 func TestFileWritesEachMessage(t *testing.T) {
