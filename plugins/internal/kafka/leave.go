@@ -11,14 +11,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// farewell commits and leaves the group for a consumer whose client cannot: one
+// leave commits and leaves the group for a consumer whose client cannot: one
 // whose group is rebalancing, for as long as other members take to give up
 // their partitions. A client waits for that before it commits or leaves, and
 // one that goes without leaving has the others wait for its session to end.
 //
 // Brokers accept both: a member commits under the generation that is being
 // replaced, and leaves a rebalance as it leaves a group.
-func (c *Consumer) farewell(ctx context.Context) error {
+func (c *Consumer) leave(ctx context.Context) error {
 	member, generation := c.client.GroupMetadata()
 	if member == "" { // it has not joined
 		return nil

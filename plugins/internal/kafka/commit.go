@@ -1,0 +1,85 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// commitAll commits all partitions that are assigned.
+func (c *Consumer) commitAll() {
+	c.committing.Lock()
+	defer c.committing.Unlock()
+	// Only now, so that what was revoked in the meantime is not among them. And
+	// to its end: a commit that is cut off could arrive after the next one.
+	c.commit(context.Background(), c.partitions())
+}
+
+// commit commits the partitions' offsets, in one request, and reports whether
+// some failed for a reason that may pass. It needs the lock committing.
+func (c *Consumer) commit(ctx context.Context, partitions []*partition) (again bool) {
+	due := make(map[topicPartition]*partition)
+	offsets := make(map[string]map[int32]kgo.EpochOffset)
+	for _, p := range partitions {
+		position, ok := p.due()
+		if !ok {
+			continue
+		}
+		if offsets[p.topic] == nil {
+			offsets[p.topic] = make(map[int32]kgo.EpochOffset)
+		}
+		offsets[p.topic][p.number] = position
+		due[p.topicPartition] = p
+	}
+	if len(due) == 0 {
+		return false
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	c.client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+		if err != nil {
+			again = c.commitFailed(offsets, err)
+			return
+		}
+		for _, topic := range resp.Topics {
+			for _, answer := range topic.Partitions {
+				p := due[topicPartition{topic.Topic, answer.Partition}]
+				if p == nil {
+					continue
+				}
+				position := offsets[p.topic][p.number]
+				if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
+					failed := map[string]map[int32]kgo.EpochOffset{p.topic: {p.number: position}}
+					again = c.commitFailed(failed, err) || again
+					continue
+				}
+				p.markCommitted(position)
+			}
+		}
+	})
+	return again
+}
+
+// commitFailed logs that offsets are not committed, and reports whether it is
+// worth another try. Either way nothing is lost: what is not committed is
+// delivered again.
+func (c *Consumer) commitFailed(offsets map[string]map[int32]kgo.EpochOffset, err error) bool {
+	numbers := make(map[string][]int32)
+	for topic, of := range offsets {
+		for n := range of {
+			numbers[topic] = append(numbers[topic], n)
+		}
+	}
+	log := c.log.With("operation", "Kafka commit", "partitions", describe(numbers), "error", err.Error())
+	if isContext(err) || errors.Is(err, kerr.RebalanceInProgress) {
+		// The group is busy with an assignment; the next commit follows.
+		log.Debug("Offsets are not committed")
+		return false
+	}
+	log.Warn("Offsets are not committed")
+	return isTransient(err)
+}
