@@ -85,9 +85,9 @@ Each message has `+"`path`, `file_name`, `mod_time_unix`"+` (seconds) and `+"`si
 				Description("Which files to take, by their paths relative to the directory: `*` and `?` stand for characters of a name, `[a-z]` for one of a class, `{a,b}` for alternatives, and `**` for any number of directories.").
 				Default("*.json").
 				Examples("*.json", "**/*.csv", "params-*.{json,jsonl}"),
-			service.NewScannerField(fileFieldScanner).
+			fields.Foreign(service.NewScannerField(fileFieldScanner).
 				Description("How a file becomes messages. By default each file is one message; `lines`, `csv`, `json_array` and others read a file piece by piece, however large it is (see `max_bytes`).").
-				Default(map[string]any{"to_the_end": map[string]any{}}),
+				Default(map[string]any{"to_the_end": map[string]any{}})),
 			fileFieldAutoDelete.Field().
 				Description("Whether to delete each file when it is done.").
 				Default(false),

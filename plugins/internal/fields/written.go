@@ -1,7 +1,6 @@
 package fields
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -61,34 +60,16 @@ func takeAsWritten(spec *service.ConfigSpec, name string, registered func(string
 }
 
 // rewriteTypes gives each field of this package the type under which its value
-// stays undecoded.
+// stays undecoded, and each that Benthos makes the type that it had.
 func rewriteTypes(document []byte) ([]byte, error) {
-	var component any
-	decoder := json.NewDecoder(bytes.NewReader(document))
-	decoder.UseNumber()
-	if err := decoder.Decode(&component); err != nil {
-		return nil, err
-	}
-	var walk func(any)
-	walk = func(node any) {
-		switch node := node.(type) {
-		case []any:
-			for _, element := range node {
-				walk(element)
-			}
-		case map[string]any:
-			if rule, _ := node["linter"].(string); KindOf(rule) != "" {
-				node["type"], node["kind"] = "written", "scalar"
-			}
-			for key, value := range node {
-				if key != "default" {
-					walk(value)
-				}
-			}
+	return rewrite(document, func(field map[string]any) {
+		rule, _ := field["linter"].(string)
+		if KindOf(rule) != "" {
+			field["type"], field["kind"] = "written", "scalar"
+		} else if typ, ok := typeOf(rule); ok {
+			field["type"] = typ
 		}
-	}
-	walk(component)
-	return json.Marshal(component)
+	})
 }
 
 // scalar is a value and the text that it was written as.

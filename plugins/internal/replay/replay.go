@@ -7,15 +7,16 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
@@ -29,16 +30,22 @@ const (
 	fieldMaxRejected = "max_rejected"
 )
 
+var (
+	on          = fields.Bool(fieldOn)
+	maxRejected = fields.Count(fieldMaxRejected, 1)
+)
+
 // Fields returns the configuration fields of an input whose rejected messages are
 // delivered again.
 func Fields() []*service.ConfigField {
 	return []*service.ConfigField{
-		service.NewAutoRetryNacksToggleField(),
-		service.NewIntField(fieldMaxRejected).
+		on.Field().
+			Description("Whether messages that the stream has rejected are delivered again, without end. Otherwise a rejected message is dropped, unless its source hands it out again.").
+			Default(true),
+		maxRejected.Field().
 			Description("How many messages that the stream has rejected may wait for their next delivery, or be under way to it. While there are more, the input takes nothing new. The pause before each delivery grows from `retry.initial_delay` to `retry.max_delay`.").
 			Default(1000).
-			Advanced().
-			LintRule(`root = if this < 1 { [ "max_rejected must be 1 or more, got %v".format(this) ] }`),
+			Advanced(),
 	}
 }
 
@@ -58,21 +65,19 @@ type Options struct {
 // Toggled returns in, whose messages are counted and carry slots. They are
 // delivered again when they are rejected, if the fields of conf say so.
 func Toggled(conf *service.ParsedConfig, in service.BatchInput, opts Options) (service.BatchInput, error) {
-	on, err := conf.FieldBool(fieldOn)
+	var again bool
+	err := cmp.Or(
+		fields.Into(&again, on, conf),
+		fields.Into(&opts.MaxRejected, maxRejected, conf),
+	)
 	if err != nil {
 		return nil, err
-	}
-	if opts.MaxRejected, err = conf.FieldInt(fieldMaxRejected); err != nil {
-		return nil, err
-	}
-	if opts.MaxRejected < 1 {
-		return nil, fmt.Errorf("%v: %v is below 1", fieldMaxRejected, opts.MaxRejected)
 	}
 	ledger.Process.HasInput()
 	if opts.Finite {
 		ledger.Process.SetFinite()
 	}
-	if !on {
+	if !again {
 		return &once{BatchInput: in, log: opts.Log}, nil
 	}
 	return Rejected(in, opts), nil

@@ -336,7 +336,7 @@ func TestToggled(t *testing.T) {
 	bad, err := spec.ParseYAML("max_rejected: 0", nil)
 	require.NoError(t, err)
 	_, err = Toggled(bad, newSource(1), endless)
-	require.EqualError(t, err, "max_rejected: 0 is below 1")
+	require.EqualError(t, err, "max_rejected: must be a whole number of 1 or more, it is 0")
 }
 
 // Each message is filtered or taken in the end, whatever fails on the way and in

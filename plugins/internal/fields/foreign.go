@@ -1,0 +1,118 @@
+package fields
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+)
+
+// foreignKinds say what a value of one of Benthos's types must be, in words and as
+// a condition. They allow no more than Benthos's own decoding does.
+var foreignKinds = map[string]struct{ allowed, check string }{
+	"string": {"text", "true"},
+	"bool":   {"true or false", `this.type() == "bool"`},
+	"int":    {"a whole number", `this.type() == "number" && this.floor() == this && this.abs() <= 9007199254740992`},
+	"float":  {"a number", `this.type() == "number"`},
+}
+
+// foreignMark begins the lint rule of each field that Benthos makes, before the type
+// under which Benthos reads it.
+const foreignMark = "# type: "
+
+// Foreign gives lint rules to a field that Benthos makes and reads, such as tls or
+// batching, and to the fields in it. Benthos itself takes null there for a field
+// that is absent, and leaves other wrong values to the start. A field with a rule of
+// its own keeps it.
+func Foreign(field *service.ConfigField) *service.ConfigField {
+	return foreign(service.NewInternalField, field)
+}
+
+func foreign[Spec any](wrap func(Spec) *service.ConfigField, field *service.ConfigField) *service.ConfigField {
+	spec := field.XUnwrapper().(interface{ Unwrap() Spec }).Unwrap()
+	document, err := json.Marshal(spec)
+	if err == nil {
+		document, err = rewrite(document, lintForeign)
+	}
+	var linted Spec
+	if err == nil {
+		err = json.Unmarshal(document, &linted)
+	}
+	if err != nil {
+		panic(err) // a spec can be encoded and decoded
+	}
+	return wrap(linted)
+}
+
+func lintForeign(field map[string]any) {
+	name, _ := field["name"].(string)
+	typ, _ := field["type"].(string)
+	rule, _ := field["linter"].(string)
+	children, _ := field["children"].([]any)
+	if name == "" || rule != "" || len(children) > 0 {
+		return
+	}
+	kind, ok := foreignKinds[typ]
+	if !ok {
+		if typ == "scanner" || typ == "processor" {
+			must := literal(fmt.Sprintf("%v: must be an object that names a %v", name, typ))
+			wrong := `this.type() != "object" || this.length() == 0`
+			if field["kind"] == "array" {
+				wrong = fmt.Sprintf(`this.type() != "array" && (%v)`, wrong)
+			}
+			field["linter"] = fmt.Sprintf("root = if %v { [ %v ] }", wrong, must)
+		}
+		return
+	}
+	if mapping, _ := field["bloblang"].(bool); mapping {
+		kind.allowed, kind.check = "a mapping", `this.type() == "string"`
+	}
+	if name == "period" {
+		kind.allowed, kind.check = "a duration with a unit, such as 500ms, 30s or 5m, or empty", `this == "" || this.parse_duration() >= 0`
+	}
+	of := map[any]shape{"array": shapeList, "map": shapeMap}[field["kind"]]
+	secret, _ := field["is_secret"].(bool)
+	s := Scalar[string]{name: name, allowed: kind.allowed, check: kind.check, secret: secret}
+	_, lint, _ := strings.Cut(s.lint(of), "\n")
+	field["type"], field["linter"] = "unknown", foreignMark+typ+"\n"+lint
+	if secret {
+		field["scrubber"] = scrubber
+	}
+}
+
+// typeOf returns the type under which Benthos reads a foreign field, by its lint rule.
+func typeOf(lintRule string) (typ string, ok bool) {
+	rest, ok := strings.CutPrefix(lintRule, foreignMark)
+	typ, _, _ = strings.Cut(rest, "\n")
+	return typ, ok
+}
+
+// rewrite changes each object of a document in JSON.
+func rewrite(document []byte, change func(map[string]any)) ([]byte, error) {
+	decoder := json.NewDecoder(bytes.NewReader(document))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return nil, err
+	}
+	var walk func(any)
+	walk = func(node any) {
+		switch node := node.(type) {
+		case []any:
+			for _, element := range node {
+				walk(element)
+			}
+		case map[string]any:
+			change(node)
+			for key, value := range node {
+				if key != "default" {
+					walk(value)
+				}
+			}
+		}
+	}
+	walk(value)
+	return json.Marshal(value)
+}
