@@ -440,6 +440,23 @@ func TestFileThatWasLeftHiddenIsReadThoughANewOneHasItsName(t *testing.T) {
 	}
 }
 
+func TestFileJobReadsWhatWasLeftHidden(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, ".a.json.mfn-taken", "hidden")
+	put(t, dir, "b.json", "there")
+	put(t, dir, "sub/.c.json.mfn-taken", "hidden, too")
+	r := runFile(t, dir, "pattern: '**/*.json'\nauto_delete: true\n"+fileJob, nil)
+	r.AwaitEnd(t)
+	assert.ElementsMatch(t, []string{"hidden", "there", "hidden, too"}, r.contents(t))
+	assert.Empty(t, names(t, dir))
+
+	put(t, dir, ".a.json.mfn-taken", "the only one")
+	alone := runFile(t, dir, "auto_delete: true\n"+fileJob, nil)
+	alone.AwaitEnd(t)
+	assert.Equal(t, []string{"the only one"}, alone.contents(t))
+	assert.NotContains(t, alone.Logs.String(), "level=WARN")
+}
+
 func TestFileJobEndsThoughAHiddenFileCannotBeRestored(t *testing.T) {
 	disk := mountTmpfs(t, "size=1m")
 	if disk == "" {

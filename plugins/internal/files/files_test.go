@@ -150,6 +150,54 @@ func TestCopyToKeepsTheTimeAndLeavesNothingHalf(t *testing.T) {
 	assert.Len(t, entries, 1)
 }
 
+func TestCopyKeepsTheModeAndIsDurableBeforeTheSourceIsGone(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o027))
+	for _, mode := range []os.FileMode{0o640, 0o604, 0o444, 0o777} {
+		t.Run(mode.String(), func(t *testing.T) {
+			from, to := t.TempDir(), t.TempDir()
+			write(t, from, "a", "content")
+			source := filepath.Join(from, "a")
+			require.NoError(t, os.Chmod(source, mode))
+			var synced []string
+			fsync := Fsync
+			defer func() { Fsync = fsync }()
+			Fsync = func(f *os.File) error {
+				info, err := f.Stat()
+				require.NoError(t, err)
+				assert.FileExists(t, source, "the source is there until its copy is durable")
+				_, named := os.Stat(filepath.Join(to, "b"))
+				synced = append(synced, fmt.Sprintf("directory %v, named %v", info.IsDir(), named == nil))
+				return fsync(f)
+			}
+			root := openRoot(t, to)
+			name, err := copyTo(openRoot(t, from), "a", root, "b")
+			require.NoError(t, err)
+			assert.Equal(t, "b", name)
+			assert.Equal(t, []string{"directory false, named false", "directory true, named true"}, synced)
+			info, err := os.Stat(filepath.Join(to, "b"))
+			require.NoError(t, err)
+			assert.Equal(t, mode, info.Mode())
+		})
+	}
+}
+
+func TestCopyOfAFileThatChangesMeanwhileIsNone(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	write(t, from, "a", "content")
+	fsync := Fsync
+	defer func() { Fsync = fsync }()
+	Fsync = func(f *os.File) error { // between the copy and its name
+		write(t, from, "a", "more content")
+		return fsync(f)
+	}
+	_, err := copyTo(openRoot(t, from), "a", openRoot(t, to), "b")
+	require.ErrorIs(t, err, ErrChanged)
+	assert.FileExists(t, filepath.Join(from, "a"))
+	entries, err := os.ReadDir(to)
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+}
+
 func TestWithinDoesNotWaitForWhatHangs(t *testing.T) {
 	value, err := Within(t.Context(), func() (int, error) { return 7, nil }, nil)
 	require.NoError(t, err)

@@ -170,7 +170,9 @@ func openTimes(t *testing.T, path string) (times int) {
 func TestMomentsDifferThoughTheClockDoesNotMove(t *testing.T) {
 	before := lastMoment.Load()
 	defer lastMoment.Store(before)
-	lastMoment.Store(time.Now().Add(time.Hour).UnixNano()) // so that the clock stands still, as it were
+	ahead := time.Now().Add(time.Hour)
+	lastMoment.Store(ahead.UnixNano()) // so that the clock stands still, as it were
+	assert.True(t, Moment().After(ahead), "and moments do not go back with it")
 	var seen sync.Map
 	var repeated atomic.Int64
 	var asking sync.WaitGroup

@@ -202,6 +202,51 @@ func TestEndWaitsForWhatIsOpen(t *testing.T) {
 	})
 }
 
+// endsInConnect is a source that gives a batch, loses its connection, and has no
+// more when it connects again.
+type endsInConnect struct {
+	*source
+	connected bool
+}
+
+func (e *endsInConnect) Connect(context.Context) error {
+	if e.connected {
+		return service.ErrEndOfInput
+	}
+	e.connected = true
+	return nil
+}
+
+func (e *endsInConnect) ReadBatch(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
+	batch, ack, err := e.source.ReadBatch(ctx)
+	if errors.Is(err, service.ErrEndOfInput) {
+		err = service.ErrNotConnected
+	}
+	return batch, ack, err
+}
+
+func TestWhatIsOpenIsDeliveredAgainThoughTheInputEndsInConnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &endsInConnect{source: newSource(1)}
+		in := Rejected(src, endless)
+		require.NoError(t, in.Connect(t.Context()))
+		_, _, ack := read(t, in)
+		_, _, err := in.ReadBatch(t.Context())
+		require.ErrorIs(t, err, service.ErrNotConnected)
+
+		require.NoError(t, in.Connect(t.Context()), "a batch is open")
+		require.NoError(t, ack(t.Context(), errDown))
+		again, _, ack := read(t, in)
+		assert.Equal(t, []string{"0.0"}, again)
+		require.NoError(t, ack(t.Context(), nil))
+		assert.True(t, src.acked[0])
+		require.ErrorIs(t, in.Connect(t.Context()), service.ErrEndOfInput, "nothing is open any more")
+		_, _, err = in.ReadBatch(t.Context())
+		require.ErrorIs(t, err, service.ErrEndOfInput)
+		require.NoError(t, in.Close(t.Context()))
+	})
+}
+
 func TestDelaysGrowToTheLongest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := Rejected(newSource(1), endless)

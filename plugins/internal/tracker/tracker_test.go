@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -305,4 +306,48 @@ func logTo(t *testing.T) (*service.Logger, func() string) {
 	t.Helper()
 	logs := &webtest.Logs{}
 	return service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(logs, nil))), logs.String
+}
+
+func TestTrackerThatCannotBeWrittenIsWrittenLater(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tracker.db")
+	synctest.Test(t, func(t *testing.T) {
+		logger, lines := logTo(t)
+		tr, err := Open(path, directory, logger)
+		require.NoError(t, err)
+		require.NoError(t, os.Remove(path))
+		require.NoError(t, os.Mkdir(path, 0o700)) // in its way
+		tr.Mark("a", record(1))
+		time.Sleep(checkInterval + flushDelay + time.Millisecond)
+		synctest.Wait()
+		require.Contains(t, lines(), "Tracker cannot be written; what is done now would be repeated after a restart")
+
+		require.NoError(t, os.Remove(path))
+		time.Sleep(flushPause)
+		synctest.Wait()
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.NoError(t, verify(content))
+		require.NoError(t, tr.Close())
+	})
+	tr := open(t, path)
+	defer func() { require.NoError(t, tr.Close()) }()
+	_, ok := tr.Get("a")
+	assert.True(t, ok)
+}
+
+func TestTrackerWhosePageIsFreeAndInUseIsDamaged(t *testing.T) {
+	sound := filled(t, filepath.Join(t.TempDir(), "tracker.db"), 3000)
+	m, err := newestMeta(sound)
+	require.NoError(t, err)
+	content := slices.Clone(sound)
+	list := content[m.freelist*m.pageSize:]
+	require.NotZero(t, order.Uint16(list[10:]), "there are free pages")
+	order.PutUint64(list[pageHeader:], m.root)
+	require.ErrorContains(t, verify(content), fmt.Sprintf("page %v is free and in use", m.root))
+
+	copy(content, sound)
+	list = content[m.freelist*m.pageSize:]
+	require.Greater(t, order.Uint16(list[10:]), uint16(1))
+	copy(list[pageHeader+8:pageHeader+16], list[pageHeader:pageHeader+8])
+	require.ErrorContains(t, verify(content), "is free and in use", "twice on the list")
 }
