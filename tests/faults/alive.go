@@ -215,7 +215,7 @@ func refusedConnections(ctx context.Context, s *suite, dir string, r *row) error
 			pause(ctx, 18*time.Second)
 			return proxy.heal(ctx)
 		},
-		most: liveness{lines: 0.1, simulations: 1},
+		most: liveness{lines: 0.25, simulations: 1},
 	}.run(ctx, s, dir, r)
 }
 
