@@ -3,16 +3,13 @@ package tests
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -183,113 +180,6 @@ func exchange(t *testing.T, req *http.Request) (int, string) {
 	return res.StatusCode, string(answer)
 }
 
-func TestServeAnswersRequests(t *testing.T) {
-	address := freeAddress(t)
-	url := "http://" + address
-	p := start(t, t.TempDir(), []string{"ADDRESS=" + address}, "-c", config(t, "serve.yaml"))
-	eventually(t, func() bool {
-		status, _ := get(t, url+"/ready")
-		return status == http.StatusOK
-	}, "the service to be ready")
-
-	status, answer := post(t, url+"/simulate", `{"grid_size":64,"seed":42}`)
-	assert.Equal(t, http.StatusOK, status)
-	assert.Contains(t, answer, `"growth_events":14`)
-	status, again := post(t, url+"/simulate", `{"grid_size":64,"seed":42}`)
-	assert.Equal(t, http.StatusOK, status)
-	assert.Equal(t, answer, again, "the same parameters give the same bytes")
-
-	for body, says := range map[string]string{
-		`{"grid_size":3}`:    "grid_size: 3 is not allowed, must be 4 … 512",
-		`{"grid_size":1024}`: "must be 4 … 512",
-		`grid_size=3`:        "JSON object",
-		``:                   "JSON object",
-		`{"seed":-1}`:        "seed: -1",
-	} {
-		status, answer := post(t, url+"/simulate", body)
-		assert.Equal(t, http.StatusBadRequest, status, body)
-		var refusal struct{ Error string }
-		require.NoError(t, json.Unmarshal([]byte(answer), &refusal), answer)
-		assert.Contains(t, refusal.Error, says)
-	}
-
-	var clients sync.WaitGroup
-	for k := range 40 {
-		clients.Go(func() {
-			body := fmt.Sprintf(`{"grid_size":16,"steps":8,"seed":%d}`, k)
-			status, answer := post(t, url+"/simulate", body)
-			assert.Equal(t, http.StatusOK, status)
-			assert.Contains(t, answer, fmt.Sprintf(`"seed":%d,`, k))
-		})
-	}
-	clients.Wait()
-
-	_, text := get(t, url+"/metrics")
-	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="success",path="root\.pipeline\.processors\.1"\} 42$`, text)
-	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="error",path="root\.pipeline\.processors\.1"\} 5$`, text)
-	assert.Regexp(t, `(?m)^processor_error\{label="simulate",path="root\.pipeline\.processors\.1"\} 5$`, text)
-	assert.Regexp(t, `(?m)^mfn_simulation_duration_seconds_count\{label="simulate",path="root\.pipeline\.processors\.1"\} 42$`, text)
-	assert.Regexp(t, `(?m)^mfn_cell_steps_total\{.*\} 606208$`, text)
-	assert.Regexp(t, `(?m)^mfn_fractal_dimension\{.*\} 0$`, text)
-	_, stats := get(t, url+"/stats")
-	assert.JSONEq(t, `{"components":[]}`, stats)
-	p.stop(t)
-}
-
-// answer is what a client gets; the error says that its connection was cut.
-type answer struct {
-	status int
-	body   string
-	err    error
-}
-
-// serveWithRequest runs serve.yaml with a request whose simulation has begun.
-func serveWithRequest(t *testing.T, request string, args ...string) (*program, <-chan answer) {
-	t.Helper()
-	address := freeAddress(t)
-	url := "http://" + address
-	env := []string{"ADDRESS=" + address, "MAX_GRID_SIZE=1024", "SIMULATION_TIMEOUT=10m", "REQUEST_TIMEOUT=10m"}
-	p := start(t, t.TempDir(), env, append([]string{"-c", config(t, "serve.yaml")}, args...)...)
-	eventually(t, func() bool {
-		status, _ := get(t, url+"/ready")
-		return status == http.StatusOK
-	}, "the service to be ready")
-	answers := make(chan answer, 1)
-	go func() {
-		res, err := http.Post(url+"/simulate", "application/json", strings.NewReader(request))
-		if err != nil {
-			answers <- answer{err: err}
-			return
-		}
-		body, err := io.ReadAll(res.Body)
-		answers <- answer{res.StatusCode, string(body), errors.Join(err, res.Body.Close())}
-	}()
-	eventually(t, func() bool {
-		_, text := get(t, url+"/metrics")
-		return strings.Contains(text, `processor_received{label="simulate",path="root.pipeline.processors.1"} 1`+"\n")
-	}, "the simulation to begin")
-	return p, answers
-}
-
-func TestSIGTERMWaitsForTheSimulationsUnderWay(t *testing.T) {
-	p, answers := serveWithRequest(t, `{"grid_size":512,"steps":1000,"seed":1}`)
-	p.stop(t)
-	a := <-answers
-	require.NoError(t, a.err)
-	assert.Equal(t, http.StatusOK, a.status)
-	assert.Contains(t, a.body, `"event":"simulation_complete"`)
-	assert.True(t, json.Valid([]byte(a.body)), "the answer is whole")
-}
-
-func TestSIGTERMStopsASimulationThatTakesTooLong(t *testing.T) {
-	p, answers := serveWithRequest(t, `{"grid_size":1024,"steps":10000,"seed":1}`, "--set", "shutdown_timeout=2s")
-	p.stop(t)
-	a := <-answers
-	if a.err == nil {
-		assert.Equal(t, http.StatusServiceUnavailable, a.status)
-	}
-}
-
 // A batch job that is stopped leaves whole lines, each of them once.
 func TestSIGTERMLeavesWholeLines(t *testing.T) {
 	dir := t.TempDir()
@@ -342,25 +232,3 @@ func TestEveryStreamOfConfigLintsAndPassesItsTests(t *testing.T) {
 
 // Clients that send their request a byte at a time, or never end it, hold up
 // nobody else and are let go of when the service ends.
-func TestServeIsNotHeldUpBySlowClients(t *testing.T) {
-	address := freeAddress(t)
-	p := start(t, t.TempDir(), []string{"ADDRESS=" + address}, "-c", config(t, "serve.yaml"))
-	eventually(t, func() bool {
-		status, _ := get(t, "http://"+address+"/ready")
-		return status == http.StatusOK
-	}, "the service to be ready")
-
-	for k := range 100 {
-		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = conn.Close() }) // the service may have closed it
-		request := "POST /simulate HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{\"grid"
-		_, err = conn.Write([]byte(request[:1+k%len(request)]))
-		require.NoError(t, err)
-	}
-	for range 20 {
-		status, _ := post(t, "http://"+address+"/simulate", `{"grid_size":8,"steps":2}`)
-		assert.Equal(t, http.StatusOK, status)
-	}
-	p.stop(t)
-}

@@ -210,8 +210,10 @@ func (s *simulate) process(ctx context.Context, from *source, msg *service.Messa
 			return t, earlier.err
 		}
 	}
-	result, t, err := s.simulate(ctx, from)
-	if ctx.Err() != nil {
+	own, cancel := untilGone(ctx, msg)
+	defer cancel()
+	result, t, err := s.simulate(own, from)
+	if own.Err() != nil {
 		return t, err
 	}
 	if keyed {
@@ -225,6 +227,20 @@ func (s *simulate) process(ctx context.Context, from *source, msg *service.Messa
 	}
 	result.apply(msg)
 	return t, nil
+}
+
+// untilGone returns a context that ends with ctx, or when nobody waits for the
+// result of a message any more, as when the client of a request has gone.
+func untilGone(ctx context.Context, msg *service.Message) (context.Context, context.CancelFunc) {
+	if msg.Context().Done() == nil {
+		return ctx, func() {}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(msg.Context(), func() { cancel(context.Cause(msg.Context())) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
 }
 
 // outcome is what a message has come to.

@@ -1,0 +1,356 @@
+package input
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
+)
+
+// httpRequest is a request that waits for its answer.
+type httpRequest struct {
+	message  *service.Message
+	answered chan error // holds one
+}
+
+// refusal is a request that this input answers itself.
+type refusal struct {
+	status int
+	reason string
+	after  time.Duration // when the caller may try again; 0 for no word of it
+}
+
+func (r *refusal) Error() string { return r.reason }
+
+// handler returns what answers requests.
+func (in *httpInput) handler() (http.Handler, error) {
+	sameOrigin := http.NewCrossOriginProtection()
+	for _, origin := range in.conf.origins {
+		if origin == "*" {
+			continue
+		}
+		if err := sameOrigin.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("cors.allowed_origins: %w", err)
+		}
+	}
+	anyOrigin := slices.Contains(in.conf.origins, "*")
+	mux := http.NewServeMux()
+	for _, path := range in.conf.paths {
+		if !strings.HasPrefix(path, "/") {
+			return nil, fmt.Errorf("paths: %v must begin with a slash", path)
+		}
+		mux.HandleFunc(literalPattern(path), in.serve)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		in.refuse(w, r, &refusal{status: http.StatusNotFound, reason: "there is nothing at this path"})
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := in.knows(r); err != nil {
+			in.refuse(w, r, err)
+			return
+		}
+		if origin := r.Header.Get("Origin"); origin != "" && (anyOrigin || slices.Contains(in.conf.origins, origin)) {
+			in.allowOrigin(w, origin)
+			if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+		}
+		if err := sameOrigin.Check(r); err != nil && !anyOrigin {
+			in.refuse(w, r, &refusal{status: http.StatusForbidden, reason: "a page of another origin may not send requests: cors.allowed_origins does not list it"})
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}), nil
+}
+
+// literalPattern returns the pattern of a path, in which braces stand for
+// themselves.
+func literalPattern(path string) string {
+	if strings.ContainsAny(path, "{}") {
+		return strings.NewReplacer("{", "%7B", "}", "%7D").Replace(path)
+	}
+	return path
+}
+
+// allowOrigin lets pages of an origin send requests and read the answers.
+func (in *httpInput) allowOrigin(w http.ResponseWriter, origin string) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Add("Vary", "Origin")
+	h.Set("Access-Control-Allow-Methods", strings.Join(in.conf.verbs, ", "))
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-API-Key")
+	h.Set("Access-Control-Max-Age", "600")
+}
+
+// knows refuses a request for a host that is not this one.
+func (in *httpInput) knows(r *http.Request) error {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.Trim(host, "[]")
+	known := slices.ContainsFunc(in.conf.hosts, func(name string) bool { return strings.EqualFold(name, host) })
+	if len(in.conf.hosts) == 0 {
+		local, _, err := net.SplitHostPort(in.conf.address)
+		known = err != nil || !isLoopback(local) || isLoopback(host)
+	}
+	if !known {
+		return &refusal{status: http.StatusMisdirectedRequest, reason: "this service has another name: allowed_hosts does not list the Host of the request"}
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
+}
+
+// serve answers one request with what the stream makes of it.
+func (in *httpInput) serve(w http.ResponseWriter, r *http.Request) {
+	started := time.Now()
+	body, err := in.admit(w, r)
+	if err != nil {
+		in.refuse(w, r, err)
+		return
+	}
+	select {
+	case in.inFlight <- struct{}{}:
+		defer func() { <-in.inFlight }()
+	default:
+		in.refuse(w, r, &refusal{status: http.StatusServiceUnavailable, reason: "too many requests are under way", after: time.Second})
+		return
+	}
+	end := in.status.Begin()
+	defer end()
+	answer, err := in.ask(r, body)
+	in.status.Took(time.Since(started))
+	if err != nil {
+		in.status.Erred(err)
+		in.refuse(w, r, err)
+		return
+	}
+	in.status.Succeeded(int64(len(body)))
+	written := in.respond(w, answer)
+	logs.With(in.log, "method", r.Method, "path", r.URL.Path, "status", written, "bytes", len(body), "milliseconds", float64(time.Since(started).Microseconds())/1000).
+		Debug("Request answered")
+}
+
+// admit reads a request that is allowed.
+func (in *httpInput) admit(w http.ResponseWriter, r *http.Request) (body []byte, err error) {
+	if !slices.Contains(in.conf.verbs, r.Method) {
+		w.Header().Set("Allow", strings.Join(in.conf.verbs, ", "))
+		return nil, &refusal{status: http.StatusMethodNotAllowed, reason: "this method is not allowed here"}
+	}
+	if !in.holdsKey(r) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		return nil, &refusal{status: http.StatusUnauthorized, reason: "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY"}
+	}
+	if err := in.withinRate(r.Context()); err != nil {
+		return nil, err
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return nil, &refusal{status: http.StatusUnsupportedMediaType, reason: "the body is encoded: Content-Encoding is not supported"}
+	}
+	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, in.conf.maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, &refusal{status: http.StatusRequestEntityTooLarge, reason: fmt.Sprintf("the body is larger than max_body_bytes, which is %v", in.conf.maxBody)}
+	case err != nil:
+		return nil, &refusal{status: http.StatusBadRequest, reason: "the body could not be read to its end"}
+	}
+	return body, nil
+}
+
+// holdsKey says whether a request has one of the keys, in a time that does not
+// tell how much of it is right.
+func (in *httpInput) holdsKey(r *http.Request) bool {
+	if len(in.conf.keys) == 0 {
+		return true
+	}
+	given := r.Header.Get("X-API-Key")
+	if scheme, key, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
+		given = strings.TrimSpace(key)
+	}
+	sum, found := sha256.Sum256([]byte(given)), 0
+	for _, key := range in.conf.keys {
+		known := sha256.Sum256([]byte(key))
+		found |= subtle.ConstantTimeCompare(sum[:], known[:])
+	}
+	return found == 1
+}
+
+// withinRate refuses what is above the rate limit.
+func (in *httpInput) withinRate(ctx context.Context) error {
+	if in.conf.rateLimit == "" {
+		return nil
+	}
+	var wait time.Duration
+	var err error
+	if accessErr := in.res.AccessRateLimit(ctx, in.conf.rateLimit, func(limit service.RateLimit) { wait, err = limit.Access(ctx) }); accessErr != nil {
+		err = accessErr
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("asking the rate limit: %w", err)
+	case wait > 0:
+		return &refusal{status: http.StatusTooManyRequests, reason: "there were too many requests lately", after: wait}
+	}
+	return nil
+}
+
+// ask sends a request through the stream, and returns what it answers.
+func (in *httpInput) ask(r *http.Request, body []byte) (*service.SyncResponseStore, error) {
+	ctx, cancel := context.WithTimeoutCause(r.Context(), in.conf.timeout,
+		&refusal{status: http.StatusGatewayTimeout, reason: fmt.Sprintf("the answer took longer than timeout, which is %v", in.conf.timeout)})
+	defer cancel()
+	message := service.NewMessage(body).WithContext(ctx)
+	message.MetaSetMut("http_server_request_path", r.URL.Path)
+	message.MetaSetMut("http_server_verb", r.Method)
+	message.MetaSetMut("http_server_user_agent", r.UserAgent())
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		message.MetaSetMut("http_server_remote_ip", host)
+	}
+	message, answer := message.WithSyncResponseStore()
+	request := &httpRequest{message: message, answered: make(chan error, 1)}
+
+	select {
+	case in.requests <- request:
+	case <-in.closing:
+		return nil, &refusal{status: http.StatusServiceUnavailable, reason: "the service is shutting down", after: time.Second}
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	select {
+	case err := <-request.answered:
+		if err != nil && ctx.Err() == nil {
+			return nil, &refusal{status: http.StatusBadGateway, reason: err.Error()}
+		}
+		return answer, context.Cause(ctx)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// refuse answers a request with an error.
+func (in *httpInput) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	answer := &refusal{status: http.StatusInternalServerError, reason: "the request could not be answered"}
+	switch {
+	case errors.As(err, &answer):
+	case r.Context().Err() != nil:
+		answer = &refusal{status: 499, reason: "the client has gone"} // nobody reads it
+	}
+	if in.refusals.Failed(err, nil) {
+		logs.With(in.log, "method", r.Method, "path", excerpt(r.URL.Path), "status", answer.status, "remote", r.RemoteAddr, "error", err.Error()).Warn("Request refused")
+	}
+	if answer.after > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(answer.after.Seconds()))))
+	}
+	text, encodeErr := json.Marshal(map[string]string{"error": answer.reason})
+	if encodeErr != nil {
+		text = []byte(`{"error":"the error is not text"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(answer.status)
+	_, _ = w.Write(append(text, '\n')) // the client may have gone
+}
+
+// respond writes what the stream has answered, and returns the status.
+func (in *httpInput) respond(w http.ResponseWriter, answer *service.SyncResponseStore) int {
+	var messages service.MessageBatch
+	for _, batch := range answer.Read() {
+		messages = append(messages, batch...)
+	}
+	if len(messages) == 0 {
+		w.WriteHeader(http.StatusNoContent)
+		return http.StatusNoContent
+	}
+	status, err := in.describe(w.Header(), messages)
+	if err != nil {
+		in.log.With("error", err.Error()).Error("The answer of the stream is no response")
+		clear(w.Header())
+		w.WriteHeader(http.StatusInternalServerError)
+		return http.StatusInternalServerError
+	}
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	for k, m := range messages {
+		body, err := m.AsBytes()
+		if err != nil {
+			in.log.With("error", err.Error()).Error("A message of the answer cannot be read")
+			continue
+		}
+		if k > 0 {
+			body = append([]byte{'\n'}, body...)
+		}
+		_, _ = w.Write(body) // the client may have gone
+	}
+	return status
+}
+
+// describe sets the headers of a response, and returns its status.
+func (in *httpInput) describe(header http.Header, messages service.MessageBatch) (status int, err error) {
+	for name, value := range in.conf.headers {
+		text, err := messages.TryInterpolatedString(0, value)
+		if err != nil {
+			return 0, fmt.Errorf("sync_response.headers.%v: %w", name, err)
+		}
+		header.Set(name, text)
+	}
+	err = in.conf.metadata.Walk(messages[0], func(name, value string) error {
+		header.Set(name, value)
+		return nil
+	})
+	text, statusErr := messages.TryInterpolatedString(0, in.conf.status)
+	if err = cmp.Or(err, statusErr); err != nil {
+		return 0, fmt.Errorf("sync_response.status: %w", err)
+	}
+	if status, err = strconv.Atoi(text); err != nil || status < 200 || status > 599 {
+		return 0, fmt.Errorf("sync_response.status: %q is no status, 200 … 599", text)
+	}
+	return status, nil
+}
+
+// maxLogged is how many characters of a path a log line shows.
+const maxLogged = 200
+
+// excerpt returns the beginning of a text that a caller chose.
+func excerpt(text string) string {
+	count := 0
+	for k := range text {
+		if count == maxLogged {
+			return text[:k] + "…"
+		}
+		count++
+	}
+	return text
+}
+
+// serverLines writes what Go's HTTP server has to say.
+type serverLines struct{ log *service.Logger }
+
+func (s serverLines) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	if strings.HasPrefix(text, "http: TLS handshake error") {
+		s.log.Debug(text) // any scanner of ports makes them
+	} else {
+		s.log.Warn(text)
+	}
+	return len(line), nil
+}
