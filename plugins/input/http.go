@@ -181,9 +181,12 @@ type httpInput struct {
 	closing  chan struct{} // closed when no request is taken any more
 	close    func()
 
-	mu     sync.Mutex
 	server *http.Server
 	served sync.WaitGroup
+
+	mu        sync.Mutex
+	ended     bool // no request is answered any more
+	answering sync.WaitGroup
 }
 
 type httpConfig struct {
@@ -313,15 +316,27 @@ func (in *httpInput) ReadBatch(ctx context.Context) (service.MessageBatch, servi
 	}
 }
 
-// Close waits for the responses under way, and closes all connections.
+// Close waits for the responses under way, and closes all connections: also those
+// whose clients have sent half of a request.
 func (in *httpInput) Close(ctx context.Context) error {
 	defer in.status.Close()
 	defer in.refusals.Close()
 	in.close()
-	err := in.server.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, in.server.Close())
+	in.mu.Lock()
+	in.ended = true
+	in.mu.Unlock()
+	answered := make(chan struct{})
+	go func() {
+		in.answering.Wait()
+		close(answered)
+	}()
+	var err error
+	select {
+	case <-answered:
+	case <-ctx.Done():
+		err = fmt.Errorf("waiting for the responses under way: %w", ctx.Err())
 	}
+	err = errors.Join(err, in.server.Close())
 	in.served.Wait()
 	return err
 }

@@ -1,6 +1,7 @@
 package input
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -34,6 +35,8 @@ type refusal struct {
 	reason string
 	after  time.Duration // when the caller may try again; 0 for no word of it
 }
+
+var errShuttingDown = &refusal{status: http.StatusServiceUnavailable, reason: "the service is shutting down", after: time.Second}
 
 func (r *refusal) Error() string { return r.reason }
 
@@ -135,6 +138,11 @@ func (in *httpInput) serve(w http.ResponseWriter, r *http.Request) {
 		in.refuse(w, r, &refusal{status: http.StatusServiceUnavailable, reason: "too many requests are under way", after: time.Second})
 		return
 	}
+	if !in.begins() {
+		in.refuse(w, r, errShuttingDown)
+		return
+	}
+	defer in.answering.Done()
 	end := in.status.Begin()
 	defer end()
 	answer, err := in.ask(r, body)
@@ -148,6 +156,18 @@ func (in *httpInput) serve(w http.ResponseWriter, r *http.Request) {
 	written := in.respond(w, answer)
 	logs.With(in.log, "method", r.Method, "path", r.URL.Path, "status", written, "bytes", len(body), "milliseconds", float64(time.Since(started).Microseconds())/1000).
 		Debug("Request answered")
+}
+
+// begins says whether a request may still be answered. If so, the caller calls
+// answering.Done.
+func (in *httpInput) begins() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.ended {
+		return false
+	}
+	in.answering.Add(1)
+	return true
 }
 
 // admit reads a request that is allowed.
@@ -232,7 +252,7 @@ func (in *httpInput) ask(r *http.Request, body []byte) (*service.SyncResponseSto
 	select {
 	case in.requests <- request:
 	case <-in.closing:
-		return nil, &refusal{status: http.StatusServiceUnavailable, reason: "the service is shutting down", after: time.Second}
+		return nil, errShuttingDown
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -265,10 +285,13 @@ func (in *httpInput) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if encodeErr != nil {
 		text = []byte(`{"error":"the error is not text"}`)
 	}
+	text = append(text, '\n')
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(answer.status)
-	_, _ = w.Write(append(text, '\n')) // the client may have gone
+	_, _ = w.Write(text) // the client may have gone, here and below
+	_ = http.NewResponseController(w).Flush()
 }
 
 // respond writes what the stream has answered, and returns the status.
@@ -288,19 +311,23 @@ func (in *httpInput) respond(w http.ResponseWriter, answer *service.SyncResponse
 		w.WriteHeader(http.StatusInternalServerError)
 		return http.StatusInternalServerError
 	}
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
+	var body bytes.Buffer
 	for k, m := range messages {
-		body, err := m.AsBytes()
+		content, err := m.AsBytes()
 		if err != nil {
 			in.log.With("error", err.Error()).Error("A message of the answer cannot be read")
 			continue
 		}
 		if k > 0 {
-			body = append([]byte{'\n'}, body...)
+			body.WriteByte('\n')
 		}
-		_, _ = w.Write(body) // the client may have gone
+		body.Write(content)
 	}
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
+	w.WriteHeader(status)
+	_, _ = body.WriteTo(w) // the client may have gone, here and below
+	_ = http.NewResponseController(w).Flush()
 	return status
 }
 
