@@ -28,10 +28,19 @@ func main() {
 	}
 	helpInOurWords()
 	version, built := buildInfo()
+	args, api, err := parseStreamsAPI(os.Args, schema(version, built))
+	if err == nil && api != nil {
+		err = api.serve()
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%v: %v\n", name, err)
+		os.Exit(1)
+	}
 	signalled := watchSignals()
 	watch, serves := watchServer()
 	run := job{version: version}
-	code, err := service.RunCLIToCode(context.Background(), append(run.options(), watch,
+	code, err := service.RunCLIToCode(context.Background(), append(run.options(), watch, apiFlags(),
+		service.CLIOptSetArgs(args...),
 		service.CLIOptSetBinaryName(name),
 		service.CLIOptSetProductName(name),
 		service.CLIOptSetVersion(version, built),

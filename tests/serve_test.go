@@ -210,7 +210,7 @@ func TestServiceBoundsWhatACallerSends(t *testing.T) {
 		{"no key", "POST", "/simulate", tiny, []string{"X-API-Key", ""}, 401, "API key"},
 		{"a large body", "POST", "/simulate", strings.Repeat(" ", 1<<20) + tiny, nil, 413, "max_body_bytes, which is 1048576"},
 		{"an encoded body", "POST", "/simulate", tiny, []string{"Content-Encoding", "gzip"}, 415, "Content-Encoding"},
-		{"another host", "POST", "/simulate", tiny, []string{"Host", "attacker.example"}, 421, "allowed_hosts"},
+		{"another host", "POST", "/simulate", tiny, []string{"Host", "attacker.example"}, 421, "Host"},
 		{"a page of another origin", "POST", "/simulate", tiny, []string{"Origin", "http://attacker.example", "Content-Type", "text/plain"}, 403, "origin"},
 		{"metadata that decides", "POST", "/simulate?status=999", tiny, []string{"Cookie", "status=201", "Status", "202"}, 200, "simulation_complete"},
 	} {

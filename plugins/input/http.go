@@ -8,13 +8,13 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"golang.org/x/net/netutil"
 
+	"github.com/mfn-connect/mfn-connect/internal/guard"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
@@ -174,6 +174,7 @@ type httpInput struct {
 	res      *service.Resources
 	log      *service.Logger
 	refusals *logs.Digest
+	guard    *guard.Guard
 	status   *status.Component
 
 	requests chan *httpRequest
@@ -227,7 +228,6 @@ func parseHTTPConfig(conf *service.ParsedConfig) (c httpConfig, err error) {
 	if err != nil {
 		return c, err
 	}
-	c.keys = slices.DeleteFunc(c.keys, func(key string) bool { return key == "" })
 	if (c.certFile == "") != (c.keyFile == "") {
 		return c, errors.New("cert_file and key_file: each needs the other")
 	}
@@ -254,6 +254,9 @@ func newHTTPInput(conf *service.ParsedConfig, res *service.Resources) (*httpInpu
 		closing:  make(chan struct{}),
 	}
 	in.close = sync.OnceFunc(func() { close(in.closing) })
+	if in.guard, err = guard.New(c.address, c.hosts, c.origins, c.keys); err != nil {
+		return nil, fmt.Errorf("address and cors.allowed_origins: %w", err)
+	}
 	handler, err := in.handler()
 	if err != nil {
 		return nil, err

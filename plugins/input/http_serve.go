@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/internal/guard"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 )
 
@@ -42,16 +41,6 @@ func (r *refusal) Error() string { return r.reason }
 
 // handler returns what answers requests.
 func (in *httpInput) handler() (http.Handler, error) {
-	sameOrigin := http.NewCrossOriginProtection()
-	for _, origin := range in.conf.origins {
-		if origin == "*" {
-			continue
-		}
-		if err := sameOrigin.AddTrustedOrigin(origin); err != nil {
-			return nil, fmt.Errorf("cors.allowed_origins: %w", err)
-		}
-	}
-	anyOrigin := slices.Contains(in.conf.origins, "*")
 	mux := http.NewServeMux()
 	for _, path := range in.conf.paths {
 		if !strings.HasPrefix(path, "/") {
@@ -63,19 +52,15 @@ func (in *httpInput) handler() (http.Handler, error) {
 		in.refuse(w, r, &refusal{status: http.StatusNotFound, reason: "there is nothing at this path"})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := in.knows(r); err != nil {
-			in.refuse(w, r, err)
-			return
-		}
-		if origin := r.Header.Get("Origin"); origin != "" && (anyOrigin || slices.Contains(in.conf.origins, origin)) {
+		if origin := r.Header.Get("Origin"); origin != "" && in.guard.Trusts(origin) {
 			in.allowOrigin(w, origin)
 			if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 				w.WriteHeader(http.StatusNoContent)
 				return
 			}
 		}
-		if err := sameOrigin.Check(r); err != nil && !anyOrigin {
-			in.refuse(w, r, &refusal{status: http.StatusForbidden, reason: "a page of another origin may not send requests: cors.allowed_origins does not list it"})
+		if err := in.guard.Caller(r); err != nil {
+			in.refuse(w, r, err)
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -99,28 +84,6 @@ func (in *httpInput) allowOrigin(w http.ResponseWriter, origin string) {
 	h.Set("Access-Control-Allow-Methods", strings.Join(in.conf.verbs, ", "))
 	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-API-Key")
 	h.Set("Access-Control-Max-Age", "600")
-}
-
-// knows refuses a request for a host that is not this one.
-func (in *httpInput) knows(r *http.Request) error {
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.Trim(host, "[]")
-	known := slices.ContainsFunc(in.conf.hosts, func(name string) bool { return strings.EqualFold(name, host) })
-	if len(in.conf.hosts) == 0 {
-		local, _, err := net.SplitHostPort(in.conf.address)
-		known = err != nil || !isLoopback(local) || isLoopback(host)
-	}
-	if !known {
-		return &refusal{status: http.StatusMisdirectedRequest, reason: "this service has another name: allowed_hosts does not list the Host of the request"}
-	}
-	return nil
-}
-
-func isLoopback(host string) bool {
-	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
 }
 
 // serve answers one request with what the stream makes of it.
@@ -176,9 +139,9 @@ func (in *httpInput) admit(w http.ResponseWriter, r *http.Request) (body []byte,
 		w.Header().Set("Allow", strings.Join(in.conf.verbs, ", "))
 		return nil, &refusal{status: http.StatusMethodNotAllowed, reason: "this method is not allowed here"}
 	}
-	if !in.holdsKey(r) {
+	if err := in.guard.Key(r); err != nil {
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		return nil, &refusal{status: http.StatusUnauthorized, reason: "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY"}
+		return nil, err
 	}
 	if err := in.withinRate(r.Context()); err != nil {
 		return nil, err
@@ -195,24 +158,6 @@ func (in *httpInput) admit(w http.ResponseWriter, r *http.Request) (body []byte,
 		return nil, &refusal{status: http.StatusBadRequest, reason: "the body could not be read to its end"}
 	}
 	return body, nil
-}
-
-// holdsKey says whether a request has one of the keys, in a time that does not
-// tell how much of it is right.
-func (in *httpInput) holdsKey(r *http.Request) bool {
-	if len(in.conf.keys) == 0 {
-		return true
-	}
-	given := r.Header.Get("X-API-Key")
-	if scheme, key, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
-		given = strings.TrimSpace(key)
-	}
-	sum, found := sha256.Sum256([]byte(given)), 0
-	for _, key := range in.conf.keys {
-		known := sha256.Sum256([]byte(key))
-		found |= subtle.ConstantTimeCompare(sum[:], known[:])
-	}
-	return found == 1
 }
 
 // withinRate refuses what is above the rate limit.
@@ -270,7 +215,10 @@ func (in *httpInput) ask(r *http.Request, body []byte) (*service.SyncResponseSto
 // refuse answers a request with an error.
 func (in *httpInput) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	answer := &refusal{status: http.StatusInternalServerError, reason: "the request could not be answered"}
+	var unknown *guard.Refusal
 	switch {
+	case errors.As(err, &unknown):
+		answer = &refusal{status: unknown.Status, reason: unknown.Reason}
 	case errors.As(err, &answer):
 	case r.Context().Err() != nil:
 		answer = &refusal{status: 499, reason: "the client has gone"} // nobody reads it
