@@ -29,9 +29,9 @@ import (
 
 const (
 	apiFlag = "api"
-	// apiKeyVariable is not a flag, since those of a process are no secret.
-	apiKeyVariable = "MFN_CONNECT_API_KEY"
-	maxAPIBody     = 8 << 20
+	// callersVariable is not a flag, since those of a process are no secret.
+	callersVariable = "MFN_CONNECT_API_KEY"
+	maxAPIBody      = 8 << 20
 )
 
 // apiFlags are the flags that the help shows; serveStreamsAPI reads them before
@@ -40,7 +40,7 @@ func apiFlags() service.CLIOptFunc {
 	return service.CLIOptCustomRunFlags([]cli.Flag{&cli.StringFlag{
 		Name: apiFlag,
 		Usage: "streams mode only: serve its REST API at this address (host:port), which runs whatever a stream says, commands too. Callers need the key in $" +
-			apiKeyVariable + " as \"Authorization: Bearer KEY\" or \"X-API-Key: KEY\"",
+			callersVariable + " as \"Authorization: Bearer KEY\" or \"X-API-Key: KEY\"",
 	}}, func(*cli.Context) error { return nil })
 }
 
@@ -84,9 +84,9 @@ func parseStreamsAPI(args []string, schema *service.ConfigSchema) ([]string, *st
 	if ownHTTP {
 		return nil, nil, fmt.Errorf("--set http…: with --%v, Benthos's own server stays behind the API, where nobody else reaches it", apiFlag)
 	}
-	key := os.Getenv(apiKeyVariable)
+	key := os.Getenv(callersVariable)
 	if key == "" {
-		return nil, nil, fmt.Errorf("--%v: the REST API of streams mode runs what its callers send: set $%v to the key that they need", apiFlag, apiKeyVariable)
+		return nil, nil, fmt.Errorf("--%v: the REST API of streams mode runs what its callers send: set $%v to the key that they need", apiFlag, callersVariable)
 	}
 	callers, err := guard.New(address, nil, nil, []string{key})
 	if err != nil {
