@@ -75,7 +75,7 @@ and the end of a partition, for those assigned to this input.`).
 		Fields(kafkaReaderTuning()...).
 		Fields(
 			service.NewIntField(kafkaCheckpointLimit).
-				Description("How many messages of a partition may be in flight, handed out and not yet delivered. 1 keeps the order of each partition; a high limit means more messages again after a crash.").
+				Description("How many messages of a partition may lie between the oldest that is not delivered and the newest that was handed out. A message that is rejected again and again thus holds up its partition, and no more than this is delivered twice after a crash. 1 keeps the order of each partition.").
 				Default(1024).
 				LintRule(`root = if this < 1 { [ "checkpoint_limit must be 1 or more, got %v".format(this) ] }`),
 			service.NewDurationField(kafkaCommitPeriod).

@@ -46,7 +46,7 @@ type ConsumerConfig struct {
 
 	MaxMessages     int           // records per poll
 	PollTimeout     time.Duration // of each poll
-	CheckpointLimit int           // records of a partition handed out and not confirmed
+	CheckpointLimit int           // records of a partition from the oldest not confirmed to the newest handed out
 	CommitPeriod    time.Duration
 	RevokeTimeout   time.Duration // for records in flight when their partition is revoked
 	LagPeriod       time.Duration // between refreshes of the lag
@@ -137,6 +137,9 @@ func NewConsumer(ctx context.Context, conf ConsumerConfig, policy retry.Policy, 
 		kgo.ConsumerGroup(conf.GroupID),
 		kgo.WithContext(clientCtx),
 		kgo.DisableAutoCommit(),
+		// The end of a transaction takes an offset of its own. Positions pass it,
+		// and what was aborted before it, only where the client hands it out.
+		kgo.KeepControlRecords(),
 		kgo.OnPartitionsAssigned(c.assigned),
 		kgo.OnPartitionsRevoked(c.revoked),
 		kgo.OnPartitionsLost(c.lost),

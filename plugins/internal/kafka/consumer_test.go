@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,8 +86,22 @@ func join(t *testing.T, c *kfake.Cluster, change func(*ConsumerConfig)) *Consume
 }
 
 type delivered struct {
-	id  string
-	ack service.AckFunc
+	id     string
+	offset int64
+	ack    service.AckFunc
+}
+
+// deliveries lists the messages of a batch, which are confirmed together.
+func deliveries(t *testing.T, b Batch) (all []delivered) {
+	t.Helper()
+	for _, m := range b.Messages {
+		content, err := m.AsBytes()
+		require.NoError(t, err)
+		id, _, _ := strings.Cut(string(content), " ")
+		offset, _ := m.MetaGetMut("kafka_offset")
+		all = append(all, delivered{id, int64(offset.(int)), b.Ack})
+	}
+	return all
 }
 
 // take reads so many messages without confirming them.
@@ -97,12 +112,7 @@ func take(t *testing.T, c *Consumer, count int) (all []delivered) {
 	for range count {
 		b, err := c.Read(ctx)
 		require.NoError(t, err, "after %v of %v messages", len(all), count)
-		for _, m := range b.Messages {
-			content, err := m.AsBytes()
-			require.NoError(t, err)
-			id, _, _ := strings.Cut(string(content), " ")
-			all = append(all, delivered{id, b.Ack})
-		}
+		all = append(all, deliveries(t, b)...)
 	}
 	return all
 }
@@ -230,6 +240,117 @@ func TestCommitsThatFail(t *testing.T) {
 	confirm(t, take(t, first, 1))
 	confirm(t, take(t, second, 1))
 	eventually(t, func() bool { return committedAt(c, 0) == 11 && committedAt(c, 1) == 11 })
+}
+
+// A partition that is revoked goes only when its messages in flight are confirmed,
+// and committed, so that its next owner begins after them.
+func TestRevocationWaits(t *testing.T) {
+	c := newCluster(t, 2)
+	fill(t, c, 2, 5, "")
+	first := join(t, c, nil)
+	held := take(t, first, 10)
+	second := join(t, c, nil)
+	eventually(t, func() bool { return len(first.partitions()) == 1 }, "a revocation waits")
+	confirm(t, held)
+	fill(t, c, 2, 1, "")
+	confirm(t, take(t, first, 1))
+	next := take(t, second, 1)
+	assert.EqualValues(t, 5, next[0].offset)
+	confirm(t, next)
+	eventually(t, func() bool { return committedAt(c, 0) == 6 && committedAt(c, 1) == 6 })
+}
+
+// A partition whose fetching has paused is read again under its next assignment.
+func TestAPauseEndsWithTheAssignment(t *testing.T) {
+	const each, kib = 200, 1 << 10
+	c := newCluster(t, 4)
+	fill(t, c, 4, each, " "+strings.Repeat("x", 10*kib))
+	consumer := join(t, c, narrow)
+	confirmed := map[string]bool{}
+	eventually(t, func() bool { // partition 0 is slow
+		for _, d := range take(t, consumer, 1) {
+			if !strings.HasPrefix(d.id, "0:") {
+				confirm(t, []delivered{d})
+				confirmed[d.id] = true
+			}
+		}
+		_, _, paused := waiting(consumer)
+		return paused > 0
+	})
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID, TopLevel: true, Group: "group"})
+	for len(confirmed) < 4*each {
+		d := take(t, consumer, 1)
+		confirm(t, d)
+		confirmed[d[0].id] = true
+	}
+	eventually(t, func() bool { return committedAt(c, 0) == each })
+}
+
+// What a shutdown rejects is not dropped, though rejected messages are.
+func TestAShutdownDropsNothing(t *testing.T) {
+	c := newCluster(t, 1)
+	fill(t, c, 1, 3, "")
+	drop := func(conf *ConsumerConfig) { conf.DropRejected = true }
+	consumer := join(t, c, drop)
+	all := take(t, consumer, 3)
+	require.NoError(t, all[0].ack(t.Context(), errors.New("rejected")))
+	eventually(t, func() bool { return committedAt(c, 0) == 1 }, "it is dropped")
+	consumer.stop()
+	require.NoError(t, all[1].ack(t.Context(), errors.New("the output has closed")))
+	require.NoError(t, all[2].ack(t.Context(), context.Canceled))
+	require.NoError(t, consumer.Close(t.Context()))
+	assert.EqualValues(t, 1, committedAt(c, 0))
+	assert.Equal(t, []string{"0:1", "0:2"}, ids(take(t, join(t, c, drop), 2)))
+}
+
+// transact writes one transaction of count records and commits or aborts it.
+func transact(t *testing.T, c *kfake.Cluster, count int, end kgo.TransactionEndTry) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.TransactionalID("writer"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	require.NoError(t, err)
+	defer cl.Close()
+	require.NoError(t, cl.BeginTransaction())
+	for n := range count {
+		require.NoError(t, cl.ProduceSync(t.Context(), &kgo.Record{Topic: topicName, Value: fmt.Append(nil, n)}).FirstErr())
+	}
+	require.NoError(t, cl.EndTransaction(t.Context(), end))
+}
+
+// The group commits up to the very end of a partition, past what ends transactions
+// and, where only committed records are read, past what was aborted. The lag is 0
+// then.
+func TestCommitsPassMarkers(t *testing.T) {
+	for _, row := range []struct {
+		name      string
+		committed bool
+		messages  int
+	}{{"read_uncommitted", false, 26}, {"read_committed", true, 4}} {
+		t.Run(row.name, func(t *testing.T) {
+			c := newCluster(t, 1)
+			transact(t, c, 3, kgo.TryCommit)
+			transact(t, c, 1, kgo.TryCommit)
+			transact(t, c, 22, kgo.TryAbort)
+			consumer := join(t, c, func(conf *ConsumerConfig) {
+				if conf.Committed = row.committed; row.committed {
+					conf.Group = append(conf.Group, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+				}
+			})
+			all := take(t, consumer, row.messages)
+			lags, err := consumer.lags(t.Context(), consumer.partitions())
+			require.NoError(t, err)
+			for _, lag := range lags {
+				assert.EqualValues(t, 29, lag, "nothing is confirmed")
+			}
+			confirm(t, all)
+			eventually(t, func() bool { return committedAt(c, 0) == 29 }, "of 26 records and 3 markers")
+			lags, err = consumer.lags(t.Context(), consumer.partitions())
+			require.NoError(t, err)
+			require.Len(t, lags, 1)
+			for _, lag := range lags {
+				assert.Zero(t, lag)
+			}
+		})
+	}
 }
 
 // narrow leaves room for 100 KiB of each of four partitions, and for one record of

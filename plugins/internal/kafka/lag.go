@@ -11,27 +11,39 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// measureLag sets, for each partition that is assigned, how many records lie
-// between the first that is not confirmed and the partition's end.
+// measureLag sets the lag of each partition that is assigned.
 func (c *Consumer) measureLag() {
-	partitions := c.partitions()
-	if len(partitions) == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.conf.LagPeriod)
 	defer cancel()
+	partitions := c.partitions()
+	lags, err := c.lags(ctx, partitions)
+	if err != nil {
+		c.log.With("error", err.Error()).Debug("Lag is not known")
+	}
+	for _, p := range partitions {
+		if lag, known := lags[p]; known && c.partition(p.topicPartition) == p { // not revoked meanwhile
+			c.setLag(p.topicPartition, lag)
+		}
+	}
+}
+
+// lags returns how many offsets lie between the first record that is not confirmed
+// and the end, of each of the partitions whose end is known.
+func (c *Consumer) lags(ctx context.Context, partitions []*partition) (map[*partition]int64, error) {
+	if len(partitions) == 0 {
+		return nil, nil
+	}
 	admin := kadm.NewClient(c.client)
 	topics := slices.Sorted(maps.Keys(byTopic(partitions)))
-
 	list := admin.ListEndOffsets
 	if c.conf.Committed {
 		list = admin.ListCommittedOffsets
 	}
 	ends, err := list(ctx, topics...)
 	if err != nil {
-		c.log.With("error", err.Error()).Debug("Lag is not known")
-		return
+		return nil, fmt.Errorf("listing end offsets: %w", err)
 	}
+	lags := make(map[*partition]int64, len(partitions))
 	committed := c.client.CommittedOffsets()
 	var starts kadm.ListedOffsets // asked for when a partition is new to the group
 	for _, p := range partitions {
@@ -48,7 +60,7 @@ func (c *Consumer) measureLag() {
 		if !known {
 			if starts == nil {
 				if starts, err = admin.ListStartOffsets(ctx, topics...); err != nil {
-					return
+					return lags, fmt.Errorf("listing start offsets: %w", err)
 				}
 			}
 			start, ok := starts.Lookup(p.topic, p.number)
@@ -57,10 +69,9 @@ func (c *Consumer) measureLag() {
 			}
 			position = start.Offset
 		}
-		if c.partition(p.topicPartition) == p { // not revoked meanwhile
-			c.setLag(p.topicPartition, max(end.Offset-position, 0))
-		}
+		lags[p] = max(end.Offset-position, 0)
 	}
+	return lags, nil
 }
 
 func (c *Consumer) setLag(tp topicPartition, lag int64) {

@@ -11,6 +11,7 @@ type Offsets struct {
 	position kgo.EpochOffset
 	known    bool
 	inFlight int
+	span     int
 }
 
 // Handed is one batch that was handed out.
@@ -26,11 +27,12 @@ func (o *Offsets) Add(last int64, epoch int32, count int) *Handed {
 	h := &Handed{end: kgo.EpochOffset{Epoch: epoch, Offset: last + 1}, count: count}
 	o.batches = append(o.batches, h)
 	o.inFlight += count
+	o.span += count
 	return h
 }
 
-// Confirm notes that every record of a batch has been delivered. Confirming
-// twice is confirming once.
+// Confirm notes that every record of a batch has been delivered. It is
+// idempotent.
 func (o *Offsets) Confirm(h *Handed) {
 	if h.confirmed {
 		return
@@ -41,6 +43,7 @@ func (o *Offsets) Confirm(h *Handed) {
 	done := 0
 	for done < len(o.batches) && o.batches[done].confirmed {
 		o.position, o.known = o.batches[done].end, true
+		o.span -= o.batches[done].count
 		o.batches[done] = nil // a slice that moves on keeps what it has passed
 		done++
 	}
@@ -56,6 +59,7 @@ func (o *Offsets) Withdraw(h *Handed) {
 	}
 	o.batches = o.batches[:last]
 	o.inFlight -= h.count
+	o.span -= h.count
 }
 
 // Position returns the offset of the first record that is not confirmed, and
@@ -64,3 +68,7 @@ func (o *Offsets) Position() (kgo.EpochOffset, bool) { return o.position, o.know
 
 // InFlight returns how many records are handed out and not confirmed.
 func (o *Offsets) InFlight() int { return o.inFlight }
+
+// Span returns how many records have been handed out from the first that is not
+// confirmed on, those that are confirmed among them.
+func (o *Offsets) Span() int { return o.span }

@@ -70,7 +70,7 @@ func checkOffsets(t *testing.T, steps []byte) {
 			}
 		}
 
-		inFlight, position, open := 0, int64(-1), false
+		inFlight, span, position, open := 0, 0, int64(-1), false
 		for _, b := range all {
 			if !b.confirmed {
 				inFlight += b.count
@@ -78,8 +78,12 @@ func checkOffsets(t *testing.T, steps []byte) {
 			} else if !open {
 				position = b.end
 			}
+			if open {
+				span += b.count
+			}
 		}
 		require.Equal(t, inFlight, o.InFlight())
+		require.Equal(t, span, o.Span())
 		at, known := o.Position()
 		require.Equal(t, position >= 0, known)
 		if known {

@@ -28,7 +28,7 @@ type Batch struct {
 // holds up no other.
 type partition struct {
 	topicPartition
-	limit     int           // records handed out and not confirmed
+	limit     int           // records from the oldest that is not confirmed to the newest handed out
 	queueSize int64         // bytes that should wait
 	waiting   *atomic.Int64 // bytes that wait in all partitions
 	lists     bool
@@ -161,7 +161,7 @@ func (p *partition) run(ctx context.Context) {
 		if !ok {
 			return
 		}
-		if len(messages) == 0 { // the batching policy's processors dropped them
+		if len(messages) == 0 { // markers, or what the batching policy's processors dropped
 			p.confirm(handed)
 			continue
 		}
@@ -193,8 +193,12 @@ func (p *partition) collect(ctx context.Context) ([]*kgo.Record, service.Message
 func (p *partition) collectBatch(ctx context.Context) (records []*kgo.Record, _ service.MessageBatch) {
 	for complete := false; !complete; {
 		if next := p.take(1); len(next) > 0 {
+			messages := p.messages(next)
+			if len(messages) == 0 && len(records) == 0 {
+				return next, nil // no message is gathered that would bring the batch to its end
+			}
 			records = append(records, next...)
-			complete = p.batcher.Add(p.messages(next)[0])
+			complete = len(messages) > 0 && p.batcher.Add(messages[0])
 			continue
 		}
 		var left time.Duration
@@ -229,12 +233,12 @@ func (p *partition) wait(ctx context.Context, limit time.Duration) (late, ok boo
 	return late, ctx.Err() == nil
 }
 
-// admit waits until the batch fits below the limit, or nothing else is in
-// flight, and notes it as handed out.
+// admit waits until the batch fits below the limit, or everything before it is
+// confirmed, and notes it as handed out.
 func (p *partition) admit(ctx context.Context, records []*kgo.Record) (*Handed, bool) {
 	for {
 		p.mu.Lock()
-		if n := p.offsets.InFlight(); n == 0 || n+len(records) <= p.limit {
+		if n := p.offsets.Span(); n == 0 || n+len(records) <= p.limit {
 			last := records[len(records)-1]
 			h := p.offsets.Add(last.Offset, last.LeaderEpoch, len(records))
 			p.mu.Unlock()
@@ -256,13 +260,16 @@ func (p *partition) batchSize() int {
 	return max(min(p.pace.batchSize(), p.limit/batchesInFlight), 1)
 }
 
+// messages converts records. The markers that end transactions become none.
 func (p *partition) messages(records []*kgo.Record) service.MessageBatch {
 	p.mu.Lock()
 	end := p.end
 	p.mu.Unlock()
-	batch := make(service.MessageBatch, len(records))
-	for k, r := range records {
-		batch[k] = Message(r, end-r.Offset-1, p.lists)
+	batch := make(service.MessageBatch, 0, len(records))
+	for _, r := range records {
+		if !r.Attrs.IsControl() {
+			batch = append(batch, Message(r, end-r.Offset-1, p.lists))
+		}
 	}
 	return batch
 }

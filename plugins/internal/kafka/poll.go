@@ -88,7 +88,9 @@ func (c *Consumer) poll() (bytes int64, err error) {
 		}
 		records += len(f.Records)
 		for _, r := range f.Records {
-			bytes += size(r)
+			if !r.Attrs.IsControl() {
+				bytes += size(r)
+			}
 		}
 		end := f.HighWatermark
 		if c.conf.Committed {
