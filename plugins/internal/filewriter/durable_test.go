@@ -135,21 +135,31 @@ func TestModesAreThoseOfTheUmask(t *testing.T) {
 }
 
 func TestLinesGoToTheNewFileWhenAnotherWriterRotatesMeanwhile(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "a.jsonl")
-	require.NoError(t, os.WriteFile(path, []byte("1\n"), 0o600))
-	other, err := os.OpenFile(path, os.O_RDWR, 0)
-	require.NoError(t, err)
-	require.NoError(t, files.Lock(t.Context(), other))
+	for name, row := range map[string]struct{ begun, want string }{
+		"the new file is there": {"3\n", "a.jsonl=3\n2\n rotated.jsonl=1\n"},
+		"there is no new file":  {"", "a.jsonl=2\n rotated.jsonl=1\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "a.jsonl")
+			require.NoError(t, os.WriteFile(path, []byte("1\n"), 0o600))
+			other, err := os.OpenFile(path, os.O_RDWR, 0)
+			require.NoError(t, err)
+			require.NoError(t, files.Lock(t.Context(), other))
 
-	appended := make(chan error)
-	go func() { appended <- appender(dir, Rotation{}).Append(t.Context(), "a.jsonl", []byte("2\n")) }()
-	// The appender has the file open, and waits for it.
-	require.Eventually(t, func() bool { return openTimes(t, path) > 1 }, time.Minute, time.Millisecond)
-	require.NoError(t, os.Rename(path, filepath.Join(dir, "rotated.jsonl")))
-	require.NoError(t, other.Close())
-	require.NoError(t, <-appended)
-	assert.Equal(t, "a.jsonl=2\n rotated.jsonl=1\n", state(t, dir))
+			appended := make(chan error)
+			go func() { appended <- appender(dir, Rotation{}).Append(t.Context(), "a.jsonl", []byte("2\n")) }()
+			// The appender has the file open, and waits for it.
+			require.Eventually(t, func() bool { return openTimes(t, path) > 1 }, time.Minute, time.Millisecond)
+			require.NoError(t, os.Rename(path, filepath.Join(dir, "rotated.jsonl")))
+			if row.begun != "" {
+				require.NoError(t, os.WriteFile(path, []byte(row.begun), 0o600))
+			}
+			require.NoError(t, other.Close())
+			require.NoError(t, <-appended)
+			assert.Equal(t, row.want, state(t, dir))
+		})
+	}
 }
 
 // openTimes returns how often this process has a file open.
