@@ -142,6 +142,7 @@ type extractor struct {
 	clusters clusterCounter
 	rows     []rowRange
 	scale    float64 // from the field's numbers to the unit of the features
+	level    float64 // above which a cell was active, in the field's numbers
 }
 
 // rowRange is the least and the greatest value of a row, in the field's numbers.
@@ -168,11 +169,11 @@ func (x *extractor) features(field []float64, n int, c FeatureConfig, h *history
 		h.features(&f)
 	}
 
-	if c.Threshold.Rule == "" {
-		x.mark(field, n, c.ThresholdLowMV/x.scale)
-	} else {
-		x.mark(field, n, c.Threshold.level(field, &f, x.scale))
+	x.level = c.ThresholdLowMV / x.scale
+	if c.Threshold.Rule != "" {
+		x.level = c.Threshold.level(field, &f, x.scale)
 	}
+	x.mark(field, n, x.level)
 	f[FActive] = float64(x.active.count) / float64(n*n)
 	f[DBox], f[DR2] = x.boxes.dimension(&x.active, c)
 	low := x.clusters.find(&x.active, c.Connectivity)
@@ -191,9 +192,9 @@ func (x *extractor) features(field []float64, n int, c FeatureConfig, h *history
 	return f
 }
 
-// potential returns the features of the distribution of V alone.
-func (x *extractor) potential(field []float64, n int) (f Features) {
-	x.scale = Potential.scale()
+// distribution returns the features of the distribution of a field alone.
+func (x *extractor) distribution(field []float64, n int, scale float64) (f Features) {
+	x.scale = scale
 	x.statistics(&f, field, n)
 	return f
 }

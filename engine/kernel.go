@@ -8,15 +8,22 @@ type kernel struct {
 	name string
 	step func(*rowRun)
 	draw func(*pcg, *rawDraws) // the random draws of any model
+
+	// reaction returns the kernel of a model of two species.
+	reaction func(*Model) func(*rowRun)
 }
+
+func portableReaction(*Model) func(*rowRun) { return stepReaction }
 
 // rowRun is the work of a kernel: rows first … last−1 of dst from src.
 type rowRun struct {
 	layout      layout
 	src, dst    *planes
 	first, last int
-	coef        *coefficients
-	ghosts      ghostColumns // of the rows of dst
+	coef        *coefficients // of mfn
+	reaction    *reaction     // of a model of two species
+	base        *planes       // that the change is added to, or nil: src
+	ghosts      ghostColumns  // of the rows of dst
 
 	// noise is added to V before it is clamped: n values for each row, or none.
 	noise []float64

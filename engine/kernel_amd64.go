@@ -7,10 +7,10 @@ func kernels() []kernel {
 	var k []kernel
 	avx2 := cpu.X86.HasAVX2 && cpu.X86.HasPOPCNT
 	if avx2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
-		k = append(k, kernel{name: "avx512", step: func(run *rowRun) { stepAssembly(run, true) }, draw: drawAVX512})
+		k = append(k, kernel{name: "avx512", step: func(run *rowRun) { stepAssembly(run, true) }, draw: drawAVX512, reaction: portableReaction})
 	}
 	if avx2 {
-		k = append(k, kernel{name: "avx2", step: func(run *rowRun) { stepAssembly(run, false) }, draw: drawPortable})
+		k = append(k, kernel{name: "avx2", step: func(run *rowRun) { stepAssembly(run, false) }, draw: drawPortable, reaction: portableReaction})
 	}
 	return append(k, portable)
 }

@@ -3,7 +3,7 @@ package engine
 // kernels returns those of this machine, the fastest first. Every arm64 has the
 // vectors that the first one takes.
 func kernels() []kernel {
-	return []kernel{{name: "neon", step: func(run *rowRun) { stepAssembly(run, false) }, draw: drawPortable}, portable}
+	return []kernel{{name: "neon", step: func(run *rowRun) { stepAssembly(run, false) }, draw: drawPortable, reaction: portableReaction}, portable}
 }
 
 //go:noescape

@@ -41,8 +41,8 @@ func stepAssembly(run *rowRun, wide bool) {
 	}
 	l := run.layout
 	args := kernelArgs{
-		vSrc: &run.src.v[0], aSrc: &run.src.a[0], iSrc: &run.src.i[0],
-		vDst: &run.dst.v[0], aDst: &run.dst.a[0], iDst: &run.dst.i[0],
+		vSrc: &run.src.cells[planeV][0], aSrc: &run.src.cells[planeA][0], iSrc: &run.src.cells[planeI][0],
+		vDst: &run.dst.cells[planeV][0], aDst: &run.dst.cells[planeA][0], iDst: &run.dst.cells[planeI][0],
 		offset: uintptr(l.at(run.first) * cellBytes), stride: uintptr(l.stride * cellBytes),
 		rows:    uintptr(run.last - run.first),
 		vectors: uintptr(l.n / lanes), tail: 1<<(l.n%lanes) - 1,

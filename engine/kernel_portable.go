@@ -1,7 +1,7 @@
 package engine
 
 // portable is the plain kernel, which says what the others compute.
-var portable = kernel{name: "portable", step: stepPortable, draw: drawPortable}
+var portable = kernel{name: "portable", step: stepPortable, draw: drawPortable, reaction: portableReaction}
 
 func stepPortable(run *rowRun) {
 	for r := run.first; r < run.last; r++ {
@@ -12,11 +12,11 @@ func stepPortable(run *rowRun) {
 		}
 		if run.coef.turing {
 			stepTuringRow(run, r)
-			run.ghosts.set(run.layout, run.dst.a, r)
-			run.ghosts.set(run.layout, run.dst.i, r)
+			run.ghosts.set(run.layout, run.dst.cells[planeA], r)
+			run.ghosts.set(run.layout, run.dst.cells[planeI], r)
 		}
 		stepPotentialRow(run, r, sums)
-		run.ghosts.set(run.layout, run.dst.v, r)
+		run.ghosts.set(run.layout, run.dst.cells[planeV], r)
 	}
 }
 
@@ -40,14 +40,14 @@ func newStencil(l layout, cells []float64, r int) stencil {
 // row of V, which is yet to be computed, the lift of each cell.
 func stepTuringRow(run *rowRun, r int) {
 	k := run.coef
-	a := newStencil(run.layout, run.src.a, r)
-	i := newStencil(run.layout, run.src.i, r)
+	a := newStencil(run.layout, run.src.cells[planeA], r)
+	i := newStencil(run.layout, run.src.cells[planeI], r)
 	n := run.layout.n
 	aUp, aDown, aMid := a.up[:n], a.down[:n], a.mid[:n+2]
 	iUp, iDown, iMid := i.up[:n], i.down[:n], i.mid[:n+2]
-	aOut := run.layout.row(run.dst.a, r)[:n]
-	iOut := run.layout.row(run.dst.i, r)[:n]
-	lift := run.layout.row(run.dst.v, r)[:n]
+	aOut := run.layout.row(run.dst.cells[planeA], r)[:n]
+	iOut := run.layout.row(run.dst.cells[planeI], r)[:n]
+	lift := run.layout.row(run.dst.cells[planeV], r)[:n]
 
 	activations := int64(0)
 	for c := range n {
@@ -87,9 +87,9 @@ func clampUnit(x float64) float64 {
 func stepPotentialRow(run *rowRun, r int, sums *laneSums) {
 	k := run.coef
 	n := run.layout.n
-	v := newStencil(run.layout, run.src.v, r)
+	v := newStencil(run.layout, run.src.cells[planeV], r)
 	up, down, mid := v.up[:n], v.down[:n], v.mid[:n+2]
-	out := run.layout.row(run.dst.v, r)[:n]
+	out := run.layout.row(run.dst.cells[planeV], r)[:n]
 	var noise []float64
 	if run.noise != nil {
 		noise = run.noise[(r-run.first)*n:][:n]

@@ -1,6 +1,9 @@
 package engine
 
-import "unsafe"
+import (
+	"slices"
+	"unsafe"
+)
 
 const (
 	// lanes is how many float64s the widest vector register holds. Rows are
@@ -33,37 +36,62 @@ func (l layout) row(cells []float64, r int) []float64 {
 	return cells[at : at+l.n : at+l.n]
 }
 
-// planes are the model's three fields: potential, activator, inhibitor.
-type planes struct {
-	v, a, i []float64
-	memory  [3][]float64 // that they are parts of
+// flatten copies a plane without its border.
+func (l layout) flatten(to, cells []float64) []float64 {
+	to = slices.Grow(to[:0], l.n*l.n)
+	for r := range l.n {
+		to = append(to, l.row(cells, r)...)
+	}
+	return to
 }
+
+// planes are a model's fields.
+type planes struct {
+	cells  [mostPlanes][]float64
+	memory [mostPlanes][]float64 // that they are parts of
+}
+
+const mostPlanes = 3
+
+// The planes of mfn.
+const (
+	planeV = iota // potential
+	planeA        // activator
+	planeI        // inhibitor
+)
+
+// The planes of a model of two species.
+const (
+	speciesU = iota
+	speciesV
+	species // how many there are
+)
 
 // of returns a plane by its name.
 func (p *planes) of(name Plane) []float64 {
 	switch name {
 	case Activator:
-		return p.a
+		return p.cells[planeA]
 	case Inhibitor:
-		return p.i
+		return p.cells[planeI]
 	default:
-		return p.v
+		return p.cells[planeV]
 	}
 }
 
-// resize gives every plane the layout's size, with ghosts of zero. was is the
-// layout that the planes have had; the other cells of one that stays are left as
-// they are. set is 0 or 1, for the planes before and after a step.
-func (p *planes) resize(l, was layout, set int) {
+// resize gives the first count planes the layout's size, with ghosts of zero. was
+// is the layout that the planes have had; the other cells of one that stays are
+// left as they are. set is 0 or 1, for the planes before and after a step.
+func (p *planes) resize(l, was layout, count, set int) {
 	if l == was {
-		for _, plane := range [][]float64{p.v, p.a, p.i} {
+		for _, plane := range p.cells[:count] {
 			l.clearGhosts(plane)
 		}
 		return
 	}
 	skew := l.skew()
-	for k, plane := range []*[]float64{&p.v, &p.a, &p.i} {
-		*plane = place(&p.memory[k], l.size(), (2*k+set)*skew)
+	for k := range count {
+		p.cells[k] = place(&p.memory[k], l.size(), (2*k+set)*skew)
 	}
 }
 

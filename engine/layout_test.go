@@ -17,8 +17,8 @@ func TestPlanesLieApart(t *testing.T) {
 	for _, n := range []int{64, 4, 1024, 5, 32, 100, 96, 128, 200, 256, 384, 512, 700, 64} {
 		l := newLayout(n)
 		for set := range sets {
-			sets[set].resize(l, was, set)
-			for _, cells := range [][]float64{sets[set].v, sets[set].a, sets[set].i} {
+			sets[set].resize(l, was, mostPlanes, set)
+			for _, cells := range [][]float64{sets[set].cells[planeV], sets[set].cells[planeA], sets[set].cells[planeI]} {
 				require.Len(t, cells, l.size())
 				require.False(t, slices.ContainsFunc(cells, func(x float64) bool { return x != 0 }))
 				for k := range cells {
@@ -35,8 +35,8 @@ func TestPlanesLieApart(t *testing.T) {
 		}
 		for set := range sets {
 			from, to := &sets[set], &sets[1-set]
-			for _, written := range [][]float64{to.v, to.a, to.i} {
-				for _, read := range [][]float64{from.v, from.a, from.i} {
+			for _, written := range [][]float64{to.cells[planeV], to.cells[planeA], to.cells[planeI]} {
+				for _, read := range [][]float64{from.cells[planeV], from.cells[planeA], from.cells[planeI]} {
 					for row := range 3 {
 						ahead := (lineOf(written, 1) - lineOf(read, row)) % pageLines
 						assert.GreaterOrEqual(t, ahead, uintptr(4), "%v × %v", n, n)

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"math"
 	"strconv"
 )
 
@@ -149,30 +148,35 @@ func (p *Params) Validate() error {
 		}
 		return e
 	}
-	switch p.Boundary {
-	case Periodic, Neumann, Dirichlet:
-	default:
-		return &ParamError{Name: "boundary", Value: p.Boundary, Allowed: "periodic, neumann or dirichlet"}
+	if err := p.Boundary.validate(); err != nil {
+		return err
 	}
-	return p.validateInitialField()
+	return validateField("initial_field", p.InitialField, p.GridSize, "a finite number of volts")
 }
 
-func (p *Params) validateInitialField() error {
-	if p.InitialField == nil {
+func (b Boundary) validate() error {
+	switch b {
+	case Periodic, Neumann, Dirichlet:
+		return nil
+	default:
+		return &ParamError{Name: "boundary", Value: b, Allowed: "periodic, neumann or dirichlet"}
+	}
+}
+
+// validateField checks an initial field, if there is one.
+func validateField(name string, field []float64, n int, allowed string) error {
+	if field == nil {
 		return nil
 	}
-	n := p.GridSize
-	if len(p.InitialField) != n*n {
+	if len(field) != n*n {
 		return &ParamError{
-			Name: "initial_field", Value: shape(fmt.Sprintf("a field of %v cells", len(p.InitialField))),
+			Name: name, Value: shape(fmt.Sprintf("a field of %v cells", len(field))),
 			Allowed: fmt.Sprintf("%v × %v cells for a grid_size of %v", n, n, n),
 		}
 	}
-	for i, v := range p.InitialField {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return &ParamError{
-				Name: fmt.Sprintf("initial_field[%v][%v]", i/n, i%n), Value: v, Allowed: "a finite number of volts",
-			}
+	for i, v := range field {
+		if !finite(v) {
+			return &ParamError{Name: fmt.Sprintf("%v[%v][%v]", name, i/n, i%n), Value: v, Allowed: allowed}
 		}
 	}
 	return nil

@@ -52,10 +52,10 @@ type Simulator struct {
 	pass    pass
 	noise   []float64 // of one step
 	growths []growth  // of one pass, as are the sums
-	sums    []laneSums
+	sums    passSums
 
-	sumsByStep [][]laneSums
-	plane      []float64 // whose features are taken, if it is not the potential
+	model *modelRun // of models of two species, once there was one
+	plane []float64 // whose features are taken, if it is not the potential
 
 	result    Result
 	history   history
@@ -89,12 +89,8 @@ func (s *Simulator) Run(ctx context.Context, p Params, o Options) (*Result, erro
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if s.kernel.step == nil {
-		k, err := selectedKernel()
-		if err != nil {
-			return nil, err
-		}
-		s.kernel = k
+	if err := s.chooseKernel(); err != nil {
+		return nil, err
 	}
 	if p.Seed == nil {
 		seed, err := DrawSeed()
@@ -118,29 +114,39 @@ func (s *Simulator) Run(ctx context.Context, p Params, o Options) (*Result, erro
 	return &s.result, nil
 }
 
+// chooseKernel takes the selected kernel, unless there is one already.
+func (s *Simulator) chooseKernel() error {
+	if s.kernel.step != nil {
+		return nil
+	}
+	k, err := selectedKernel()
+	s.kernel = k
+	return err
+}
+
 // start draws the fields before the first step.
 func (s *Simulator) start(p *Params) {
 	was := s.layout
 	s.layout = newLayout(p.GridSize)
-	s.planes[0].resize(s.layout, was, 0)
-	s.planes[1].resize(s.layout, was, 1)
+	s.planes[0].resize(s.layout, was, mostPlanes, 0)
+	s.planes[1].resize(s.layout, was, mostPlanes, 1)
 
 	now := &s.planes[0]
 	for r := range p.GridSize {
-		s.random.fillNormal(s.layout.row(now.v, r), -0.070, 0.005)
+		s.random.fillNormal(s.layout.row(now.cells[planeV], r), -0.070, 0.005)
 	}
 	for r := range p.GridSize {
-		s.random.fillUniform(s.layout.row(now.a, r), 0, 0.1)
+		s.random.fillUniform(s.layout.row(now.cells[planeA], r), 0, 0.1)
 	}
 	for r := range p.GridSize {
-		s.random.fillUniform(s.layout.row(now.i, r), 0, 0.1)
+		s.random.fillUniform(s.layout.row(now.cells[planeI], r), 0, 0.1)
 	}
 	if p.InitialField != nil {
 		for r := range p.GridSize {
-			copy(s.layout.row(now.v, r), p.InitialField[r*p.GridSize:])
+			copy(s.layout.row(now.cells[planeV], r), p.InitialField[r*p.GridSize:])
 		}
 	}
-	for _, cells := range [][]float64{now.v, now.a, now.i} {
+	for _, cells := range [][]float64{now.cells[planeV], now.cells[planeA], now.cells[planeI]} {
 		p.Boundary.setGhosts(s.layout, cells, 0, p.GridSize)
 	}
 }
@@ -169,18 +175,20 @@ func drawGrowth(p *Params, random *stream) growth {
 // fields.
 func (s *Simulator) steps(ctx context.Context, p *Params, o Options) error {
 	plane := o.Features.Plane
-	t := tilingFor(s.layout, o.Threads, p.QuantumJitter || plane != Potential)
+	t := tilingFor(s.layout, mostPlanes, o.Threads, p.QuantumJitter || plane != Potential)
 	if s.tiling != nil {
 		t = *s.tiling
 	}
 	x := &s.pass
-	x.tiling, x.layout, x.boundary, x.kernel = t, s.layout, p.Boundary, s.kernel
+	x.tiling, x.layout, x.boundary, x.step = t, s.layout, p.Boundary, s.kernel.step
 	x.coef, x.planes = newCoefficients(p), s.planes
 	x.noise, x.activations, x.clamps = nil, 0, 0
 	x.workers = slices.Grow(x.workers[:0], t.bands)[:t.bands]
+	x.moving = mostPlanes
 	if !p.TuringEnabled {
+		x.moving = 1
 		// Activator and inhibitor stay as they are.
-		x.planes[1].a, x.planes[1].i = x.planes[0].a, x.planes[0].i
+		x.planes[1].cells[planeA], x.planes[1].cells[planeI] = x.planes[0].cells[planeA], x.planes[0].cells[planeI]
 	}
 	if p.QuantumJitter {
 		x.noise = s.noiseBuffer(p.GridSize)
@@ -189,7 +197,7 @@ func (s *Simulator) steps(ctx context.Context, p *Params, o Options) error {
 
 	for t0 := 0; t0 < p.Steps; t0 += t.depth {
 		depth := min(t.depth, p.Steps-t0)
-		x.growths, x.sums = s.growths[:0], s.sumsOf(t, depth)
+		x.growths, x.sums = s.growths[:0], s.sums.of(s.layout, t, depth)
 		for range depth {
 			g := drawGrowth(p, &s.random)
 			if g.happens {
@@ -200,7 +208,7 @@ func (s *Simulator) steps(ctx context.Context, p *Params, o Options) error {
 				s.random.fillNormal(x.noise, 0, deviation)
 			}
 		}
-		s.growths = x.growths
+		s.growths, x.depth = x.growths, depth
 
 		x.run(ctx)
 		if err := ctx.Err(); err != nil {
@@ -247,24 +255,8 @@ func (s *Simulator) noiseBuffer(n int) []float64 {
 	return s.noise[:n*n]
 }
 
-// sumsOf returns where the sums of the steps of a pass go.
-func (s *Simulator) sumsOf(t tiling, depth int) [][]laneSums {
-	each := s.layout.n
-	if t.whole() {
-		each = 1
-	}
-	if cap(s.sums) < each*depth {
-		s.sums = make([]laneSums, each*depth)
-	}
-	s.sumsByStep = s.sumsByStep[:0]
-	for k := range depth {
-		s.sumsByStep = append(s.sumsByStep, s.sums[k*each:(k+1)*each])
-	}
-	return s.sumsByStep
-}
-
-// DivergenceError says that a field stopped being finite, which only an initial
-// field far outside the potential's range brings about.
+// DivergenceError says that a field stopped being finite. With mfn only an
+// initial field far outside the potential's range brings that about.
 type DivergenceError struct {
 	Field string
 	Step  int // from 1
@@ -280,18 +272,18 @@ func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 // finish takes the result from the last fields.
 func (s *Simulator) finish(p *Params, o Options) {
 	r := &s.result
-	r.Field = s.flatten(r.Field, s.last.v)
+	r.Field = s.layout.flatten(r.Field, s.last.cells[planeV])
 	r.Activator, r.Inhibitor = r.Activator[:0], r.Inhibitor[:0]
 	if o.Concentrations {
-		r.Activator = s.flatten(r.Activator, s.last.a)
-		r.Inhibitor = s.flatten(r.Inhibitor, s.last.i)
+		r.Activator = s.layout.flatten(r.Activator, s.last.cells[planeA])
+		r.Inhibitor = s.layout.flatten(r.Inhibitor, s.last.cells[planeI])
 	}
-	r.ActivatorMean, r.InhibitorMean = s.mean(s.last.a), s.mean(s.last.i)
+	r.ActivatorMean, r.InhibitorMean = s.mean(s.last.cells[planeA]), s.mean(s.last.cells[planeI])
 
 	if o.Features.Plane != Potential {
-		potential := s.extractor.potential(r.Field, p.GridSize)
+		potential := s.extractor.distribution(r.Field, p.GridSize, Potential.scale())
 		r.setField(&potential)
-		s.plane = s.flatten(s.plane, s.last.of(o.Features.Plane))
+		s.plane = s.layout.flatten(s.plane, s.last.of(o.Features.Plane))
 		r.Features = s.extractor.features(s.plane, p.GridSize, o.Features, &s.history)
 		return
 	}
@@ -303,15 +295,6 @@ func (s *Simulator) finish(p *Params, o Options) {
 func (r *Result) setField(f *Features) {
 	r.FieldMin, r.FieldMax = f[VMin], f[VMax]
 	r.FieldMean, r.FieldStd = f[VMean], f[VStd]
-}
-
-// flatten copies a plane without its border.
-func (s *Simulator) flatten(to, cells []float64) []float64 {
-	to = slices.Grow(to[:0], s.layout.n*s.layout.n)
-	for r := range s.layout.n {
-		to = append(to, s.layout.row(cells, r)...)
-	}
-	return to
 }
 
 // mean returns the mean of a plane. A row's cells are summed in four lanes.

@@ -9,6 +9,9 @@ import "math"
 // the bits.
 type laneSums struct {
 	absDiff, sqDiff, energy, maxDiff [lanes]float64
+
+	// other is Σ of the squares of the other species. mfn has none.
+	other [lanes]float64
 }
 
 // add adds another run of rows, which come after those in s.
@@ -18,6 +21,7 @@ func (s *laneSums) add(rows *laneSums) {
 		s.sqDiff[k] += rows.sqDiff[k]
 		s.energy[k] += rows.energy[k]
 		s.maxDiff[k] = max(s.maxDiff[k], rows.maxDiff[k])
+		s.other[k] += rows.other[k]
 	}
 }
 
@@ -59,12 +63,36 @@ func (s *laneSums) addCell(k int, v, before float64) {
 	}
 }
 
+// passSums keeps the memory of the sums of a pass.
+type passSums struct {
+	all     []laneSums
+	bySteps [][]laneSums
+}
+
+// of returns where the sums of each step of a pass go: one for each row, or one
+// for all of them if the tiling is whole.
+func (s *passSums) of(l layout, t tiling, depth int) [][]laneSums {
+	each := l.n
+	if t.whole() {
+		each = 1
+	}
+	if cap(s.all) < each*depth {
+		s.all = make([]laneSums, each*depth)
+	}
+	s.bySteps = s.bySteps[:0]
+	for k := range depth {
+		s.bySteps = append(s.bySteps, s.all[k*each:(k+1)*each])
+	}
+	return s.bySteps
+}
+
 // stepSums are the sums over all cells of one step, in volts and volts squared.
 type stepSums struct {
 	absDiff float64 // Σ d
 	sqDiff  float64 // Σ d²
 	maxDiff float64 // max d
 	energy  float64 // Σ V²
+	other   float64 // Σ of the squares of the other species
 }
 
 // foldRows adds up the sums of consecutive rows.
@@ -81,7 +109,7 @@ func (s *laneSums) fold() stepSums {
 	for _, x := range s.maxDiff[1:] {
 		m = max(m, x)
 	}
-	return stepSums{absDiff: foldLanes(&s.absDiff), sqDiff: foldLanes(&s.sqDiff), maxDiff: m, energy: foldLanes(&s.energy)}
+	return stepSums{absDiff: foldLanes(&s.absDiff), sqDiff: foldLanes(&s.sqDiff), maxDiff: m, energy: foldLanes(&s.energy), other: foldLanes(&s.other)}
 }
 
 func foldLanes(x *[lanes]float64) float64 {

@@ -38,20 +38,19 @@ const (
 	bandSteps = 1 << 18
 )
 
-// tilingFor returns the tiling of a run. Noise is drawn step by step, so that a
-// run with jitter takes one step a pass.
-func tilingFor(l layout, threads int, jitter bool) tiling {
-	const planesAtOnce = 6
-	rowBytes := planesAtOnce * l.stride * cellBytes
+// tilingFor returns the tiling of a run of so many planes. A single one takes one
+// step a pass: what it does between two steps, such as drawing noise, needs that.
+func tilingFor(l layout, planes, threads int, single bool) tiling {
+	rowBytes := 2 * planes * l.stride * cellBytes
 	t := tiling{depth: 1, bands: 1, chunk: l.n}
 	depth := deepest
-	if jitter {
+	if single {
 		depth = 1
 	}
 	if threads > 1 {
 		t.bands = max(min(threads, l.n*l.n*depth/bandSteps), 1)
 	}
-	if jitter || t.bands == 1 && rowBytes*l.n < gridBytes {
+	if single || t.bands == 1 && rowBytes*l.n < gridBytes {
 		return t
 	}
 	rows := max(cacheBytes/rowBytes, 3)
@@ -68,12 +67,16 @@ type pass struct {
 	tiling   tiling
 	layout   layout
 	boundary Boundary
-	kernel   kernel
-	coef     coefficients
+	step     func(*rowRun) // the model's kernel
+	depth    int           // its steps, at most the tiling's
+	moving   int           // how many planes a step changes
+	coef     coefficients  // of mfn
+	reaction *reaction     // of a model of two species
+	base     *planes       // that the change is added to, if not to the planes before the step
 	planes   [2]planes
 	workers  []worker  // one for each band
 	noise    []float64 // of its only step, or none
-	growths  []growth  // of its steps
+	growths  []growth  // of its steps, with mfn
 
 	// sums of the rows of each step; of all its rows, if the tiling is whole.
 	sums [][]laneSums
@@ -96,7 +99,7 @@ func (x *pass) run(ctx context.Context) {
 	x.each(func(w *worker, band int) {
 		w.band(ctx, band*n/bands, (band+1)*n/bands)
 	})
-	if len(x.growths) > 1 {
+	if x.depth > 1 {
 		x.each(func(w *worker, band int) {
 			w.seam(ctx, band*n/bands)
 		})
@@ -121,19 +124,26 @@ func (x *pass) each(do func(w *worker, band int)) {
 // grow lets V grow by the growth event before step k, if that is in the given
 // rows, which hold the state before it.
 func (x *pass) grow(k, first, last int) {
-	if k >= len(x.growths) {
-		return
-	}
-	g := &x.growths[k]
+	g := x.growthAt(k)
 	if !g.happens || g.row < first || g.row >= last {
 		return
 	}
-	v := x.planes[k%2].v
+	v := x.planes[k%2].cells[planeV]
 	row := x.layout.row(v, g.row)
 	g.before = row[g.column]
 	row[g.column] += g.gain
 	x.boundary.setGhosts(x.layout, v, g.row, g.row+1)
 }
+
+// growthAt returns the growth event before step k, if there is one.
+func (x *pass) growthAt(k int) *growth {
+	if k >= len(x.growths) {
+		return &noGrowth
+	}
+	return &x.growths[k]
+}
+
+var noGrowth growth
 
 // worker returns the worker of a band, with what it has in memory.
 func (x *pass) worker(band int) *worker {
@@ -163,7 +173,7 @@ func (w *worker) done() {
 
 // band computes the trapezoid over rows first … last−1.
 func (w *worker) band(ctx context.Context, first, last int) {
-	depth, chunk := len(w.pass.growths), w.pass.tiling.chunk
+	depth, chunk := w.pass.depth, w.pass.tiling.chunk
 	for front := first; front < last+depth && ctx.Err() == nil; front += chunk {
 		for k := range depth {
 			w.rows(k, max(front-k, first+k), min(front+chunk-k, last-k))
@@ -174,7 +184,7 @@ func (w *worker) band(ctx context.Context, first, last int) {
 // seam fills in what the trapezoids above and below a row have left out.
 func (w *worker) seam(ctx context.Context, row int) {
 	n := w.pass.layout.n
-	for k := 1; k < len(w.pass.growths) && ctx.Err() == nil; k++ {
+	for k := 1; k < w.pass.depth && ctx.Err() == nil; k++ {
 		if row == 0 {
 			w.rows(k, n-k, n)
 			w.rows(k, 0, k)
@@ -192,9 +202,10 @@ func (w *worker) rows(k, first, last int) {
 	x, run := w.pass, &w.run
 	*run = rowRun{
 		layout: x.layout, src: &x.planes[k%2], dst: &x.planes[(k+1)%2], coef: &x.coef, ghosts: x.boundary.ghostColumns(x.layout.n),
+		reaction: x.reaction, base: x.base,
 		sums: x.sums[k], perRow: !x.tiling.whole(),
 	}
-	if g := &x.growths[k]; g.happens && g.row >= first && g.row < last {
+	if g := x.growthAt(k); g.happens && g.row >= first && g.row < last {
 		w.kernelRows(first, g.row)
 		w.growthRow(g)
 		w.kernelRows(g.row+1, last)
@@ -203,10 +214,8 @@ func (w *worker) rows(k, first, last int) {
 	}
 	w.activations += run.activations
 	w.clamps += run.clamps
-	x.boundary.setGhostRows(x.layout, run.dst.v, first, last)
-	if x.coef.turing {
-		x.boundary.setGhostRows(x.layout, run.dst.a, first, last)
-		x.boundary.setGhostRows(x.layout, run.dst.i, first, last)
+	for _, cells := range run.dst.cells[:x.moving] {
+		x.boundary.setGhostRows(x.layout, cells, first, last)
 	}
 	x.grow(k+1, first, last)
 }
@@ -219,7 +228,7 @@ func (w *worker) kernelRows(first, last int) {
 	if noise := w.pass.noise; noise != nil {
 		w.run.noise = noise[first*w.pass.layout.n : last*w.pass.layout.n]
 	}
-	w.pass.kernel.step(&w.run)
+	w.pass.step(&w.run)
 }
 
 // growthRow computes the row of a growth event. The kernel takes the grown row
@@ -231,10 +240,10 @@ func (w *worker) growthRow(g *growth) {
 	w.kernelRows(g.row, g.row+1)
 	run.sums, run.perRow = sums, perRow
 
-	w.before = append(w.before[:0], layout.row(run.src.v, g.row)...)
+	w.before = append(w.before[:0], layout.row(run.src.cells[planeV], g.row)...)
 	w.before[g.column] = g.before
 	var total laneSums
-	total.addRow(layout.row(run.dst.v, g.row), w.before)
+	total.addRow(layout.row(run.dst.cells[planeV], g.row), w.before)
 	if perRow {
 		sums[g.row] = total
 	} else {

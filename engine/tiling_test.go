@@ -75,7 +75,7 @@ func TestTilingsAreValid(t *testing.T) {
 	for n := MinGridSize; n <= MaxGridSize; n++ {
 		for _, threads := range []int{1, 2, 7, 64, 4096} {
 			for _, jitter := range []bool{false, true} {
-				x := tilingFor(newLayout(n), threads, jitter)
+				x := tilingFor(newLayout(n), mostPlanes, threads, jitter)
 				name := fmt.Sprintf("%v × %v, %v threads: %+v", n, n, threads, x)
 				require.GreaterOrEqual(t, x.depth, 1, name)
 				require.GreaterOrEqual(t, x.bands, 1, name)

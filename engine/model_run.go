@@ -1,0 +1,252 @@
+package engine
+
+import (
+	"context"
+	"slices"
+)
+
+// ModelResult is what a simulation of a model of two species ends with. Its
+// slices belong to the Simulator and are valid until its next run.
+type ModelResult struct {
+	Params ModelParams // with the seed that was used
+
+	U, V           []float64 // after the last step, N × N values, row by row
+	UStats, VStats SpeciesStats
+
+	Plane     Plane         // whose features they are
+	Threshold float64       // the level above which a cell is active
+	Features  ModelFeatures // of the plane, in its unit and per step
+
+	// Warnings say what makes the result doubtful. CheckerboardWarning is one.
+	Warnings []string
+}
+
+// SpeciesStats describe a species after the last step.
+type SpeciesStats struct{ Mean, Std, Min, Max float64 }
+
+// ModelFeatures are the features of a plane of a model of two species, in the
+// order of ModelFeatureNames. They are defined as the 18 of mfn are.
+type ModelFeatures [16]float64
+
+// modelFeatures are the features of mfn that those of other models are, by their
+// names there.
+var modelFeatures = [16]struct {
+	of   int
+	name string
+}{
+	{DBox, "D_box"}, {DR2, "D_r2"},
+	{VMin, "min"}, {VMax, "max"}, {VMean, "mean"}, {VStd, "std"}, {VSkew, "skew"}, {VKurt, "kurt"},
+	{DVMean, "d_mean"}, {DVMax, "d_max"}, {TStable, "T_stable"}, {ETrend, "E_trend"},
+	{FActive, "f_active"}, {NClustersLow, "n_clusters"},
+	{MaxClusterSize, "max_cluster_size"}, {ClusterSizeStd, "cluster_size_std"},
+}
+
+// ModelFeatureNames returns the names of the features, in their order.
+func ModelFeatureNames() (names [16]string) {
+	for k, f := range modelFeatures {
+		names[k] = f.name
+	}
+	return names
+}
+
+// Neutral returns the features under the names of ModelFeatureNames, of which
+// there is one number of clusters.
+func (f *Features) Neutral() (neutral ModelFeatures) {
+	for k, m := range modelFeatures {
+		neutral[k] = f[m.of]
+	}
+	return neutral
+}
+
+// FractalDimension is the box-counting dimension, D_box.
+func (f *ModelFeatures) FractalDimension() float64 { return f[0] }
+
+// modelRun is what a Simulator keeps for models of two species.
+type modelRun struct {
+	layout layout
+	planes [2]planes
+	stages [3]planes // of RK4
+	staged layout    // of stages
+	last   *planes   // after the last step
+	pass   pass
+	sums   passSums
+
+	reaction  reaction
+	step      func(*rowRun)
+	history   history
+	extractor extractor
+	result    ModelResult
+}
+
+// RunModel runs one simulation of a model of two species with a simulator of its
+// own.
+func RunModel(ctx context.Context, p ModelParams, o Options) (*ModelResult, error) {
+	return NewSimulator().RunModel(ctx, p, o)
+}
+
+// RunModel runs one simulation of a model of two species. It returns a
+// *ParamError for a parameter or setting that is not allowed, a *DivergenceError
+// that names the plane and the step if a field stops being finite, and the
+// context's error soon after the context ends. The bits of the result depend on
+// nothing but the parameters: not on the kernel, the threads, or what was run
+// before.
+func (s *Simulator) RunModel(ctx context.Context, p ModelParams, o Options) (*ModelResult, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	model, err := FindModel(p.Model)
+	if err != nil {
+		return nil, err
+	}
+	if o.Features, err = model.featureConfig(o.Features, p.Boundary); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := s.chooseKernel(); err != nil {
+		return nil, err
+	}
+	if p.Seed == nil {
+		seed, err := DrawSeed()
+		if err != nil {
+			return nil, err
+		}
+		p.Seed = &seed
+	}
+	if s.model == nil {
+		s.model = &modelRun{}
+	}
+	s.random.start(*p.Seed, s.kernel.draw)
+	m := s.model
+	m.prepare(model, &p, o)
+	m.step = s.kernel.reaction(model)
+	(&starter{layout: m.layout, params: &p, model: model, random: &s.random}).set(&m.planes[0])
+	if s.tiling != nil {
+		m.pass.tiling = *s.tiling
+	}
+	if err := m.steps(ctx, &p); err != nil {
+		return nil, err
+	}
+	m.finish(&p, o)
+	return &m.result, nil
+}
+
+// featureConfig returns the settings with the model's defaults in place.
+func (m *Model) featureConfig(c FeatureConfig, b Boundary) (FeatureConfig, error) {
+	if err := c.Validate(); err != nil {
+		return c, err
+	}
+	if c.Plane == "" {
+		c.Plane = m.Plane
+	}
+	if c.Plane.ofMFN() {
+		return c, &ParamError{Name: "plane", Value: string(c.Plane), Allowed: "u or v with " + m.Name}
+	}
+	return c.resolved(b == Periodic), nil
+}
+
+// prepare makes everything ready but the state.
+func (m *modelRun) prepare(model *Model, p *ModelParams, o Options) {
+	was := m.layout
+	m.layout = newLayout(p.GridSize)
+	for set := range m.planes {
+		m.planes[set].resize(m.layout, was, species, set)
+	}
+	if p.Integrator == RK4 {
+		for set := range m.stages {
+			m.stages[set].resize(m.layout, m.staged, species, set)
+		}
+		m.staged = m.layout
+	}
+	m.reaction = reaction{
+		rates: model.rates, constants: model.constant(p.Values),
+		du: p.Values["Du"] / float64(p.Dx*p.Dx), dv: p.Values["Dv"] / float64(p.Dx*p.Dx), h: p.Dt,
+		summed: speciesOf(o.Features.Plane),
+	}
+	m.history.reset(p.GridSize, o.Features)
+	m.result = ModelResult{Params: *p, U: m.result.U, V: m.result.V, Plane: o.Features.Plane, Warnings: m.result.Warnings[:0]}
+
+	x := &m.pass
+	x.tiling = tilingFor(m.layout, species, o.Threads, p.Integrator == RK4)
+	x.layout, x.boundary, x.moving = m.layout, p.Boundary, species
+	x.reaction, x.base = &m.reaction, nil
+}
+
+func speciesOf(p Plane) int {
+	if p == V {
+		return speciesV
+	}
+	return speciesU
+}
+
+// steps runs all time steps. Afterwards m.last holds the last state.
+func (m *modelRun) steps(ctx context.Context, p *ModelParams) error {
+	x := &m.pass
+	x.step, x.planes = m.step, m.planes
+	x.workers = slices.Grow(x.workers[:0], x.tiling.bands)[:x.tiling.bands]
+	for t := 0; t < p.Steps; t += x.depth {
+		x.depth = min(x.tiling.depth, p.Steps-t)
+		x.sums = m.sums.of(m.layout, x.tiling, x.depth)
+		if p.Integrator == RK4 {
+			m.rk4(ctx)
+		} else {
+			x.run(ctx)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for k := range x.depth {
+			sums := foldRows(x.sums[k])
+			if err := m.diverged(sums, t+k+1); err != nil {
+				return err
+			}
+			m.history.add(sums)
+		}
+		if x.depth%2 == 1 {
+			x.planes[0], x.planes[1] = x.planes[1], x.planes[0]
+		}
+	}
+	m.last = &x.planes[0]
+	return nil
+}
+
+// diverged returns a *DivergenceError if the sum of the squares of a species is
+// not finite.
+func (m *modelRun) diverged(sums stepSums, step int) error {
+	energy := [species]float64{sums.other, sums.other}
+	energy[m.reaction.summed] = sums.energy
+	for k, plane := range [species]Plane{U, V} {
+		if !finite(energy[k]) {
+			return &DivergenceError{Field: "plane " + string(plane), Step: step}
+		}
+	}
+	return nil
+}
+
+// finish takes the result from the last state.
+func (m *modelRun) finish(p *ModelParams, o Options) {
+	r, n := &m.result, p.GridSize
+	r.U = m.layout.flatten(r.U, m.last.cells[speciesU])
+	r.V = m.layout.flatten(r.V, m.last.cells[speciesV])
+
+	summed, other := r.U, r.V
+	summedStats, otherStats := &r.UStats, &r.VStats
+	if m.reaction.summed == speciesV {
+		summed, other = other, summed
+		summedStats, otherStats = otherStats, summedStats
+	}
+	x := &m.extractor
+	ofOther := x.distribution(other, n, 1)
+	otherStats.take(&ofOther)
+	features := x.features(summed, n, o.Features, &m.history)
+	summedStats.take(&features)
+	r.Features, r.Threshold = features.Neutral(), x.level
+	if hasCheckerboard(r.V, n, r.VStats.Std) {
+		r.Warnings = append(r.Warnings, CheckerboardWarning)
+	}
+}
+
+func (s *SpeciesStats) take(f *Features) {
+	*s = SpeciesStats{Mean: f[VMean], Std: f[VStd], Min: f[VMin], Max: f[VMax]}
+}

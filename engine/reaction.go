@@ -1,0 +1,83 @@
+package engine
+
+// maxConstants is how many constants the kinetics of a model may have.
+const maxConstants = 6
+
+// constants are what a model's kinetics compute with, made from its parameters.
+type constants [maxConstants]float64
+
+// rates computes the kinetics f(u,v), g(u,v) of a row of cells.
+type rates func(p *constants, u, v, f, g []float64)
+
+// reaction is a model of two species as kernels take it:
+//
+//	u ← base u + h·(du·lap(u) + f(u,v))
+//	v ← base v + h·(dv·lap(v) + g(u,v))
+//
+// both from the values before, lap(u) = ((up+down)+(left+right)) − 4·u in this
+// order of additions, so that flips and transposition are exact.
+type reaction struct {
+	rates     rates
+	constants constants
+	du, dv    float64 // diffusion by dx²
+	h         float64 // the step of time
+	summed    int     // the species whose sums are taken, speciesU or speciesV
+}
+
+// stepReaction is the portable kernel of any model of two species, which says
+// what the others compute.
+func stepReaction(run *rowRun) {
+	var f, g [MaxGridSize]float64
+	k := run.reaction
+	n := run.layout.n
+	base := run.base
+	if base == nil {
+		base = run.src
+	}
+	for r := run.first; r < run.last; r++ {
+		u := newStencil(run.layout, run.src.cells[speciesU], r)
+		v := newStencil(run.layout, run.src.cells[speciesV], r)
+		k.rates(&k.constants, u.mid[1:n+1], v.mid[1:n+1], f[:n], g[:n])
+		diffuseRow(run.layout, run.dst.cells[speciesU], base.cells[speciesU], r, u, f[:n], k.du, k.h)
+		diffuseRow(run.layout, run.dst.cells[speciesV], base.cells[speciesV], r, v, g[:n], k.dv, k.h)
+		run.ghosts.set(run.layout, run.dst.cells[speciesU], r)
+		run.ghosts.set(run.layout, run.dst.cells[speciesV], r)
+
+		sums := &run.sums[0]
+		if run.perRow {
+			sums = &run.sums[r]
+			*sums = laneSums{}
+		}
+		summed, other := k.summed, species-1-k.summed
+		sums.addRow(run.layout.row(run.dst.cells[summed], r), run.layout.row(run.src.cells[summed], r))
+		sums.addOther(run.layout.row(run.dst.cells[other], r))
+	}
+}
+
+// diffuseRow computes a row of one species from its kinetics.
+func diffuseRow(l layout, to, base []float64, r int, x stencil, kinetics []float64, d, h float64) {
+	n := l.n
+	up, down, mid := x.up[:n], x.down[:n], x.mid[:n+2]
+	out, from := l.row(to, r)[:n], l.row(base, r)[:n]
+	kinetics = kinetics[:n]
+	for c := range n {
+		lap := ((up[c] + down[c]) + (mid[c] + mid[c+2])) - float64(4*mid[c+1])
+		out[c] = from[c] + float64(h*(float64(d*lap)+kinetics[c]))
+	}
+}
+
+// addOther adds a row of the other species.
+func (s *laneSums) addOther(row []float64) {
+	var sums [lanes]float64
+	for ; len(row) >= lanes; row = row[lanes:] {
+		for k, x := range (*[lanes]float64)(row) {
+			sums[k] += float64(x * x)
+		}
+	}
+	for k, x := range row {
+		sums[k] += float64(x * x)
+	}
+	for k, x := range sums {
+		s.other[k] += x
+	}
+}
