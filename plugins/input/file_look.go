@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
@@ -102,16 +105,21 @@ func (in *fileInput) next(ctx context.Context) (dirwatch.File, int, error) {
 
 // finish says what a batch job leaves behind.
 func (in *fileInput) finish() error {
+	failed := slices.Sorted(maps.Keys(in.state.refused))
+	for i, rel := range failed {
+		failed[i] = in.dir.Join(rel)
+	}
 	switch {
 	case in.state.lookFailed:
 		ledger.Process.Fail(fmt.Errorf("directory %v could not be read: %w", in.directory, in.state.lookErr))
 	case in.state.missing:
 		ledger.Process.Fail(fmt.Errorf("directory %v does not exist", in.directory))
-	case len(in.state.refused) > 0:
-		ledger.Process.Fail(fmt.Errorf("directory %v holds files that failed: %v", in.directory, len(in.state.refused)))
+	case len(failed) > 0:
+		ledger.Process.Fail(fmt.Errorf("files failed: %v", identity.List(failed)))
 	}
-	if left := len(in.state.refused); left > 0 {
-		logs.With(in.log, "path", in.directory, "files", left).Warn("No file is left but those that failed; the next run reads them again")
+	if len(failed) > 0 {
+		logs.With(in.log, "path", in.directory, "files", len(failed), "failed", identity.List(failed)).
+			Warn("No file is left but those that failed; the next run reads them again")
 	}
 	return service.ErrEndOfInput
 }

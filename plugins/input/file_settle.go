@@ -12,6 +12,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/filewriter"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/tracker"
 )
 
@@ -95,7 +96,8 @@ type fileSettler struct {
 	tracker    *tracker.Tracker
 	autoDelete bool
 	moveTo     string
-	timeout    time.Duration // of what may be left to hang
+	timeout    time.Duration       // of what may be left to hang
+	sweeper    *filewriter.Sweeper // of moveTo, where a crash in a move leaves a part of a copy
 
 	mu      sync.Mutex
 	waiting []*fileDelivery
@@ -110,6 +112,7 @@ func newFileSettler(in *fileInput) *fileSettler {
 		dir: in.dir, tracker: in.tracker, autoDelete: in.autoDelete, moveTo: in.moveTo, timeout: in.policy.Timeout,
 		wake: make(chan struct{}, 1), notify: make(chan struct{}, 1),
 		stop: make(chan struct{}), ended: make(chan struct{}),
+		sweeper: filewriter.NewSweeper(filewriter.Dir{Path: in.moveTo}),
 	}
 	go s.run()
 	return s
@@ -144,7 +147,7 @@ func (s *fileSettler) close(ctx context.Context) error {
 	close(s.stop)
 	select {
 	case <-s.ended:
-		return nil
+		return s.sweeper.Close(ctx)
 	case <-ctx.Done():
 		return fmt.Errorf("files are still being deleted or moved: %w", ctx.Err())
 	}
@@ -276,6 +279,9 @@ func (s *fileSettler) move(root *os.Root, path, own string) (err error) {
 	}
 	defer dir.Close() //nolint:errcheck // nothing was written through it
 	_, err = files.Move(root, path, dir, base)
+	if err == nil {
+		s.sweeper.Wrote(filepath.ToSlash(own))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// To the caller, that is the file itself.
 		if _, gone := root.Lstat(path); gone == nil {

@@ -503,6 +503,28 @@ func TestFileIsMovedAndNothingOverwritten(t *testing.T) {
 	}
 }
 
+func TestFileMoveMakesDirectoriesWithTheUmaskAndRemovesWhatACrashHasLeft(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o002))
+	dir, done := t.TempDir(), filepath.Join(t.TempDir(), "done")
+	for _, name := range []string{"in/.mfn-old.mfn-tmp", "in/.mfn-young.mfn-tmp"} {
+		put(t, done, name, "part of a copy")
+	}
+	old := time.Now().Add(-time.Hour)
+	require.NoError(t, os.Chtimes(filepath.Join(done, "in", ".mfn-old.mfn-tmp"), old, old))
+	put(t, dir, "in/a.json", "1")
+	put(t, dir, "new/b.json", "2")
+	require.NoError(t, os.Chmod(filepath.Join(dir, "new", "b.json"), 0o640))
+	r := runFile(t, dir, "pattern: '**/*.json'\nmove_to: "+done+"\n"+fileAtOnce, nil)
+	webtest.Await(t, func() bool { return len(names(t, done)) == 3 }, "the moves, and the sweeping")
+	assert.Equal(t, []string{"in/.mfn-young.mfn-tmp", "in/a.json", "new/b.json"}, names(t, done))
+	for path, want := range map[string]os.FileMode{"new": 0o775 | os.ModeDir, "new/b.json": 0o640} {
+		info, err := os.Stat(filepath.Join(done, path))
+		require.NoError(t, err)
+		assert.Equal(t, want, info.Mode(), path)
+	}
+	r.Stop(t)
+}
+
 // mountTmpfs mounts a small disk for the test. Only root may; otherwise it
 // returns "".
 func mountTmpfs(t *testing.T, options string) string {
@@ -760,6 +782,7 @@ func TestFileJobLeavesWhatFailed(t *testing.T) {
 	r.AwaitEnd(t)
 	assert.Equal(t, []string{"a.json"}, names(t, dir))
 	assert.Contains(t, r.Logs.String(), "files=1")
+	assert.Len(t, linesWith(r.Logs, "level=WARN", "No file is left but those that failed", "failed="+filepath.Join(dir, "a.json")), 1)
 	assert.Len(t, linesWith(r.Logs, "level=WARN", "path="+filepath.Join(dir, "a.json"), "error=never", "the next run reads the file again"), 1)
 	assert.Len(t, linesWith(r.Logs, "level=DEBUG", "operation=\"file read\"", "path="+filepath.Join(dir, "b.json"), "bytes=1", "milliseconds="), 1)
 	assert.Len(t, linesWith(r.Logs, "level=DEBUG", "operation=\"file delete\"", "path="+filepath.Join(dir, "b.json"), "bytes=1", "milliseconds="), 1)
