@@ -61,7 +61,7 @@ func kafkaReaderFields() []*service.ConfigField {
 		service.NewStringAnnotatedEnumField(kafkaStartOffset, map[string]string{
 			"earliest":  "With the oldest record there is.",
 			"latest":    "With what is written from now on.",
-			"committed": "Not at all: it is an error.",
+			"committed": "Not at all: the input ends with an error.",
 		}).
 			Description("Where to start a partition of which the group has committed nothing, or whose committed offset does not exist any more.").
 			Default("earliest"),

@@ -12,6 +12,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -204,4 +205,46 @@ func TestKafkaBatchTime(t *testing.T) {
 	require.NoError(t, err)
 	_, err = parseKafka(conf, service.MockResources())
 	require.EqualError(t, err, "batch_time: -1s is below 0s")
+}
+
+// Without an offset to go on from, an input that may start nowhere else ends with
+// the error.
+func TestKafkaEndsWithoutACommittedOffset(t *testing.T) {
+	for _, row := range []struct {
+		name      string
+		committed int64 // -1 for none
+		says      string
+	}{
+		{"none", -1, "start_offset is committed, but the group has committed none"},
+		{"behind the end", 100, "start_offset is committed, but the offset that the group has committed does not exist any more"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := kafkaCluster(t, "a")
+			if row.committed >= 0 {
+				kafkaCommit(t, c, row.committed)
+			}
+			r := runKafka(t, c, "start_offset: committed")
+			r.AwaitEnd(t)
+			assert.Contains(t, r.Logs.String(), "topic params, partition 0: "+row.says)
+			assert.Empty(t, r.values())
+		})
+	}
+	t.Run("there", func(t *testing.T) {
+		c := kafkaCluster(t, "a", "b")
+		kafkaCommit(t, c, 1)
+		r := runKafka(t, c, "start_offset: committed")
+		webtest.Await(t, func() bool { return kafkaCommitted(c) == 2 }, "it goes on from there")
+		assert.Equal(t, []string{"b"}, r.values())
+	})
+}
+
+// kafkaCommit commits an offset for the group.
+func kafkaCommit(t *testing.T, c *kfake.Cluster, offset int64) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	require.NoError(t, err)
+	defer cl.Close()
+	var offsets kadm.Offsets
+	offsets.AddOffset("params", 0, offset, -1)
+	require.NoError(t, kadm.NewClient(cl).CommitAllOffsets(t.Context(), "workers", offsets))
 }

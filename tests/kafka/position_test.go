@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
@@ -90,4 +91,28 @@ func TestLimitBoundsWhatIsDeliveredBehindARejectedMessage(t *testing.T) {
 	s.Stop()
 	assert.Equal(t, 200+limit-1, l.total())
 	assert.EqualValues(t, 100, committed(adm, group, topic, 0))
+}
+
+// Without an offset to go on from, inputs that may start nowhere else end.
+func TestNoCommittedOffset(t *testing.T) {
+	for _, kind := range []string{"mfn_kafka", "mfn_kafka_transaction"} {
+		t.Run(kind, func(t *testing.T) {
+			topic, group := topic(t, 1), name(t, "group")
+			produce(t, numbered(topic, 1, 0, 3)...)
+			conf := inputYAML(group, topic, "start_offset: committed")
+			if kind == "mfn_kafka_transaction" {
+				id := name(t, "transaction")
+				conf = transactionYAML(id, group, topic, "", transactionOutput(id, topic), "start_offset: committed")
+			} else {
+				conf += "output: { drop: {} }\n"
+			}
+			s := start(t, conf, nil)
+			select {
+			case <-s.done:
+			case <-time.After(patience):
+				t.Fatal("it goes on")
+			}
+			assert.True(t, s.logs.contain("start_offset is committed, but the group has committed none"))
+		})
+	}
 }

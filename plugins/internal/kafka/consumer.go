@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
@@ -198,8 +199,8 @@ func probe(ctx context.Context, conf ConsumerConfig, log *service.Logger) error 
 	return nil
 }
 
-// Read waits for the next batch. When the consumer has been closed, it returns
-// service.ErrEndOfInput.
+// Read waits for the next batch. When the consumer has been closed or cannot go on,
+// it returns service.ErrEndOfInput.
 func (c *Consumer) Read(ctx context.Context) (Batch, error) {
 	select {
 	case b := <-c.out:
@@ -209,6 +210,14 @@ func (c *Consumer) Read(ctx context.Context) (Batch, error) {
 	case <-c.ctx.Done():
 		return Batch{}, service.ErrEndOfInput
 	}
+}
+
+// fail ends the consumer for an error that will not pass, and with it the input.
+func (c *Consumer) fail(err error) {
+	c.status.GaveUp(err)
+	c.log.With("operation", "Kafka poll", "error", err.Error()).Error("The input ends, since it cannot go on")
+	ledger.Process.Fail(fmt.Errorf("reading from Kafka: %w", err))
+	c.stop()
 }
 
 // every calls do in each period, and whenever it is asked to.

@@ -13,12 +13,14 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
@@ -489,6 +491,40 @@ func TestFetchErrors(t *testing.T) {
 		}
 	}
 	assert.True(t, found)
+}
+
+// A consumer that cannot go on ends, commits what is confirmed, and has the process
+// say that its job is not complete.
+func TestAConsumerThatCannotGoOnEnds(t *testing.T) {
+	c := newCluster(t, 2)
+	fill(t, c, 1, 2, "")
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	require.NoError(t, err)
+	defer cl.Close()
+	var offsets kadm.Offsets
+	offsets.AddOffset(topicName, 0, 0, -1)
+	require.NoError(t, kadm.NewClient(cl).CommitAllOffsets(t.Context(), "group", offsets))
+
+	failed := len(ledger.Process.Failures())
+	consumer := join(t, c, func(conf *ConsumerConfig) {
+		conf.CommitPeriod = time.Hour
+		conf.Group = append(conf.Group, kgo.ConsumeStartOffset(kgo.NewOffset().AtCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtCommitted()))
+	})
+	var all []delivered
+	for {
+		b, err := consumer.Read(t.Context())
+		if err != nil {
+			require.ErrorIs(t, err, service.ErrEndOfInput)
+			break
+		}
+		all = append(all, deliveries(t, b)...)
+	}
+	failures := ledger.Process.Failures()
+	require.Len(t, failures, failed+1)
+	require.EqualError(t, failures[failed], "reading from Kafka: topic topic, partition 1: start_offset is committed, but the group has committed none")
+	confirm(t, all)
+	require.NoError(t, consumer.Close(t.Context()))
+	assert.EqualValues(t, len(all), max(committedAt(c, 0), 0))
 }
 
 // A consumer whose group goes on rebalancing commits and leaves all the same, so

@@ -32,6 +32,22 @@ func Classify(err error) error {
 	return err
 }
 
+// errNoOffset is that of a partition which the group is to go on with, but cannot.
+var errNoOffset = errors.New("start_offset is committed")
+
+// noOffset says that a fetch failed for want of a committed offset, where there is
+// nowhere else to start from; nil if it did not. The client's own error for it is
+// known by its text alone.
+func noOffset(err error) error {
+	switch {
+	case errors.Is(err, kerr.OffsetOutOfRange):
+		return fmt.Errorf("%w, but the offset that the group has committed does not exist any more", errNoOffset)
+	case err.Error() == "partition has no prior committed offset":
+		return fmt.Errorf("%w, but the group has committed none", errNoOffset)
+	}
+	return nil
+}
+
 func isAuthentication(err error) bool {
 	return errors.Is(err, kerr.SaslAuthenticationFailed) ||
 		errors.Is(err, kerr.UnsupportedSaslMechanism) ||

@@ -25,6 +25,10 @@ func (c *Consumer) pollAll() {
 			continue
 		}
 		c.status.Erred(err)
+		if errors.Is(err, errNoOffset) {
+			c.fail(err)
+			return
+		}
 		if err.Error() != last || time.Since(logged) > sameError {
 			last, logged = err.Error(), time.Now()
 			c.log.With("operation", "Kafka poll", "topic", strings.Join(c.conf.Topics, ","), "error", last).
@@ -131,8 +135,12 @@ func (c *Consumer) resumeDrained(full map[string][]int32) {
 	}
 }
 
+// fetchError says what the error of a fetch means, and where it happened.
 func fetchError(f kgo.FetchTopicPartition) error {
 	err := Classify(f.Err)
+	if missing := noOffset(f.Err); missing != nil {
+		err = missing
+	}
 	if f.Topic == "" {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
@@ -243,6 +244,11 @@ func (s *TransactionSession) poll(ctx context.Context) kgo.Fetches {
 	case failed == nil:
 	case errors.Is(failed, kgo.ErrClientClosed) || errors.Is(failed, kerr.FencedInstanceID):
 		s.fail(failed)
+	case errors.Is(failed, errNoOffset):
+		s.status.GaveUp(failed)
+		s.log.With("operation", "Kafka poll", "error", failed.Error()).Error("The input ends, since it cannot go on")
+		ledger.Process.Fail(fmt.Errorf("reading from Kafka: %w", failed))
+		s.die()
 	default:
 		s.status.Erred(failed)
 		s.log.With("operation", "Kafka poll", "topic", strings.Join(s.conf.Topics, ","), "error", failed.Error()).
