@@ -23,6 +23,7 @@ type rowRun struct {
 	coef        *coefficients // of mfn
 	reaction    *reaction     // of a model of two species
 	base        *planes       // that the change is added to, or nil: src
+	kinetics    *kinetics     // room that a kernel may keep, or nil
 	ghosts      ghostColumns  // of the rows of dst
 
 	// noise is added to V before it is clamped: n values for each row, or none.

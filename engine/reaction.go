@@ -6,6 +6,9 @@ const maxConstants = 6
 // constants are what a model's kinetics compute with, made from its parameters.
 type constants [maxConstants]float64
 
+// kinetics is room for f and g of a row.
+type kinetics [species][MaxGridSize]float64
+
 // rates computes the kinetics f(u,v), g(u,v) of a row of cells.
 type rates func(p *constants, u, v, f, g []float64)
 
@@ -27,9 +30,12 @@ type reaction struct {
 // stepReaction is the portable kernel of any model of two species, which says
 // what the others compute.
 func stepReaction(run *rowRun) {
-	var f, g [MaxGridSize]float64
 	k := run.reaction
 	n := run.layout.n
+	if run.kinetics == nil {
+		run.kinetics = new(kinetics)
+	}
+	f, g := &run.kinetics[speciesU], &run.kinetics[speciesV]
 	base := run.base
 	if base == nil {
 		base = run.src

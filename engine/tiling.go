@@ -202,7 +202,7 @@ func (w *worker) rows(k, first, last int) {
 	x, run := w.pass, &w.run
 	*run = rowRun{
 		layout: x.layout, src: &x.planes[k%2], dst: &x.planes[(k+1)%2], coef: &x.coef, ghosts: x.boundary.ghostColumns(x.layout.n),
-		reaction: x.reaction, base: x.base,
+		reaction: x.reaction, base: x.base, kinetics: run.kinetics,
 		sums: x.sums[k], perRow: !x.tiling.whole(),
 	}
 	if g := x.growthAt(k); g.happens && g.row >= first && g.row < last {
