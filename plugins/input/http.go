@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"regexp"
 	"sync"
 	"time"
 
@@ -31,9 +32,9 @@ const (
 )
 
 var (
-	httpAddress        = fields.NotEmpty("address")
-	httpPaths          = fields.ListOf(fields.NotEmpty("paths"))
-	httpVerbs          = fields.ListOf(fields.NotEmpty("allowed_verbs"))
+	httpAddress        = matching("address", "host:port", `^(\[[0-9A-Fa-f:.]+\]|[^:\s]*):[0-9]{1,5}$`)
+	httpPaths          = fields.ListOf(matching("paths", "a path that begins with a slash, without braces", `^/[^{}\s]*$`))
+	httpVerbs          = fields.ListOf(matching("allowed_verbs", "an HTTP method in capitals", `^[A-Z]+$`))
 	httpTimeout        = fields.Positive("timeout")
 	httpReadTimeout    = fields.Positive("read_timeout")
 	httpIdleTimeout    = fields.Positive("idle_timeout")
@@ -45,10 +46,15 @@ var (
 	httpAllowedHosts   = fields.ListOf(fields.NotEmpty("allowed_hosts"))
 	httpCertFile       = fields.Text("cert_file")
 	httpKeyFile        = fields.Text("key_file")
-	httpOrigins        = fields.ListOf(fields.NotEmpty("allowed_origins"))
+	httpOrigins        = fields.ListOf(matching("allowed_origins", "an origin such as https://example.com, or * for all", `^(\*|https?://[^/?#\s]+)$`))
 	httpStatus         = fields.Interpolated("status")
 	httpHeaders        = fields.MapOf(fields.Interpolated("headers"))
 )
+
+// matching is a text that matches a regular expression.
+func matching(name, allowed, expression string) fields.Scalar[string] {
+	return fields.Text(name).Where(allowed, fmt.Sprintf("this.string().re_match(%q)", expression), regexp.MustCompile(expression).MatchString)
+}
 
 func httpSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
@@ -132,10 +138,11 @@ Headers, query parameters and cookies are left out: a caller cannot set the meta
 				httpHeaders.Field().
 					Description("The headers of an answer.").
 					Default(map[string]any{"Content-Type": "application/octet-stream"}),
-				service.NewMetadataFilterField(httpFieldMetadata).
-					Description("Which metadata of the answer become headers."),
+				fields.Foreign(service.NewMetadataFilterField(httpFieldMetadata).
+					Description("Which metadata of the answer become headers.")),
 			).Description("How an answer of the stream becomes a response.").Advanced(),
 		).
+		LintRule(`root = if ["paths", "allowed_verbs"].any(name -> this.get(name) == []) { [ "paths and allowed_verbs: must have at least one element" ] } else if (this.cert_file.or("") == "") != (this.key_file.or("") == "") { [ "cert_file and key_file: each needs the other" ] }`).
 		Example("Simulation as a service", "Answers parameters with features. A request that cannot be simulated is answered with status 400 and the error.", `
 input:
   mfn_http:
@@ -232,7 +239,7 @@ func parseHTTPConfig(conf *service.ParsedConfig) (c httpConfig, err error) {
 		return c, errors.New("cert_file and key_file: each needs the other")
 	}
 	if len(c.paths) == 0 || len(c.verbs) == 0 {
-		return c, errors.New("paths and allowed_verbs: each needs at least one element")
+		return c, errors.New("paths and allowed_verbs: must have at least one element")
 	}
 	c.metadata, err = response.FieldMetadataFilter(httpFieldMetadata)
 	return c, err

@@ -43,10 +43,7 @@ func (r *refusal) Error() string { return r.reason }
 func (in *httpInput) handler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	for _, path := range in.conf.paths {
-		if !strings.HasPrefix(path, "/") {
-			return nil, fmt.Errorf("paths: %v must begin with a slash", path)
-		}
-		mux.HandleFunc(literalPattern(path), in.serve)
+		mux.HandleFunc(path, in.serve)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		in.refuse(w, r, &refusal{status: http.StatusNotFound, reason: "there is nothing at this path"})
@@ -65,15 +62,6 @@ func (in *httpInput) handler() (http.Handler, error) {
 		}
 		mux.ServeHTTP(w, r)
 	}), nil
-}
-
-// literalPattern returns the pattern of a path, in which braces stand for
-// themselves.
-func literalPattern(path string) string {
-	if strings.ContainsAny(path, "{}") {
-		return strings.NewReplacer("{", "%7B", "}", "%7D").Replace(path)
-	}
-	return path
 }
 
 // allowOrigin lets pages of an origin send requests and read the answers.

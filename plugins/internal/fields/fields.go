@@ -114,8 +114,11 @@ func (l List[T]) Name() string { return l.element.name }
 
 // Field returns the field, with its lint rule.
 func (l List[T]) Field() *service.ConfigField {
+	if l.element.secret {
+		return secretAggregate(l.element.name, l.element.lintWhole("list of ", "a list", "array", "this"))
+	}
 	field := l.element.new(l.element.name).LintRule(l.element.lint(shapeList))
-	return annotate(amend(field, `{"kind":"array"}`), l.element.secret)
+	return annotate(amend(field, `{"kind":"array"}`), false)
 }
 
 // Parse reads the list.
@@ -151,8 +154,11 @@ func (m Map[T]) Name() string { return m.element.name }
 
 // Field returns the field, with its lint rule.
 func (m Map[T]) Field() *service.ConfigField {
+	if m.element.secret {
+		return secretAggregate(m.element.name, m.element.lintWhole("map of ", "an object", "object", "this.values()"))
+	}
 	field := m.element.new(m.element.name).LintRule(m.element.lint(shapeMap))
-	return annotate(amend(field, `{"kind":"map"}`), m.element.secret)
+	return annotate(amend(field, `{"kind":"map"}`), false)
 }
 
 // Parse reads the map.
@@ -206,6 +212,13 @@ func annotate(field *service.ConfigField, secret bool) *service.ConfigField {
 }
 
 const scrubber = `root = if this.type() != "string" || (this != "" && !this.trim().re_match("""^\${[0-9A-Za-z_.]+(:((\${[^}]+})|[^}])*)?}$""")) { "!!!SECRET_SCRUBBED!!!" }`
+
+// secretAggregate returns a field that holds several secrets. To Benthos it is a
+// single one: of a list it would hide the elements, and show what stands there
+// instead of a list.
+func secretAggregate(name, lint string) *service.ConfigField {
+	return annotate(service.NewAnyField(name).LintRule(lint), true)
+}
 
 // amend sets what Benthos's own methods of a field cannot.
 func amend(field *service.ConfigField, patch string) *service.ConfigField {

@@ -42,6 +42,16 @@ func (s Scalar[T]) lint(of shape) string {
 		fmt.Sprintf("  !(%v).catch(false) => [ %v + %v ]\n}", s.check, literal(must), got)
 }
 
+// lintWhole returns the lint rule of a field that Benthos takes for a scalar though
+// it holds several of them: whole is their type, values the expression for them.
+func (s Scalar[T]) lintWhole(prefix, words, whole, values string) string {
+	must := literal(fmt.Sprintf("%v: must be %v, each of it %v", s.name, words, s.allowed))
+	return kindMark + prefix + s.kind + "\nroot = match {\n" +
+		fmt.Sprintf("  this.type() == \"null\" => [ %v ]\n", literal(s.name+": must be "+words+", "+itIsNull)) +
+		fmt.Sprintf("  this.type() != %v => [ %v ]\n", literal(whole), must) +
+		fmt.Sprintf("  %v.any(e -> [\"null\", \"array\", \"object\"].contains(e.type()) || !(e.(%v)).catch(false)) => [ %v ]\n}", values, s.check, must)
+}
+
 // itIsNull says why a field that is there has no value.
 const itIsNull = "it is null (nothing, ~ or a comment; quote a value that begins with a special character)"
 
