@@ -264,12 +264,8 @@ func newHTTPInput(conf *service.ParsedConfig, res *service.Resources) (*httpInpu
 	if in.guard, err = guard.New(c.address, c.hosts, c.origins, c.keys); err != nil {
 		return nil, fmt.Errorf("address and cors.allowed_origins: %w", err)
 	}
-	handler, err := in.handler()
-	if err != nil {
-		return nil, err
-	}
 	in.server = &http.Server{
-		Handler:           handler,
+		Handler:           in.handler(),
 		ReadHeaderTimeout: c.readTimeout,
 		ReadTimeout:       c.readTimeout,
 		IdleTimeout:       c.idleTimeout,

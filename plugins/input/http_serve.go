@@ -40,7 +40,7 @@ var errShuttingDown = &refusal{status: http.StatusServiceUnavailable, reason: "t
 func (r *refusal) Error() string { return r.reason }
 
 // handler returns what answers requests.
-func (in *httpInput) handler() (http.Handler, error) {
+func (in *httpInput) handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, path := range in.conf.paths {
 		mux.HandleFunc(path, in.serve)
@@ -61,7 +61,7 @@ func (in *httpInput) handler() (http.Handler, error) {
 			return
 		}
 		mux.ServeHTTP(w, r)
-	}), nil
+	})
 }
 
 // allowOrigin lets pages of an origin send requests and read the answers.

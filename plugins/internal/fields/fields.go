@@ -115,7 +115,9 @@ func (l List[T]) Name() string { return l.element.name }
 // Field returns the field, with its lint rule.
 func (l List[T]) Field() *service.ConfigField {
 	if l.element.secret {
-		return secretAggregate(l.element.name, l.element.lintWhole("list of ", "a list", "array", "this"))
+		// To Benthos it is a single value: of a list it would hide the elements, and
+		// show what stands there instead of a list.
+		return hide(service.NewAnyField(l.element.name).LintRule(l.element.lintWhole("list of ", "a list", "array", "this")), shapeList)
 	}
 	field := l.element.new(l.element.name).LintRule(l.element.lint(shapeList))
 	return annotate(amend(field, `{"kind":"array"}`), false)
@@ -155,7 +157,7 @@ func (m Map[T]) Name() string { return m.element.name }
 // Field returns the field, with its lint rule.
 func (m Map[T]) Field() *service.ConfigField {
 	if m.element.secret {
-		return secretAggregate(m.element.name, m.element.lintWhole("map of ", "an object", "object", "this.values()"))
+		return hide(service.NewAnyField(m.element.name).LintRule(m.element.lintWhole("map of ", "an object", "object", "this.values()")), shapeMap)
 	}
 	field := m.element.new(m.element.name).LintRule(m.element.lint(shapeMap))
 	return annotate(amend(field, `{"kind":"map"}`), false)
@@ -202,22 +204,30 @@ func KindOf(lintRule string) string {
 // the value in its message, for a secret that is a number.
 func annotate(field *service.ConfigField, secret bool) *service.ConfigField {
 	if secret {
-		scrubber, err := json.Marshal(scrubber)
-		if err != nil {
-			panic(err)
-		}
-		return amend(field, `{"type":"unknown","is_secret":true,"scrubber":`+string(scrubber)+`}`)
+		return hide(field, shapeScalar)
 	}
 	return amend(field, `{"type":"unknown"}`)
 }
 
-const scrubber = `root = if this.type() != "string" || (this != "" && !this.trim().re_match("""^\${[0-9A-Za-z_.]+(:((\${[^}]+})|[^}])*)?}$""")) { "!!!SECRET_SCRUBBED!!!" }`
+// hide makes a secret of a field, to Benthos of one value.
+func hide(field *service.ConfigField, of shape) *service.ConfigField {
+	return amend(field, `{"type":"unknown","is_secret":true,"scrubber":`+literal(scrubber(of))+`}`)
+}
 
-// secretAggregate returns a field that holds several secrets. To Benthos it is a
-// single one: of a list it would hide the elements, and show what stands there
-// instead of a list.
-func secretAggregate(name, lint string) *service.ConfigField {
-	return annotate(service.NewAnyField(name).LintRule(lint), true)
+// scrubber returns the mapping that hides a value unless it is empty or names an
+// environment variable. Of a list or a map it leaves the form, where one belongs.
+func scrubber(of shape) string {
+	form := map[shape]string{
+		shapeScalar: "",
+		shapeList:   `  this.type() == "array" => this.map_each(value -> value.apply("hide"))` + "\n",
+		shapeMap:    `  this.type() == "object" => this.map_each(item -> item.value.apply("hide"))` + "\n",
+	}
+	return `map hide {
+  root = if this.type() == "string" && (this == "" || this.trim().re_match("""^\${[0-9A-Za-z_.]+(:((\${[^}]+})|[^}])*)?}$""")) { this } else { "!!!SECRET_SCRUBBED!!!" }
+}
+root = match {
+` + form[of] + `  _ => this.apply("hide")
+}`
 }
 
 // amend sets what Benthos's own methods of a field cannot.

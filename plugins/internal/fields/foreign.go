@@ -72,13 +72,16 @@ func lintForeign(field map[string]any) {
 	if name == "period" {
 		kind.allowed, kind.check = "a duration with a unit, such as 500ms, 30s or 5m, or empty", `this == "" || this.parse_duration() >= 0`
 	}
+	if name == "include_patterns" {
+		kind.allowed, kind.check = "a regular expression", `"".re_match(this) || true`
+	}
 	of := map[any]shape{"array": shapeList, "map": shapeMap}[field["kind"]]
 	secret, _ := field["is_secret"].(bool)
 	s := Scalar[string]{name: name, allowed: kind.allowed, check: kind.check, secret: secret}
 	_, lint, _ := strings.Cut(s.lint(of), "\n")
 	field["type"], field["linter"] = "unknown", foreignMark+typ+"\n"+lint
 	if secret {
-		field["scrubber"] = scrubber
+		field["scrubber"] = scrubber(of)
 	}
 }
 
