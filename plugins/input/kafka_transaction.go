@@ -163,10 +163,11 @@ func parseKafkaTransaction(conf *service.ParsedConfig) (c kafka.TransactionConfi
 	if c.Timeout < time.Second || c.Timeout > math.MaxInt32*time.Millisecond {
 		return c, fmt.Errorf("%v: %v is outside 1s … %v", transactionTimeout, c.Timeout, math.MaxInt32*time.Millisecond)
 	}
-	producer, err := kafka.ProducerOptions(conf)
+	producer, create, err := kafka.ProducerOptions(conf)
 	if err != nil {
 		return c, err
 	}
+	c.CreateTopics = create
 	c.Options = slices.Concat(reader.options, producer, []kgo.Opt{kgo.ConsumerGroup(reader.group)})
 	if reader.instance != "" {
 		c.Options = append(c.Options, kgo.InstanceID(reader.instance))

@@ -288,8 +288,12 @@ func (k *kafkaOutput) parseProducer(conf *service.ParsedConfig) error {
 		return fmt.Errorf("%v: it needs %v %v, got %v", kafkaIdempotentWrite, kafkaAcks, kafkaAcksAll, who)
 	}
 
-	if k.opts, err = kafka.ProducerOptions(conf); err != nil {
+	var create bool
+	if k.opts, create, err = kafka.ProducerOptions(conf); err != nil {
 		return err
+	}
+	if create {
+		k.opts = append(k.opts, kgo.AllowAutoTopicCreation())
 	}
 	k.opts = append(k.opts,
 		kgo.RecordPartitioner(partitioner),

@@ -261,3 +261,21 @@ func TestTransactionOutputWithoutItsInput(t *testing.T) {
 	}
 	require.ErrorContains(t, err, `no input mfn_kafka_transaction with the transactional_id "some-id"`)
 }
+
+// A topic that is to be read is waited for, while one that is to be written is
+// made.
+func TestTransactionWaitsForItsTopic(t *testing.T) {
+	const partitions, each = 3, 5
+	from, to, id := name(t, "topic"), name(t, "topic"), name(t, "transaction")
+	adm := admin(t)
+	s := start(t, transactionYAML(id, name(t, "group"), from, "", transactionOutput(id, to)), nil)
+	eventually(t, func() bool { return s.logs.contain("Topic does not exist, waiting for it") })
+	eventually(t, func() bool { return strings.Contains(s.get("/stats"), `"status":"fetching"`) })
+	createTopic(t, from, partitions) // fails if it is there
+	produce(t, numbered(from, partitions, 0, each)...)
+	read(t, to, partitions*each)
+	topics, err := adm.ListTopics(t.Context(), from)
+	require.NoError(t, err)
+	assert.Len(t, topics[from].Partitions, partitions)
+	s.Stop()
+}

@@ -25,17 +25,18 @@ func ProducerFields() []*service.ConfigField {
 			Default("1MiB").
 			Advanced(),
 		service.NewBoolField(fieldAutoTopic).
-			Description("Whether a topic that does not exist is created, if the brokers allow it.").
+			Description("Whether a topic to write to that does not exist is created, if the brokers allow it.").
 			Default(true).
 			Advanced(),
 	}
 }
 
-// ProducerOptions reads ProducerFields.
-func ProducerOptions(conf *service.ParsedConfig) ([]kgo.Opt, error) {
+// ProducerOptions reads ProducerFields. Whether topics are created is left to the
+// caller, since the client's option for it holds for the topics that it reads, too.
+func ProducerOptions(conf *service.ParsedConfig) (opts []kgo.Opt, create bool, err error) {
 	name, err := conf.FieldString(fieldCompression)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	codec, known := map[string]kgo.CompressionCodec{
 		"none":   kgo.NoCompression(),
@@ -45,26 +46,21 @@ func ProducerOptions(conf *service.ParsedConfig) ([]kgo.Opt, error) {
 		"zstd":   kgo.ZstdCompression(),
 	}[name]
 	if !known {
-		return nil, fmt.Errorf("%v: %q is not one of none, gzip, snappy, lz4, zstd", fieldCompression, name)
+		return nil, false, fmt.Errorf("%v: %q is not one of none, gzip, snappy, lz4, zstd", fieldCompression, name)
 	}
 	largest, err := FieldBytes(conf, fieldMaxMessageBytes)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if largest > 1<<30 {
-		return nil, fmt.Errorf("%v: it is above 1GiB", fieldMaxMessageBytes)
+		return nil, false, fmt.Errorf("%v: it is above 1GiB", fieldMaxMessageBytes)
 	}
-	create, err := conf.FieldBool(fieldAutoTopic)
-	if err != nil {
-		return nil, err
+	if create, err = conf.FieldBool(fieldAutoTopic); err != nil {
+		return nil, false, err
 	}
-	opts := []kgo.Opt{
+	return []kgo.Opt{
 		kgo.ProducerBatchCompression(codec, kgo.NoCompression()),
 		kgo.ProducerBatchMaxBytes(largest),
 		kgo.BrokerMaxWriteBytes(max(100<<20, largest+1<<20)),
-	}
-	if create {
-		opts = append(opts, kgo.AllowAutoTopicCreation())
-	}
-	return opts, nil
+	}, create, nil
 }

@@ -45,6 +45,8 @@ type TransactionConfig struct {
 	PollTimeout time.Duration // of each poll
 	Timeout     time.Duration // after which brokers abort a transaction
 	HeaderLists bool
+
+	CreateTopics bool // those that are produced to
 }
 
 // TransactionSession reads records as a member of a consumer group, one
@@ -58,6 +60,7 @@ type TransactionSession struct {
 	log        *service.Logger
 	status     *status.Component
 	session    *kgo.GroupTransactSession
+	topics     *topicMaker
 	stopClient context.CancelFunc
 	ended      func() // fetching, for the status
 	turn       chan struct{}
@@ -146,6 +149,9 @@ func (s *TransactionSession) begin(ctx context.Context) error {
 		return fmt.Errorf("taking over transactional_id %q: %w", s.conf.ID, Classify(err))
 	}
 	s.session, s.stopClient = session, stopClient
+	if s.conf.CreateTopics {
+		s.topics = &topicMaker{client: session.Client()}
+	}
 	return nil
 }
 
@@ -262,7 +268,7 @@ func (s *TransactionSession) poll(ctx context.Context) kgo.Fetches {
 
 // transaction begins one for the records.
 func (s *TransactionSession) transaction(fetches kgo.Fetches) (service.MessageBatch, *Transaction, error) {
-	tx := &Transaction{id: s.conf.ID, session: s.session}
+	tx := &Transaction{id: s.conf.ID, session: s.session, topics: s.topics}
 	var messages service.MessageBatch
 	var bytes int64
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
@@ -408,6 +414,7 @@ type transactionKey struct{}
 type Transaction struct {
 	id      string
 	session *kgo.GroupTransactSession
+	topics  *topicMaker
 
 	mu      sync.RWMutex // held shared while records are handed to the client
 	ended   bool
@@ -433,6 +440,7 @@ func (t *Transaction) Produce(ctx context.Context, records []*kgo.Record) []erro
 		err   error
 	}
 	outcomes := make(chan outcome, len(records))
+	t.topics.make(ctx, records)
 	t.mu.RLock()
 	if t.ended {
 		t.mu.RUnlock()
@@ -450,6 +458,9 @@ func (t *Transaction) Produce(ctx context.Context, records []*kgo.Record) []erro
 		select {
 		case o := <-outcomes:
 			errs[o.index] = Classify(o.err)
+			if errors.Is(o.err, kerr.UnknownTopicOrPartition) {
+				t.topics.forget(records[o.index].Topic)
+			}
 		case <-ctx.Done():
 			t.spoiled.Store(true)
 			return errs
