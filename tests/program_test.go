@@ -232,3 +232,67 @@ func TestEveryStreamOfConfigLintsAndPassesItsTests(t *testing.T) {
 
 // Clients that send their request a byte at a time, or never end it, hold up
 // nobody else and are let go of when the service ends.
+
+// What differs from Benthos's own defaults.
+func TestDefaults(t *testing.T) {
+	dir := t.TempDir()
+	p := run(t, dir, nil, "echo", writeFile(t, dir, "stream.yaml", "input: { mfn_file: { directory: in } }\noutput: { drop: {} }\n"))
+	require.NoError(t, p.err)
+	for _, line := range []string{"  address: 127.0.0.1:4195\n", "shutdown_timeout: 8s\n", "metrics:\n  prometheus: {}\n"} {
+		assert.Contains(t, p.stdout.String(), line)
+	}
+}
+
+// The garbage collector is left to a user who has settings for it.
+func TestCollectorIsTheUsers(t *testing.T) {
+	for _, test := range []struct {
+		name, variable string
+		collections    bool // many
+	}{
+		{"as shipped", "", false},
+		{"with a percentage of the user's", "GOGC=10", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			env := []string{"GODEBUG=gctrace=1"}
+			if test.variable != "" {
+				env = append(env, test.variable)
+			}
+			p := run(t, dir, env, "-c", writeFile(t, dir, "stream.yaml", withoutService+`
+input: { generate: { count: 3000, interval: "", mapping: 'root = {"grid_size":32,"steps":2}' } }
+pipeline: { processors: [ mfn_simulate: { include: [ field ] } ] }
+output: { drop: {} }
+`))
+			require.NoError(t, p.err)
+			collections := strings.Count(p.stderr.String(), "\ngc ")
+			if test.collections {
+				assert.Greater(t, collections, 200)
+			} else {
+				assert.Less(t, collections, 150)
+			}
+		})
+	}
+}
+
+func TestStatusOfAConfigurationThatIsNotValid(t *testing.T) {
+	dir := t.TempDir()
+	for name, stream := range map[string]string{
+		"not YAML":           "input: [",
+		"an unknown field":   "input: { mfn_file: { directory: in, nonsense: 1 } }",
+		"an invalid value":   "input: { mfn_file: { directory: in, timeout: abc } }",
+		"a required one":     "input: { mfn_rest: { endpoint: / } }",
+		"no such component":  "input: { mfn_nonsense: {} }",
+		"a broken mapping":   "pipeline: { processors: [ mapping: 'root = ' ] }",
+		"a file that is not": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(dir, "absent.yaml")
+			if stream != "" {
+				path = writeFile(t, dir, "stream.yaml", withoutService+stream)
+			}
+			p := run(t, dir, nil, "-c", path)
+			assert.Equal(t, 1, p.cmd.ProcessState.ExitCode())
+			assert.NotEmpty(t, p.log())
+		})
+	}
+}
