@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -42,6 +43,7 @@ type fileInput struct {
 	retrier *retry.Retrier
 
 	directory     string
+	path          string // of the single file, empty for a directory
 	dir           *dirwatch.Dir
 	scanner       *service.OwnedScannerCreator
 	autoDelete    bool
@@ -85,6 +87,7 @@ func (in *fileInput) parse(conf *service.ParsedConfig) (err error) {
 	var pattern string
 	err = cmp.Or(
 		fields.Into(&in.directory, fileFieldDirectory, conf),
+		fields.Into(&in.path, fileFieldPath, conf),
 		fields.Into(&pattern, fileFieldPattern, conf),
 		fields.Into(&in.autoDelete, fileFieldAutoDelete, conf),
 		fields.Into(&in.moveTo, fileFieldMoveTo, conf),
@@ -108,18 +111,29 @@ func (in *fileInput) parse(conf *service.ParsedConfig) (err error) {
 		return err
 	}
 
+	switch {
+	case in.path != "" && in.directory != "":
+		return fmt.Errorf("%v and %v exclude each other", fileFieldDirectory.Name(), fileFieldPath.Name())
+	case in.path != "":
+		in.directory, pattern = filepath.Dir(in.path), quotePattern(filepath.Base(in.path))
+	case in.directory == "":
+		return fmt.Errorf("%v or %v must be set", fileFieldDirectory.Name(), fileFieldPath.Name())
+	}
 	if in.autoDelete && in.moveTo != "" {
 		return fmt.Errorf("%v and %v exclude each other", fileFieldAutoDelete.Name(), fileFieldMoveTo.Name())
 	}
 	if in.moveTo != "" && sameDirectory(in.directory, in.moveTo) {
 		return fmt.Errorf("%v: %q is %v itself", fileFieldMoveTo.Name(), in.moveTo, fileFieldDirectory.Name())
 	}
-	if in.trackerPath == "" {
+	if in.trackerPath == "" && in.path == "" {
 		if in.trackerPath, err = defaultTracker(in.directory, pattern); err != nil {
 			return err
 		}
 	}
-	exclude := []string{in.trackerPath}
+	var exclude []string
+	if in.trackerPath != "" {
+		exclude = append(exclude, in.trackerPath)
+	}
 	if in.moveTo != "" {
 		exclude = append(exclude, in.moveTo)
 	}
@@ -131,6 +145,11 @@ func sameDirectory(a, b string) bool {
 	a, errA := filepath.Abs(a)
 	b, errB := filepath.Abs(b)
 	return errA == nil && errB == nil && a == b
+}
+
+// quotePattern returns the pattern that a name alone matches.
+func quotePattern(name string) string {
+	return regexp.MustCompile(`[\\*?\[\]{}]`).ReplaceAllString(name, `\$0`)
 }
 
 // defaultTracker returns the path of the tracker of a directory and pattern. It
@@ -168,6 +187,10 @@ func (in *fileInput) Connect(context.Context) error {
 }
 
 func (in *fileInput) openTracker() error {
+	if in.trackerPath == "" {
+		in.tracker = tracker.InMemory()
+		return nil
+	}
 	absolute, err := filepath.Abs(in.directory)
 	if err != nil {
 		return err

@@ -49,6 +49,7 @@ type fileState struct {
 	lookFailures int
 	lookErr      error
 	missing      bool // the directory is
+	found        bool // there was a file to take
 	// complete says that nothing was taken since a look at the directory.
 	complete   bool
 	changed    bool // the watcher has something to tell
@@ -112,6 +113,8 @@ func (in *fileInput) finish() error {
 	switch {
 	case in.state.lookFailed:
 		ledger.Process.Fail(fmt.Errorf("directory %v could not be read: %w", in.directory, in.state.lookErr))
+	case in.path != "" && !in.state.found:
+		ledger.Process.Fail(fmt.Errorf("there is no file %v", in.path))
 	case in.state.missing:
 		ledger.Process.Fail(fmt.Errorf("directory %v does not exist", in.directory))
 	case len(failed) > 0:
@@ -201,6 +204,7 @@ func (in *fileInput) look(ctx context.Context, now time.Time) {
 		}
 	}
 	for _, f := range scan.Files {
+		s.found = true
 		seen[f.Path] = true
 		since := now
 		if s.looks == 0 && f.Time().Before(now) {

@@ -19,6 +19,7 @@ const fileType = "mfn_file"
 // The fields of the input, but for those of packages retry and replay.
 var (
 	fileFieldDirectory     = fields.NotEmpty("directory")
+	fileFieldPath          = fields.NotEmpty("path")
 	fileFieldPattern       = fields.Text("pattern").Where(filePatternAllowed, filePatternCheck, filePatternValid)
 	fileFieldAutoDelete    = fields.Bool("auto_delete")
 	fileFieldMoveTo        = fields.Text("move_to")
@@ -79,8 +80,13 @@ With `+"`exit_when_empty: true`"+`, the stream ends when no file is left and eve
 Each message has `+"`path`, `file_name`, `mod_time_unix`"+` (seconds) and `+"`size`"+` (bytes) of its file, and what the scanner adds.`).
 		Fields(
 			fileFieldDirectory.Field().
-				Description("The directory to watch.").
+				Description("The directory to watch. This field or `path` is needed.").
+				Optional().
 				Example("/data/input"),
+			fileFieldPath.Field().
+				Description("A single file to read, in place of `directory` and `pattern`. It is read in each run: unless `tracker` is set, nothing is remembered. With `exit_when_empty`, a file that is not there is a failure of the job.").
+				Optional().
+				Example("parameters.jsonl"),
 			fileFieldPattern.Field().
 				Description("Which files to take, by their paths relative to the directory: `*` and `?` stand for characters of a name, `[a-z]` for one of a class, `{a,b}` for alternatives, and `**` for any number of directories.").
 				Default("*.json").
@@ -119,12 +125,24 @@ Each message has `+"`path`, `file_name`, `mod_time_unix`"+` (seconds) and `+"`si
 		Fields(retry.Fields()...).
 		Fields(replay.Fields()...).
 		LintRule(`
+root = if !this.exists("directory") && !this.exists("path") {
+  [ "directory or path must be set" ]
+} else if this.exists("directory") && this.exists("path") {
+  [ "directory and path exclude each other" ]
+} else {
+  this.apply("done")
+}
+
+map done {
 let deletes = ["true", "yes", "on"].contains(this.auto_delete.or(false).string().lowercase())
 let moves = this.move_to.or("").string()
 root = if $deletes && $moves != "" {
   [ "auto_delete and move_to exclude each other" ]
 } else if $moves != "" && $moves == this.directory.or("").string() {
   [ "move_to: is directory itself" ]
+} else {
+  []
+}
 }`).
 		Example("Files in, files out", "Simulates the parameters in each file that appears, and deletes the file when its result is written. What cannot be simulated is kept in another directory, with the error.", `
 input:

@@ -47,12 +47,17 @@ type fileRun struct {
 // ends. State goes to a directory of the test's own.
 func runFile(t *testing.T, dir, fields string, answer func(string) error) *fileRun {
 	t.Helper()
+	return runFileInput(t, fmt.Sprintf("directory: %q\n%v", dir, fields), answer)
+}
+
+func runFileInput(t *testing.T, fields string, answer func(string) error) *fileRun {
+	t.Helper()
 	if os.Getenv("MFN_TEST_STATE") != t.Name() {
 		t.Setenv("XDG_STATE_HOME", t.TempDir())
 		t.Setenv("MFN_TEST_STATE", t.Name())
 	}
 	r := &fileRun{answer: answer}
-	yaml := fmt.Sprintf("label: files\nmfn_file:\n  directory: %q\n  %v", dir, strings.ReplaceAll(fields, "\n", "\n  "))
+	yaml := "label: files\nmfn_file:\n  " + strings.ReplaceAll(fields, "\n", "\n  ")
 	r.Stream = webtest.Run(t, func(b *service.StreamBuilder) {
 		require.NoError(t, b.AddInputYAML(yaml))
 		require.NoError(t, b.AddBatchConsumerFunc(func(_ context.Context, batch service.MessageBatch) error {
@@ -635,6 +640,18 @@ func TestFileScanners(t *testing.T) {
 			assert.Contains(t, r.contents(t)[1], "two")
 			assert.Empty(t, names(t, dir))
 		})
+	}
+}
+
+// A single file is read in each run, whatever its name.
+func TestFileOfAPath(t *testing.T) {
+	t.Chdir(t.TempDir())
+	put(t, ".", "a[1]*.txt", "one\ntwo\n")
+	put(t, ".", "a1x.txt", "another\n")
+	for range 2 {
+		r := runFileInput(t, "path: 'a[1]*.txt'\nscanner: { lines: {} }\n"+fileJob, nil)
+		r.AwaitEnd(t)
+		require.Equal(t, []string{"one", "two"}, r.contents(t))
 	}
 }
 

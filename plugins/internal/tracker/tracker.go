@@ -78,6 +78,16 @@ func Open(path, directory string, log *service.Logger) (*Tracker, error) {
 	return t, nil
 }
 
+// InMemory returns a tracker that forgets what is done when it is closed.
+func InMemory() *Tracker {
+	t := &Tracker{
+		done: map[string]Record{}, changed: map[string]bool{},
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}),
+	}
+	close(t.ended) // nothing is written
+	return t
+}
+
 // Get returns the record of a file.
 func (t *Tracker) Get(path string) (Record, bool) {
 	t.mu.Lock()
@@ -204,6 +214,9 @@ func (t *Tracker) replace() {
 
 // flush writes the changes to the file.
 func (t *Tracker) flush() error {
+	if t.path == "" {
+		return nil
+	}
 	if t.lost() {
 		t.replace()
 	}

@@ -349,5 +349,15 @@ func TestTrackerWhosePageIsFreeAndInUseIsDamaged(t *testing.T) {
 	list = content[m.freelist*m.pageSize:]
 	require.Greater(t, order.Uint16(list[10:]), uint16(1))
 	copy(list[pageHeader+8:pageHeader+16], list[pageHeader:pageHeader+8])
-	require.ErrorContains(t, verify(content), "is free and in use", "twice on the list")
+	require.ErrorContains(t, verify(content), "is free and in use", "twice on the list")}
+
+func TestATrackerInMemoryForgets(t *testing.T) {
+	tracker := InMemory()
+	tracker.Mark("a", Record{})
+	tracker.Mark("b", Record{})
+	tracker.Prune(func(path string) bool { return path == "b" })
+	_, ok := tracker.Get("a")
+	require.True(t, ok)
+	require.Equal(t, 1, tracker.Len())
+	require.NoError(t, tracker.Close())
 }
