@@ -21,6 +21,7 @@ type site struct {
 	mu        sync.Mutex
 	failures  map[string]int // by path, still to come
 	asked     int
+	tokens    []string // of all requests
 	published []published
 }
 
@@ -45,6 +46,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.tokens = append(s.tokens, r.Header.Get("Authorization"))
 	if s.failures[r.URL.Path] > 0 {
 		s.failures[r.URL.Path]--
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -69,6 +71,12 @@ func (s *site) fail(path string, times int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failures[path] = times
+}
+
+func (s *site) seenTokens() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.tokens)
 }
 
 func (s *site) results() []published {
@@ -165,7 +173,7 @@ func TestPipelineDeliversThroughAServerThatFailsTwice(t *testing.T) {
 	for _, want := range []string{
 		`msg="Operation failed, will be tried again"`, `operation="REST GET /parameters"`, `operation="webhook POST /webhook"`,
 		"attempt=2", "max_retries=3", "delay=20ms", `msg="Operation succeeded after a retry"`,
-		`msg="Parameters refused"`, "grid_size: 3 is not allowed, must be 4 … 1024", "id=bad",
+		`msg="Message cannot be simulated"`, "grid_size: 3 is not allowed, must be 4 … 1024", "id=bad",
 	} {
 		assert.Contains(t, logs, want)
 	}

@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -194,7 +196,10 @@ func TestSIGTERMLeavesWholeLines(t *testing.T) {
 		info, err := os.Stat(results)
 		return err == nil && info.Size() > 0
 	}, "results")
-	p.stop(t)
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	p.wait(t, time.Minute)
+	require.Error(t, p.err, "the job is not done")
+	assert.Contains(t, p.stderr.String(), "it was interrupted")
 
 	ids := map[string]bool{}
 	for _, line := range readLines(t, results) {

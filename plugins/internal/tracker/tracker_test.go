@@ -349,7 +349,8 @@ func TestTrackerWhosePageIsFreeAndInUseIsDamaged(t *testing.T) {
 	list = content[m.freelist*m.pageSize:]
 	require.Greater(t, order.Uint16(list[10:]), uint16(1))
 	copy(list[pageHeader+8:pageHeader+16], list[pageHeader:pageHeader+8])
-	require.ErrorContains(t, verify(content), "is free and in use", "twice on the list")}
+	require.ErrorContains(t, verify(content), "is free and in use", "twice on the list")
+}
 
 func TestATrackerInMemoryForgets(t *testing.T) {
 	tracker := InMemory()
