@@ -101,10 +101,7 @@ func (in *fileInput) parse(conf *service.ParsedConfig) (err error) {
 	if err != nil {
 		return err
 	}
-	if in.scanner, err = conf.FieldScanner(fileFieldScanner); err != nil {
-		return err
-	}
-	if in.whole, err = readsWhole(conf); err != nil {
+	if in.scanner, in.whole, err = parseScanner(conf, in.maxBytes); err != nil {
 		return err
 	}
 	if in.policy, err = retry.ParsePolicy(conf); err != nil {

@@ -55,15 +55,15 @@ func fileFormats() []fileFormat {
 		{scanner: "json_array: {}", read: fileElements, json: true},
 		{scanner: "json_documents: {}", read: fileDocuments, json: true},
 		{scanner: "tar: {}", pack: tarred, read: fileEntries},
-		{scanner: "decompress: { algorithm: gzip }", pack: gzipped, read: within(gunzip, wholeFile)},
-		{scanner: "decompress: { algorithm: pgzip, into: { chunker: { size: 8 } } }", pack: gzipped, read: within(pgunzip, fileChunks)},
-		{scanner: "decompress: { algorithm: gzip, into: { csv: {} } }", pack: gzipped, read: within(gunzip, fileRows(true)), json: true},
-		{scanner: "decompress: { algorithm: zlib, into: { json_array: {} } }", pack: zlibbed, read: within(unzlib, fileElements), json: true},
+		{scanner: "decompress: { algorithm: gzip }", pack: gzipped, read: within(gunzip, unmarked(wholeFile))},
+		{scanner: "decompress: { algorithm: pgzip, into: { chunker: { size: 8 } } }", pack: gzipped, read: within(pgunzip, unmarked(fileChunks))},
+		{scanner: "decompress: { algorithm: gzip, into: { csv: {} } }", pack: gzipped, read: within(gunzip, unmarked(fileRows(true))), json: true},
+		{scanner: "decompress: { algorithm: zlib, into: { json_array: {} } }", pack: zlibbed, read: within(unzlib, unmarked(fileElements)), json: true},
 		{
 			scanner: "decompress: { algorithm: flate, into: { tar: {} } }",
-			pack:    func(content string) string { return deflated(tarred(content)) }, read: within(inflate, fileEntries),
+			pack:    func(content string) string { return deflated(tarred(content)) }, read: within(inflate, unmarked(fileEntries)),
 		},
-		{scanner: "decompress: { algorithm: bzip2, into: { lines: {} } }", read: within(bunzip, fileLines(1<<16))},
+		{scanner: "decompress: { algorithm: bzip2, into: { lines: {} } }", read: within(bunzip, unmarked(fileLines(1<<16)))},
 	}
 }
 
@@ -220,6 +220,17 @@ func within(open func(io.Reader) (io.Reader, error), read fileReader) fileReader
 			return nil, err
 		}
 		return read(inner)
+	}
+}
+
+// unmarked reads what follows a byte-order mark, if there is one.
+func unmarked(read fileReader) fileReader {
+	return func(file io.Reader) ([]string, error) {
+		buffered := bufio.NewReader(file)
+		if start, _ := buffered.Peek(3); string(start) == "\xef\xbb\xbf" {
+			_, _ = buffered.Discard(3)
+		}
+		return read(buffered)
 	}
 }
 
@@ -382,7 +393,7 @@ func FuzzFile(f *testing.F) {
 		var refused []string
 		for name, content := range contents {
 			path := filepath.Join(dir, name)
-			want, err := form.read(strings.NewReader(content))
+			want, err := unmarked(form.read)(strings.NewReader(content))
 			got := confirmed[path]
 			delete(confirmed, path)
 			if form.json {

@@ -51,6 +51,11 @@ func TestFileLimitIsOfOneMessage(t *testing.T) {
 		"a long line":            {"lines: { max_buffer_size: 10000000 }", line + strings.Repeat("x", 3<<20), 1, true},
 		"a long field":           {"csv: {}", "a,b\n1,2\n3,\"" + strings.Repeat("x\n", 3<<19), 1, true},
 		"a long element":         {"json_array: {}", `[1,2,` + element + `]`, 2, true},
+		"much, compressed":       {"decompress: { algorithm: gzip }", gzipped(strings.Repeat("x", 100<<20)), 0, true},
+		"little, compressed":     {"decompress: { algorithm: pgzip, into: { to_the_end: {} } }", gzipped(strings.Repeat("x", 2<<20)), 1, false},
+		"lines, compressed":      {"decompress: { algorithm: gzip, into: { lines: {} } }", gzipped(strings.Repeat(line, 5*1024)), 5 * 1024, false},
+		"a long one, compressed": {"decompress: { algorithm: gzip, into: { lines: { max_buffer_size: 100000000 } } }", gzipped(line + strings.Repeat("x", 3<<20)), 1, true},
+		"compressed, by name":    {"switch: [ { re_match_name: '[.]json$', scanner: { decompress: { algorithm: gzip } } } ]", gzipped(strings.Repeat("x", 3<<20)), 0, true},
 		"by its name":            {"switch: [ { re_match_name: '[.]csv$', scanner: { csv: {} } }, { scanner: { to_the_end: {} } } ]", strings.Repeat(line, 5*1024), 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -58,7 +63,8 @@ func TestFileLimitIsOfOneMessage(t *testing.T) {
 			put(t, dir, "a.json", row.content)
 			r := runFile(t, dir, "auto_delete: true\nscanner: { "+row.scanner+" }\n"+limit+fileJob, nil)
 			r.AwaitEnd(t)
-			assert.Len(t, r.contents(t), row.messages)
+			count := len(r.contents(t)) // which are long
+			assert.Equal(t, row.messages, count)
 			assert.Equal(t, row.refused, exists(t, filepath.Join(dir, "a.json")))
 			assert.Equal(t, row.refused, strings.Contains(r.Logs.String(), "raise max_bytes"), r.Logs)
 		})

@@ -185,7 +185,7 @@ func (in *fileInput) look(ctx context.Context, now time.Time) {
 	}
 	in.recovered(".")
 	for rel, err := range scan.Failed {
-		err = in.explain(rel, err)
+		err = explainFile(in.dir, rel, err)
 		// Counted when it is new, as it may be so for good: a link that leads out.
 		if in.logOnce(retry.Operation{Name: "directory scan", Subject: "path", Value: in.dir.Join(rel)}, rel, err) {
 			in.status.GaveUp(err)
@@ -457,17 +457,22 @@ func (in *fileInput) disposal() string {
 // failed counts an operation that was given up, and logs it unless the path's
 // last error was the same.
 func (in *fileInput) failed(op retry.Operation, rel string, err error) {
-	err = in.explain(rel, err)
+	err = explainFile(in.dir, rel, err)
 	in.status.GaveUp(err)
 	in.logOnce(op, rel, err)
 }
 
-// explain says in a user's words what is wrong with a path of the directory.
-func (in *fileInput) explain(rel string, err error) error {
+// explainFile says in a user's words what is wrong with a path of a directory.
+func explainFile(dir *dirwatch.Dir, rel string, err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return files.Explain(in.dir.Join(rel), err)
+	return files.Explain(dir.Join(rel), err)
+}
+
+// noted takes note of an error that has been logged.
+func (in *fileInput) noted(op retry.Operation, rel string, err error) {
+	in.state.errs[rel] = op.Name + ": " + err.Error()
 }
 
 // logOnce logs an error unless it was the path's last, and reports whether it was
@@ -494,8 +499,8 @@ func (in *fileInput) recovered(rel string) {
 	in.status.Connected()
 }
 
-func readOperation(in *fileInput, rel string) retry.Operation {
-	return retry.Operation{Name: "file read", Subject: "path", Value: in.dir.Join(rel)}
+func readOperation(dir *dirwatch.Dir, rel string) retry.Operation {
+	return retry.Operation{Name: "file read", Subject: "path", Value: dir.Join(rel)}
 }
 
 var errFileVanished = fmt.Errorf("the file has vanished: %w", fs.ErrNotExist)

@@ -1,37 +1,26 @@
 package input
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
-	"os"
 	"path"
-	"sync"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 )
-
-// fileChunk is how much of a file is read at once; a smaller file is read whole.
-const fileChunk = 1 << 20
-
-// byteOrderMark is what some programs write before a text. It belongs to no value:
-// before JSON it is an error, and in a table it would be part of the first name.
-var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // fileReading is a file of which the scanner makes messages.
 type fileReading struct {
 	in       *fileInput
 	delivery *fileDelivery
 	source   *fileSource
+	text     *messageReader
 	scanner  *service.OwnedScanner
 }
 
@@ -56,7 +45,9 @@ func (in *fileInput) read(ctx context.Context, f dirwatch.File, tries int) *file
 
 	r := &fileReading{in: in, delivery: &fileDelivery{file: f, tries: tries, settler: in.settler}}
 	in.state.inFlight[f.Path] = r.delivery
-	r.source = newFileSource(in, f, tries > 0)
+	r.source = newFileSource(in, f)
+	r.source.probes = tries > 0
+	r.text = newMessageReader(r.source, in.maxBytes)
 	if err := r.open(ctx); err != nil {
 		r.end(ctx, err)
 		return nil
@@ -93,7 +84,7 @@ func (r *fileReading) open(ctx context.Context) error {
 	details.SetName(r.in.dir.Join(r.delivery.file.Path))
 	// What is delivered is counted by batches, so the scanner's own count of
 	// them is of no use.
-	scanner, err := r.in.scanner.Create(r.source, func(context.Context, error) error { return nil }, details)
+	scanner, err := r.in.scanner.Create(r.text, func(context.Context, error) error { return nil }, details)
 	r.scanner = scanner
 	return err
 }
@@ -102,8 +93,11 @@ func (r *fileReading) open(ctx context.Context) error {
 // file is settled when those before have been.
 func (r *fileReading) next(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
 	defer context.AfterFunc(ctx, r.source.cancel)()
-	r.source.nextMessage()
+	r.text.nextMessage()
 	batch, scannerAck, err := r.scanner.NextBatch(ctx)
+	if err == nil {
+		err = r.text.overrun()
+	}
 	if err == nil {
 		// What a source that fails has left looks to a scanner like the end of
 		// the file, such as half a line. The file is read again, whole.
@@ -159,18 +153,20 @@ func (r *fileReading) end(ctx context.Context, err error) {
 	}
 	outcome := fileDone
 	failure := r.source.failure()
-	tooLarge, isTooLarge := errors.AsType[*tooLargeError](errors.Join(failure, err))
+	tooLarge, isTooLarge := errors.AsType[*tooLargeError](errors.Join(r.text.overrun(), err))
 	switch {
 	case isTooLarge:
 		outcome, err = fileRefused, tooLarge
 		in.refused(f.Path, "file read", tooLarge)
 	case errors.Is(failure, dirwatch.ErrChanged), errors.Is(failure, errFileVanished), errors.Is(failure, context.Canceled):
 		outcome = fileChanged // or was interrupted; it is looked at again
+	case failure != nil && r.source.probes:
+		outcome, err = fileUnread, failure
+		in.failed(readOperation(in.dir, f.Path), f.Path, failure)
 	case failure != nil:
-		// The retrier has counted it, and logged it the first time.
-		outcome = fileUnread
-		in.state.errs[f.Path] = readOperation(in, f.Path).Name + ": " + failure.Error()
-		err = failure
+		// The retrier has counted and logged it.
+		outcome, err = fileUnread, failure
+		in.noted(readOperation(in.dir, f.Path), f.Path, failure)
 	case !ended:
 		outcome = fileRefused
 		err = fmt.Errorf("%v: %w", fileFieldScanner, explainScan(err))
@@ -187,17 +183,6 @@ func (in *fileInput) refused(rel, operation string, err error) {
 		Error("File is refused, and left until it changes or the stream starts again")
 }
 
-// tooLargeError says that a message would hold more of a file than it may.
-type tooLargeError struct{ allowed, size int64 }
-
-func (e *tooLargeError) Error() string {
-	what := "one message would take more than %[2]v bytes of the file"
-	if e.size > 0 {
-		what = "the file has %[3]v bytes, and one message may take at most %[2]v"
-	}
-	return fmt.Sprintf("%[1]v: "+what+": raise %[1]v, or use a scanner that reads piece by piece, such as lines", fileFieldMaxBytes.Name(), e.allowed, e.size)
-}
-
 // abandon ends the reading without settling the file.
 func (r *fileReading) abandon(ctx context.Context) {
 	r.source.cancel()
@@ -210,231 +195,4 @@ func (r *fileReading) close(ctx context.Context) {
 	}
 	_ = r.source.Close() // never fails
 	r.source.cancel()
-}
-
-// fileSource reads a file chunk by chunk, each as an operation that is tried
-// again, so that an error that passes does not disturb what reads from it.
-type fileSource struct {
-	in     *fileInput
-	file   dirwatch.File
-	quiet  bool // about an error that is known
-	ctx    context.Context
-	cancel context.CancelFunc
-
-	mu     sync.Mutex
-	open   *os.File // nil while closed
-	buffer []byte
-	unread []byte // the rest of buffer
-	given  int64  // to the scanner since its last message
-	offset int64  // of the file, after buffer
-	ended  bool   // buffer is the last
-	closed bool
-	hash   hash.Hash
-	err    error // what went wrong for good
-}
-
-func newFileSource(in *fileInput, f dirwatch.File, quiet bool) *fileSource {
-	s := &fileSource{in: in, file: f, quiet: quiet, hash: files.NewHash()}
-	s.ctx, s.cancel = context.WithCancel(in.closing)
-	return s
-}
-
-// begin reads the first chunk.
-func (s *fileSource) begin() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.fill()
-}
-
-// Read is of io.Reader.
-func (s *fileSource) Read(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(s.unread) == 0 {
-		if s.err != nil {
-			return 0, s.err
-		}
-		if s.ended {
-			return 0, io.EOF
-		}
-		if s.closed {
-			return 0, os.ErrClosed
-		}
-		if err := s.fill(); err != nil {
-			return 0, err
-		}
-	}
-	n := copy(p, s.unread)
-	if s.given += int64(n); s.given > s.in.maxBytes {
-		s.err = &tooLargeError{allowed: s.in.maxBytes}
-		return 0, s.err
-	}
-	s.unread = s.unread[n:]
-	return n, nil
-}
-
-// nextMessage says that the scanner begins to make another message.
-func (s *fileSource) nextMessage() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.given = 0
-}
-
-// drain reads what is left, for the checksum and to see whether the file has
-// changed.
-func (s *fileSource) drain() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for !s.ended {
-		s.unread = nil
-		if err := s.fill(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Close closes the file. It may be called again.
-func (s *fileSource) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	if s.open != nil {
-		_ = s.open.Close() // it was only read
-		s.open = nil
-	}
-	return nil
-}
-
-// failure returns what kept the file from being read.
-func (s *fileSource) failure() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err
-}
-
-// sum returns the checksum of what was read.
-func (s *fileSource) sum() files.Sum {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return files.SumOf(s.hash)
-}
-
-// fileRead is what one attempt to read a chunk yields.
-type fileRead struct {
-	open  *os.File
-	data  []byte
-	ended bool
-	err   error // for which there is no use to try again, and nothing to count
-}
-
-// fill reads the next chunk.
-func (s *fileSource) fill() error {
-	if s.err != nil {
-		return s.err
-	}
-	if s.quiet {
-		// What has failed before is looked at without a word first.
-		if err := s.probe(); err != nil {
-			s.err = err
-			return err
-		}
-		s.quiet = false
-	}
-	var got fileRead
-	err := s.in.retrier.Do(s.ctx, readOperation(s.in, s.file.Path), func(ctx context.Context) (int64, error) {
-		chunk := s.chunk()
-		var err error
-		got, err = files.Within(ctx, chunk, func(r fileRead) {
-			if r.open != nil {
-				_ = r.open.Close() // it was only read
-			}
-		})
-		s.open = got.open
-		return int64(len(got.data)), files.Classify(s.in.explain(s.file.Path, err))
-	})
-	if err == nil {
-		err = got.err
-	}
-	if err != nil {
-		s.err = err
-		return err
-	}
-	s.buffer, s.unread, s.ended = got.data, got.data, got.ended
-	if s.offset == 0 {
-		s.unread = bytes.TrimPrefix(s.unread, byteOrderMark)
-	}
-	s.offset += int64(len(got.data))
-	s.hash.Write(got.data)
-	return nil
-}
-
-// chunk returns a function that reads the next chunk, and owns all that it uses
-// until it returns.
-func (s *fileSource) chunk() func() (fileRead, error) {
-	dir, file, open, offset, buffer := s.in.dir, s.file, s.open, s.offset, s.buffer
-	s.open, s.buffer, s.unread = nil, nil, nil
-	return func() (r fileRead, err error) {
-		defer func() {
-			if (err != nil || r.err != nil) && open != nil {
-				_ = open.Close() // it was only read; the next attempt opens it anew
-				r.open = nil
-			}
-		}()
-		if open == nil {
-			var now dirwatch.File
-			open, now, err = dir.OpenFile(file.Path)
-			if errors.Is(err, fs.ErrNotExist) {
-				return fileRead{err: errFileVanished}, nil
-			}
-			if err != nil {
-				return r, err
-			}
-			if now.Version != file.Version {
-				return fileRead{err: dirwatch.ErrChanged}, nil
-			}
-		}
-		// One byte more than there should be shows the end.
-		if want := min(file.Size-offset+1, fileChunk); int64(cap(buffer)) < want {
-			buffer = make([]byte, want)
-		}
-		n, err := io.ReadFull(io.NewSectionReader(open, offset, int64(cap(buffer))), buffer[:cap(buffer)])
-		r = fileRead{open: open, data: buffer[:n]}
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return r, err
-		}
-		if r.ended = err != nil; !r.ended && offset+int64(n) <= file.Size {
-			return r, nil
-		}
-		// The end, or more than there was when the file was found.
-		info, err := open.Stat()
-		if err == nil && files.VersionOf(info) != file.Version {
-			r.err = dirwatch.ErrChanged // so it may be half of one and half of the other
-		}
-		return r, err
-	}
-}
-
-// probe opens the file and counts a failure. An error is logged by the caller of
-// the retrier only when it has changed, so here it is logged if it has.
-func (s *fileSource) probe() error {
-	in := s.in
-	op := readOperation(in, s.file.Path)
-	read, err := files.Within(s.ctx, s.chunk(), func(r fileRead) {
-		if r.open != nil {
-			_ = r.open.Close() // it was only read
-		}
-	})
-	if err == nil {
-		err = read.err
-		s.open = read.open
-		return err
-	}
-	if s.ctx.Err() != nil {
-		return s.ctx.Err()
-	}
-	err = fmt.Errorf("%v failed: %w", op.Name, in.explain(s.file.Path, err))
-	in.status.Erred(err)
-	in.failed(op, s.file.Path, err)
-	return err
 }

@@ -55,7 +55,7 @@ A file that has new content, a new modification time or a new size is a new file
 
 A file is left alone until it has not changed for `+"`min_age`"+`. One that is there at the start is as old as its modification time says; one that appears or changes later is as old as it has been seen unchanged, whatever its time says. A file that changes while it is read is read again when it has come to rest. A writer that pauses for longer than `+"`min_age`"+` should write under a hidden name, and rename the file when it is complete, as the `+"`mfn_file`"+` output does.
 
-A byte-order mark at the start of a file (`+"`EF BB BF`"+`, as some programs write it before a text) is skipped. One within a compressed file is not: give `+"`decompress`"+` the scanner `+"`skip_bom`"+`.
+A byte-order mark at the start of a file (`+"`EF BB BF`"+`, as some programs write it before a text) is skipped, also of one that `+"`decompress`"+` reads.
 
 ### What is not taken
 
@@ -108,7 +108,7 @@ Each message has `+"`path`, `file_name`, `mod_time_unix`"+` (seconds) and `+"`si
 				Description("For how long a file must not have changed before it is taken. `0s` takes files at once, which suits directories into which complete files are renamed.").
 				Default("1s"),
 			fileFieldMaxBytes.Field().
-				Description("How much of a file one message may take. A file that is larger, and that the scanner `to_the_end` would read whole, is refused before it is read. `lines`, `csv` and other scanners that read piece by piece take files of any size, as long as no piece is larger than this. What `decompress` makes of the bytes of a file is not counted, so give it a scanner that reads piece by piece.").
+				Description("How much of a file one message may take. A file that is larger, and that the scanner `to_the_end` would read whole, is refused before it is read. `lines`, `csv` and other scanners that read piece by piece take files of any size, as long as no piece is larger than this. What `decompress` makes of a file is bound by it, too.").
 				Default("256MiB"),
 			fileFieldTracker.Field().
 				Description("The file that remembers what is done, made if it is missing. Empty: one of its own for each directory and pattern, in `$XDG_STATE_HOME/mfn-connect` or `~/.local/state/mfn-connect`.").

@@ -684,6 +684,7 @@ func TestFileByteOrderMarkIsSkipped(t *testing.T) {
 		"lines":        {"lines: {}", "one\ntwo\n", []string{"one", "two"}},
 		"an array":     {"json_array: {}", "[1,2]", []string{"1", "2"}},
 		"nothing":      {"to_the_end: {}", "", []string{""}},
+		"two bytes":    {"to_the_end: {}", "ab", []string{"ab"}},
 		"another mark": {"to_the_end: {}", mark + "x", []string{mark + "x"}},
 		"a large file": {"lines: { max_buffer_size: 10000000 }", strings.Repeat("x", 3<<20), []string{strings.Repeat("x", 3<<20)}},
 	} {
@@ -704,6 +705,14 @@ func TestFileByteOrderMarkIsSkipped(t *testing.T) {
 			assert.Empty(t, again.contents(t), "the mark is part of what is remembered")
 		})
 	}
+}
+
+func TestFileByteOrderMarkOfWhatIsCompressedIsSkipped(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "a.json", gzipped("\xef\xbb\xbfn,m\n1,2\n"))
+	r := runFile(t, dir, "scanner: { decompress: { algorithm: gzip, into: { csv: {} } } }\n"+fileJob, nil)
+	r.AwaitEnd(t)
+	assert.Equal(t, []string{`{"m":"2","n":"1"}`}, r.contents(t))
 }
 
 func TestFileThatIsEmpty(t *testing.T) {

@@ -14,14 +14,18 @@ import (
 var errTimedOut = errors.New("timed out")
 
 // timed runs do within a time limit, 0 for none, and until ctx ends. It is for what
-// no retrier does.
-func timed[T any](ctx context.Context, limit time.Duration, do func() (T, error)) (T, error) {
+// no retrier does. What comes too late is discarded.
+func timed[T any](ctx context.Context, limit time.Duration, do func() (T, error), discard ...func(T)) (T, error) {
 	limited, cancel := ctx, context.CancelFunc(func() {})
 	if limit > 0 {
 		limited, cancel = context.WithTimeout(ctx, limit)
 	}
 	defer cancel()
-	value, err := files.Within(limited, do, nil)
+	value, err := files.Within(limited, do, func(late T) {
+		for _, discard := range discard {
+			discard(late)
+		}
+	})
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		err = fmt.Errorf("%w after %v", errTimedOut, limit)
 	}
