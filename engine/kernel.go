@@ -9,11 +9,8 @@ type kernel struct {
 	step func(*rowRun)
 	draw func(*pcg, *rawDraws) // the random draws of any model
 
-	// reaction returns the kernel of a model of two species.
-	reaction func(*Model) func(*rowRun)
+	reaction func(*rowRun) // step for any model of two species
 }
-
-func portableReaction(*Model) func(*rowRun) { return stepReaction }
 
 // rowRun is the work of a kernel: rows first … last−1 of dst from src.
 type rowRun struct {

@@ -7,10 +7,10 @@ func kernels() []kernel {
 	var k []kernel
 	avx2 := cpu.X86.HasAVX2 && cpu.X86.HasPOPCNT
 	if avx2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
-		k = append(k, kernel{name: "avx512", step: func(run *rowRun) { stepAssembly(run, true) }, draw: drawAVX512, reaction: portableReaction})
+		k = append(k, kernel{name: "avx512", step: func(run *rowRun) { stepAssembly(run, true) }, draw: drawAVX512, reaction: func(run *rowRun) { reactAssembly(run, true) }})
 	}
 	if avx2 {
-		k = append(k, kernel{name: "avx2", step: func(run *rowRun) { stepAssembly(run, false) }, draw: drawPortable, reaction: portableReaction})
+		k = append(k, kernel{name: "avx2", step: func(run *rowRun) { stepAssembly(run, false) }, draw: drawPortable, reaction: func(run *rowRun) { reactAssembly(run, false) }})
 	}
 	return append(k, portable)
 }
@@ -22,6 +22,12 @@ func stepAVX512(args *kernelArgs)
 func drawAVX512(generator *pcg, raw *rawDraws)
 
 //go:noescape
+func reactAVX512(args *reactionArgs)
+
+//go:noescape
+func reactAVX2(args *reactionArgs)
+
+//go:noescape
 func stepAVX2(args *kernelArgs)
 
 // step runs the wide kernel or the other. Calling them by name keeps the
@@ -31,5 +37,14 @@ func (args *kernelArgs) step(wide bool) {
 		stepAVX512(args)
 	} else {
 		stepAVX2(args)
+	}
+}
+
+// react is step for a model of two species.
+func (args *reactionArgs) react(wide bool) {
+	if wide {
+		reactAVX512(args)
+	} else {
+		reactAVX2(args)
 	}
 }

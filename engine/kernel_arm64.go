@@ -3,11 +3,17 @@ package engine
 // kernels returns those of this machine, the fastest first. Every arm64 has the
 // vectors that the first one takes.
 func kernels() []kernel {
-	return []kernel{{name: "neon", step: func(run *rowRun) { stepAssembly(run, false) }, draw: drawPortable, reaction: portableReaction}, portable}
+	return []kernel{{name: "neon", step: func(run *rowRun) { stepAssembly(run, false) }, draw: drawPortable, reaction: func(run *rowRun) { reactAssembly(run, false) }}, portable}
 }
+
+//go:noescape
+func reactNEON(args *reactionArgs)
 
 //go:noescape
 func stepNEON(args *kernelArgs)
 
 // step runs the only kernel there is.
 func (args *kernelArgs) step(bool) { stepNEON(args) }
+
+// react runs the only kernel there is.
+func (args *reactionArgs) react(bool) { reactNEON(args) }

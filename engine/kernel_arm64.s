@@ -1161,3 +1161,4082 @@ quiet:
 	ADD R14, R16, R16
 	MOVD R16, 136(R15)
 	RET
+
+// func reactNEON(args *reactionArgs)
+TEXT ·reactNEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), R15
+	MOVD 128(R15), R13
+	MOVD 48(R15), R19
+	MOVD 56(R15), R20
+	MOVD 64(R15), R21
+	MOVD 80(R15), R23
+	MOVD 104(R15), R24
+	MOVD 112(R15), R25
+	MOVD 88(R15), R10
+	MOVD 96(R15), R16
+	CMP $1, R16
+	BEQ brusselatorRow
+	CMP $2, R16
+	BEQ fitzHughNagumoRow
+	CMP $3, R16
+	BEQ giererMeinhardtRow
+	CMP $4, R16
+	BEQ grayScottRow
+	CMP $5, R16
+	BEQ schnakenbergRow
+barkleyRow:
+	MOVD 0(R15), R1
+	ADD R19, R1, R1
+	SUB R20, R1, R0
+	ADD R20, R1, R2
+	MOVD 16(R15), R3
+	ADD R19, R3, R3
+	MOVD 32(R15), R8
+	ADD R19, R8, R8
+	MOVD 8(R15), R5
+	ADD R19, R5, R5
+	SUB R20, R5, R4
+	ADD R20, R5, R6
+	MOVD 24(R15), R7
+	ADD R19, R7, R7
+	MOVD 40(R15), R9
+	ADD R19, R9, R9
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+	MOVD 72(R15), R14
+	CBZ R14, barkleyTail
+barkleyEight:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R0), F2
+	FMOVQ 0(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ -8(R1), F4
+	FMOVQ 8(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 0(R5), F1
+	FMOVQ 0(R4), F3
+	FMOVQ 0(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ -8(R5), F4
+	FMOVQ 8(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 128(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 192(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 448(R13), F4
+	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
+	FMOVQ 64(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	FMOVQ 384(R13), F5
+	WORD $0x4e65d425 // fadd v5.2d, v1.2d, v5.2d
+	FMOVQ 320(R13), F6
+	WORD $0x6e66fca5 // fdiv v5.2d, v5.2d, v6.2d
+	WORD $0x4ee5d405 // fsub v5.2d, v0.2d, v5.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 0(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 0(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 0(R3)
+	FMOVQ F3, 0(R7)
+	CBZ R10, summedU19
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU19:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
+	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R0), F2
+	FMOVQ 16(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 8(R1), F4
+	FMOVQ 24(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 16(R5), F1
+	FMOVQ 16(R4), F3
+	FMOVQ 16(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 8(R5), F4
+	FMOVQ 24(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 144(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 208(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 464(R13), F4
+	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
+	FMOVQ 80(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	FMOVQ 400(R13), F5
+	WORD $0x4e65d425 // fadd v5.2d, v1.2d, v5.2d
+	FMOVQ 336(R13), F6
+	WORD $0x6e66fca5 // fdiv v5.2d, v5.2d, v6.2d
+	WORD $0x4ee5d405 // fsub v5.2d, v0.2d, v5.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 16(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 16(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 16(R3)
+	FMOVQ F3, 16(R7)
+	CBZ R10, summedU20
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU20:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
+	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R0), F2
+	FMOVQ 32(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 24(R1), F4
+	FMOVQ 40(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 32(R5), F1
+	FMOVQ 32(R4), F3
+	FMOVQ 32(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 24(R5), F4
+	FMOVQ 40(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 160(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 224(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 480(R13), F4
+	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
+	FMOVQ 96(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	FMOVQ 416(R13), F5
+	WORD $0x4e65d425 // fadd v5.2d, v1.2d, v5.2d
+	FMOVQ 352(R13), F6
+	WORD $0x6e66fca5 // fdiv v5.2d, v5.2d, v6.2d
+	WORD $0x4ee5d405 // fsub v5.2d, v0.2d, v5.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 32(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 32(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 32(R7)
+	CBZ R10, summedU21
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU21:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
+	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R0), F2
+	FMOVQ 48(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 40(R1), F4
+	FMOVQ 56(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 48(R5), F1
+	FMOVQ 48(R4), F3
+	FMOVQ 48(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 40(R5), F4
+	FMOVQ 56(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 176(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 240(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 496(R13), F4
+	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
+	FMOVQ 112(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	FMOVQ 432(R13), F5
+	WORD $0x4e65d425 // fadd v5.2d, v1.2d, v5.2d
+	FMOVQ 368(R13), F6
+	WORD $0x6e66fca5 // fdiv v5.2d, v5.2d, v6.2d
+	WORD $0x4ee5d405 // fsub v5.2d, v0.2d, v5.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 48(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 48(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 48(R3)
+	FMOVQ F3, 48(R7)
+	CBZ R10, summedU22
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU22:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
+	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	ADD $64, R5, R5
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	ADD $64, R8, R8
+	ADD $64, R9, R9
+	SUB $1, R14, R14
+	CBNZ R14, barkleyEight
+barkleyTail:
+	LSR $0, R23, R16
+	CBZ R16, barkleyGhosts
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R0), F2
+	FMOVQ 0(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ -8(R1), F4
+	FMOVQ 8(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 0(R5), F1
+	FMOVQ 0(R4), F3
+	FMOVQ 0(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ -8(R5), F4
+	FMOVQ 8(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 128(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 192(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 448(R13), F4
+	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
+	FMOVQ 64(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	FMOVQ 384(R13), F5
+	WORD $0x4e65d425 // fadd v5.2d, v1.2d, v5.2d
+	FMOVQ 320(R13), F6
+	WORD $0x6e66fca5 // fdiv v5.2d, v5.2d, v6.2d
+	WORD $0x4ee5d405 // fsub v5.2d, v0.2d, v5.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 0(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 0(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 768(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 0(R3)
+	FMOVQ F3, 0(R7)
+	CBZ R10, summedU23
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU23:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
+	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	LSR $2, R23, R16
+	CBZ R16, barkleyGhosts
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R0), F2
+	FMOVQ 16(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 8(R1), F4
+	FMOVQ 24(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 16(R5), F1
+	FMOVQ 16(R4), F3
+	FMOVQ 16(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 8(R5), F4
+	FMOVQ 24(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 144(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 208(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 464(R13), F4
+	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
+	FMOVQ 80(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	FMOVQ 400(R13), F5
+	WORD $0x4e65d425 // fadd v5.2d, v1.2d, v5.2d
+	FMOVQ 336(R13), F6
+	WORD $0x6e66fca5 // fdiv v5.2d, v5.2d, v6.2d
+	WORD $0x4ee5d405 // fsub v5.2d, v0.2d, v5.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 16(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 16(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 784(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 16(R3)
+	FMOVQ F3, 16(R7)
+	CBZ R10, summedU24
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU24:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
+	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	LSR $4, R23, R16
+	CBZ R16, barkleyGhosts
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R0), F2
+	FMOVQ 32(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 24(R1), F4
+	FMOVQ 40(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 32(R5), F1
+	FMOVQ 32(R4), F3
+	FMOVQ 32(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 24(R5), F4
+	FMOVQ 40(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 160(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 224(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 480(R13), F4
+	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
+	FMOVQ 96(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	FMOVQ 416(R13), F5
+	WORD $0x4e65d425 // fadd v5.2d, v1.2d, v5.2d
+	FMOVQ 352(R13), F6
+	WORD $0x6e66fca5 // fdiv v5.2d, v5.2d, v6.2d
+	WORD $0x4ee5d405 // fsub v5.2d, v0.2d, v5.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 32(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 32(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 800(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 32(R7)
+	CBZ R10, summedU25
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU25:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
+	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	LSR $6, R23, R16
+	CBZ R16, barkleyGhosts
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R0), F2
+	FMOVQ 48(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 40(R1), F4
+	FMOVQ 56(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 48(R5), F1
+	FMOVQ 48(R4), F3
+	FMOVQ 48(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 40(R5), F4
+	FMOVQ 56(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 176(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 240(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 496(R13), F4
+	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
+	FMOVQ 112(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	FMOVQ 432(R13), F5
+	WORD $0x4e65d425 // fadd v5.2d, v1.2d, v5.2d
+	FMOVQ 368(R13), F6
+	WORD $0x6e66fca5 // fdiv v5.2d, v5.2d, v6.2d
+	WORD $0x4ee5d405 // fsub v5.2d, v0.2d, v5.2d
+	WORD $0x6e65dc84 // fmul v4.2d, v4.2d, v5.2d
+	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 48(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 48(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 816(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 48(R3)
+	FMOVQ F3, 48(R7)
+	CBZ R10, summedU26
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU26:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
+	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+barkleyGhosts:
+	MOVD 72(R15), R14
+	SUB R14<<6, R3, R3
+	SUB R14<<6, R7, R7
+	MOVD 136(R15), R16
+	MOVD 144(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD (R7)(R16), R4
+	MOVD R4, (R7)(R14)
+	MOVD 152(R15), R16
+	MOVD 160(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD (R7)(R16), R4
+	MOVD R4, (R7)(R14)
+	CBNZ R25, barkleyOwn
+	FMOVQ 0(R24), F4
+	WORD $0x4e64d58c // fadd v12.2d, v12.2d, v4.2d
+	FMOVQ 16(R24), F4
+	WORD $0x4e64d5ad // fadd v13.2d, v13.2d, v4.2d
+	FMOVQ 32(R24), F4
+	WORD $0x4e64d5ce // fadd v14.2d, v14.2d, v4.2d
+	FMOVQ 48(R24), F4
+	WORD $0x4e64d5ef // fadd v15.2d, v15.2d, v4.2d
+	FMOVQ 64(R24), F4
+	WORD $0x4e64d610 // fadd v16.2d, v16.2d, v4.2d
+	FMOVQ 80(R24), F4
+	WORD $0x4e64d631 // fadd v17.2d, v17.2d, v4.2d
+	FMOVQ 96(R24), F4
+	WORD $0x4e64d652 // fadd v18.2d, v18.2d, v4.2d
+	FMOVQ 112(R24), F4
+	WORD $0x4e64d673 // fadd v19.2d, v19.2d, v4.2d
+	FMOVQ 128(R24), F4
+	WORD $0x4e64d694 // fadd v20.2d, v20.2d, v4.2d
+	FMOVQ 144(R24), F4
+	WORD $0x4e64d6b5 // fadd v21.2d, v21.2d, v4.2d
+	FMOVQ 160(R24), F4
+	WORD $0x4e64d6d6 // fadd v22.2d, v22.2d, v4.2d
+	FMOVQ 176(R24), F4
+	WORD $0x4e64d6f7 // fadd v23.2d, v23.2d, v4.2d
+	FMOVQ 192(R24), F4
+	WORD $0x4e64f718 // fmax v24.2d, v24.2d, v4.2d
+	FMOVQ 208(R24), F4
+	WORD $0x4e64f739 // fmax v25.2d, v25.2d, v4.2d
+	FMOVQ 224(R24), F4
+	WORD $0x4e64f75a // fmax v26.2d, v26.2d, v4.2d
+	FMOVQ 240(R24), F4
+	WORD $0x4e64f77b // fmax v27.2d, v27.2d, v4.2d
+	FMOVQ 256(R24), F4
+	WORD $0x4e64d79c // fadd v28.2d, v28.2d, v4.2d
+	FMOVQ 272(R24), F4
+	WORD $0x4e64d7bd // fadd v29.2d, v29.2d, v4.2d
+	FMOVQ 288(R24), F4
+	WORD $0x4e64d7de // fadd v30.2d, v30.2d, v4.2d
+	FMOVQ 304(R24), F4
+	WORD $0x4e64d7ff // fadd v31.2d, v31.2d, v4.2d
+barkleyOwn:
+	FMOVQ F12, 0(R24)
+	FMOVQ F13, 16(R24)
+	FMOVQ F14, 32(R24)
+	FMOVQ F15, 48(R24)
+	FMOVQ F16, 64(R24)
+	FMOVQ F17, 80(R24)
+	FMOVQ F18, 96(R24)
+	FMOVQ F19, 112(R24)
+	FMOVQ F20, 128(R24)
+	FMOVQ F21, 144(R24)
+	FMOVQ F22, 160(R24)
+	FMOVQ F23, 176(R24)
+	FMOVQ F24, 192(R24)
+	FMOVQ F25, 208(R24)
+	FMOVQ F26, 224(R24)
+	FMOVQ F27, 240(R24)
+	FMOVQ F28, 256(R24)
+	FMOVQ F29, 272(R24)
+	FMOVQ F30, 288(R24)
+	FMOVQ F31, 304(R24)
+	ADD R25, R24, R24
+	ADD R20, R19, R19
+	SUB $1, R21, R21
+	CBNZ R21, barkleyRow
+	RET
+brusselatorRow:
+	MOVD 0(R15), R1
+	ADD R19, R1, R1
+	SUB R20, R1, R0
+	ADD R20, R1, R2
+	MOVD 16(R15), R3
+	ADD R19, R3, R3
+	MOVD 32(R15), R8
+	ADD R19, R8, R8
+	MOVD 8(R15), R5
+	ADD R19, R5, R5
+	SUB R20, R5, R4
+	ADD R20, R5, R6
+	MOVD 24(R15), R7
+	ADD R19, R7, R7
+	MOVD 40(R15), R9
+	ADD R19, R9, R9
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+	MOVD 72(R15), R14
+	CBZ R14, brusselatorTail
+brusselatorEight:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R0), F2
+	FMOVQ 0(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ -8(R1), F4
+	FMOVQ 8(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 0(R5), F1
+	FMOVQ 0(R4), F3
+	FMOVQ 0(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ -8(R5), F4
+	FMOVQ 8(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 128(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 192(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 448(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 320(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x4e64d4c6 // fadd v6.2d, v6.2d, v4.2d
+	FMOVQ 384(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 0(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 0(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 0(R3)
+	FMOVQ F3, 0(R7)
+	CBZ R10, summedU27
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU27:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
+	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R0), F2
+	FMOVQ 16(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 8(R1), F4
+	FMOVQ 24(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 16(R5), F1
+	FMOVQ 16(R4), F3
+	FMOVQ 16(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 8(R5), F4
+	FMOVQ 24(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 144(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 208(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 464(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 336(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x4e64d4c6 // fadd v6.2d, v6.2d, v4.2d
+	FMOVQ 400(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 16(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 16(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 16(R3)
+	FMOVQ F3, 16(R7)
+	CBZ R10, summedU28
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU28:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
+	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R0), F2
+	FMOVQ 32(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 24(R1), F4
+	FMOVQ 40(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 32(R5), F1
+	FMOVQ 32(R4), F3
+	FMOVQ 32(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 24(R5), F4
+	FMOVQ 40(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 160(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 224(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 480(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 352(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x4e64d4c6 // fadd v6.2d, v6.2d, v4.2d
+	FMOVQ 416(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 32(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 32(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 32(R7)
+	CBZ R10, summedU29
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU29:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
+	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R0), F2
+	FMOVQ 48(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 40(R1), F4
+	FMOVQ 56(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 48(R5), F1
+	FMOVQ 48(R4), F3
+	FMOVQ 48(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 40(R5), F4
+	FMOVQ 56(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 176(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 240(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 496(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 368(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x4e64d4c6 // fadd v6.2d, v6.2d, v4.2d
+	FMOVQ 432(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 48(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 48(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 48(R3)
+	FMOVQ F3, 48(R7)
+	CBZ R10, summedU30
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU30:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
+	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	ADD $64, R5, R5
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	ADD $64, R8, R8
+	ADD $64, R9, R9
+	SUB $1, R14, R14
+	CBNZ R14, brusselatorEight
+brusselatorTail:
+	LSR $0, R23, R16
+	CBZ R16, brusselatorGhosts
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R0), F2
+	FMOVQ 0(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ -8(R1), F4
+	FMOVQ 8(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 0(R5), F1
+	FMOVQ 0(R4), F3
+	FMOVQ 0(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ -8(R5), F4
+	FMOVQ 8(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 128(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 192(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 448(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 320(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x4e64d4c6 // fadd v6.2d, v6.2d, v4.2d
+	FMOVQ 384(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 0(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 0(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 768(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 0(R3)
+	FMOVQ F3, 0(R7)
+	CBZ R10, summedU31
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU31:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
+	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	LSR $2, R23, R16
+	CBZ R16, brusselatorGhosts
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R0), F2
+	FMOVQ 16(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 8(R1), F4
+	FMOVQ 24(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 16(R5), F1
+	FMOVQ 16(R4), F3
+	FMOVQ 16(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 8(R5), F4
+	FMOVQ 24(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 144(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 208(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 464(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 336(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x4e64d4c6 // fadd v6.2d, v6.2d, v4.2d
+	FMOVQ 400(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 16(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 16(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 784(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 16(R3)
+	FMOVQ F3, 16(R7)
+	CBZ R10, summedU32
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU32:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
+	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	LSR $4, R23, R16
+	CBZ R16, brusselatorGhosts
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R0), F2
+	FMOVQ 32(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 24(R1), F4
+	FMOVQ 40(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 32(R5), F1
+	FMOVQ 32(R4), F3
+	FMOVQ 32(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 24(R5), F4
+	FMOVQ 40(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 160(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 224(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 480(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 352(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x4e64d4c6 // fadd v6.2d, v6.2d, v4.2d
+	FMOVQ 416(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 32(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 32(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 800(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 32(R7)
+	CBZ R10, summedU33
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU33:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
+	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	LSR $6, R23, R16
+	CBZ R16, brusselatorGhosts
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R0), F2
+	FMOVQ 48(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 40(R1), F4
+	FMOVQ 56(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 48(R5), F1
+	FMOVQ 48(R4), F3
+	FMOVQ 48(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 40(R5), F4
+	FMOVQ 56(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 176(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 240(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 496(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 368(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x4e64d4c6 // fadd v6.2d, v6.2d, v4.2d
+	FMOVQ 432(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 48(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 48(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 816(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 48(R3)
+	FMOVQ F3, 48(R7)
+	CBZ R10, summedU34
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU34:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
+	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+brusselatorGhosts:
+	MOVD 72(R15), R14
+	SUB R14<<6, R3, R3
+	SUB R14<<6, R7, R7
+	MOVD 136(R15), R16
+	MOVD 144(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD (R7)(R16), R4
+	MOVD R4, (R7)(R14)
+	MOVD 152(R15), R16
+	MOVD 160(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD (R7)(R16), R4
+	MOVD R4, (R7)(R14)
+	CBNZ R25, brusselatorOwn
+	FMOVQ 0(R24), F4
+	WORD $0x4e64d58c // fadd v12.2d, v12.2d, v4.2d
+	FMOVQ 16(R24), F4
+	WORD $0x4e64d5ad // fadd v13.2d, v13.2d, v4.2d
+	FMOVQ 32(R24), F4
+	WORD $0x4e64d5ce // fadd v14.2d, v14.2d, v4.2d
+	FMOVQ 48(R24), F4
+	WORD $0x4e64d5ef // fadd v15.2d, v15.2d, v4.2d
+	FMOVQ 64(R24), F4
+	WORD $0x4e64d610 // fadd v16.2d, v16.2d, v4.2d
+	FMOVQ 80(R24), F4
+	WORD $0x4e64d631 // fadd v17.2d, v17.2d, v4.2d
+	FMOVQ 96(R24), F4
+	WORD $0x4e64d652 // fadd v18.2d, v18.2d, v4.2d
+	FMOVQ 112(R24), F4
+	WORD $0x4e64d673 // fadd v19.2d, v19.2d, v4.2d
+	FMOVQ 128(R24), F4
+	WORD $0x4e64d694 // fadd v20.2d, v20.2d, v4.2d
+	FMOVQ 144(R24), F4
+	WORD $0x4e64d6b5 // fadd v21.2d, v21.2d, v4.2d
+	FMOVQ 160(R24), F4
+	WORD $0x4e64d6d6 // fadd v22.2d, v22.2d, v4.2d
+	FMOVQ 176(R24), F4
+	WORD $0x4e64d6f7 // fadd v23.2d, v23.2d, v4.2d
+	FMOVQ 192(R24), F4
+	WORD $0x4e64f718 // fmax v24.2d, v24.2d, v4.2d
+	FMOVQ 208(R24), F4
+	WORD $0x4e64f739 // fmax v25.2d, v25.2d, v4.2d
+	FMOVQ 224(R24), F4
+	WORD $0x4e64f75a // fmax v26.2d, v26.2d, v4.2d
+	FMOVQ 240(R24), F4
+	WORD $0x4e64f77b // fmax v27.2d, v27.2d, v4.2d
+	FMOVQ 256(R24), F4
+	WORD $0x4e64d79c // fadd v28.2d, v28.2d, v4.2d
+	FMOVQ 272(R24), F4
+	WORD $0x4e64d7bd // fadd v29.2d, v29.2d, v4.2d
+	FMOVQ 288(R24), F4
+	WORD $0x4e64d7de // fadd v30.2d, v30.2d, v4.2d
+	FMOVQ 304(R24), F4
+	WORD $0x4e64d7ff // fadd v31.2d, v31.2d, v4.2d
+brusselatorOwn:
+	FMOVQ F12, 0(R24)
+	FMOVQ F13, 16(R24)
+	FMOVQ F14, 32(R24)
+	FMOVQ F15, 48(R24)
+	FMOVQ F16, 64(R24)
+	FMOVQ F17, 80(R24)
+	FMOVQ F18, 96(R24)
+	FMOVQ F19, 112(R24)
+	FMOVQ F20, 128(R24)
+	FMOVQ F21, 144(R24)
+	FMOVQ F22, 160(R24)
+	FMOVQ F23, 176(R24)
+	FMOVQ F24, 192(R24)
+	FMOVQ F25, 208(R24)
+	FMOVQ F26, 224(R24)
+	FMOVQ F27, 240(R24)
+	FMOVQ F28, 256(R24)
+	FMOVQ F29, 272(R24)
+	FMOVQ F30, 288(R24)
+	FMOVQ F31, 304(R24)
+	ADD R25, R24, R24
+	ADD R20, R19, R19
+	SUB $1, R21, R21
+	CBNZ R21, brusselatorRow
+	RET
+fitzHughNagumoRow:
+	MOVD 0(R15), R1
+	ADD R19, R1, R1
+	SUB R20, R1, R0
+	ADD R20, R1, R2
+	MOVD 16(R15), R3
+	ADD R19, R3, R3
+	MOVD 32(R15), R8
+	ADD R19, R8, R8
+	MOVD 8(R15), R5
+	ADD R19, R5, R5
+	SUB R20, R5, R4
+	ADD R20, R5, R6
+	MOVD 24(R15), R7
+	ADD R19, R7, R7
+	MOVD 40(R15), R9
+	ADD R19, R9, R9
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+	MOVD 72(R15), R14
+	CBZ R14, fitzHughNagumoTail
+fitzHughNagumoEight:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R0), F2
+	FMOVQ 0(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ -8(R1), F4
+	FMOVQ 8(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 0(R5), F1
+	FMOVQ 0(R4), F3
+	FMOVQ 0(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ -8(R5), F4
+	FMOVQ 8(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 128(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 192(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
+	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
+	FMOVQ 320(R13), F6
+	WORD $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	WORD $0x4ee1d4a5 // fsub v5.2d, v5.2d, v1.2d
+	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 0(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 0(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 0(R3)
+	FMOVQ F3, 0(R7)
+	CBZ R10, summedU35
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU35:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
+	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R0), F2
+	FMOVQ 16(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 8(R1), F4
+	FMOVQ 24(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 16(R5), F1
+	FMOVQ 16(R4), F3
+	FMOVQ 16(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 8(R5), F4
+	FMOVQ 24(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 144(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 208(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
+	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
+	FMOVQ 336(R13), F6
+	WORD $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	WORD $0x4ee1d4a5 // fsub v5.2d, v5.2d, v1.2d
+	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 16(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 16(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 16(R3)
+	FMOVQ F3, 16(R7)
+	CBZ R10, summedU36
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU36:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
+	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R0), F2
+	FMOVQ 32(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 24(R1), F4
+	FMOVQ 40(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 32(R5), F1
+	FMOVQ 32(R4), F3
+	FMOVQ 32(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 24(R5), F4
+	FMOVQ 40(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 160(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 224(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
+	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
+	FMOVQ 352(R13), F6
+	WORD $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	WORD $0x4ee1d4a5 // fsub v5.2d, v5.2d, v1.2d
+	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 32(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 32(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 32(R7)
+	CBZ R10, summedU37
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU37:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
+	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R0), F2
+	FMOVQ 48(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 40(R1), F4
+	FMOVQ 56(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 48(R5), F1
+	FMOVQ 48(R4), F3
+	FMOVQ 48(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 40(R5), F4
+	FMOVQ 56(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 176(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 240(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
+	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
+	FMOVQ 368(R13), F6
+	WORD $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	WORD $0x4ee1d4a5 // fsub v5.2d, v5.2d, v1.2d
+	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 48(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 48(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 48(R3)
+	FMOVQ F3, 48(R7)
+	CBZ R10, summedU38
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU38:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
+	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	ADD $64, R5, R5
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	ADD $64, R8, R8
+	ADD $64, R9, R9
+	SUB $1, R14, R14
+	CBNZ R14, fitzHughNagumoEight
+fitzHughNagumoTail:
+	LSR $0, R23, R16
+	CBZ R16, fitzHughNagumoGhosts
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R0), F2
+	FMOVQ 0(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ -8(R1), F4
+	FMOVQ 8(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 0(R5), F1
+	FMOVQ 0(R4), F3
+	FMOVQ 0(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ -8(R5), F4
+	FMOVQ 8(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 128(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 192(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
+	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
+	FMOVQ 320(R13), F6
+	WORD $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	WORD $0x4ee1d4a5 // fsub v5.2d, v5.2d, v1.2d
+	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 0(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 0(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 768(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 0(R3)
+	FMOVQ F3, 0(R7)
+	CBZ R10, summedU39
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU39:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
+	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	LSR $2, R23, R16
+	CBZ R16, fitzHughNagumoGhosts
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R0), F2
+	FMOVQ 16(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 8(R1), F4
+	FMOVQ 24(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 16(R5), F1
+	FMOVQ 16(R4), F3
+	FMOVQ 16(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 8(R5), F4
+	FMOVQ 24(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 144(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 208(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
+	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
+	FMOVQ 336(R13), F6
+	WORD $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	WORD $0x4ee1d4a5 // fsub v5.2d, v5.2d, v1.2d
+	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 16(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 16(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 784(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 16(R3)
+	FMOVQ F3, 16(R7)
+	CBZ R10, summedU40
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU40:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
+	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	LSR $4, R23, R16
+	CBZ R16, fitzHughNagumoGhosts
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R0), F2
+	FMOVQ 32(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 24(R1), F4
+	FMOVQ 40(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 32(R5), F1
+	FMOVQ 32(R4), F3
+	FMOVQ 32(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 24(R5), F4
+	FMOVQ 40(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 160(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 224(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
+	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
+	FMOVQ 352(R13), F6
+	WORD $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	WORD $0x4ee1d4a5 // fsub v5.2d, v5.2d, v1.2d
+	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 32(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 32(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 800(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 32(R7)
+	CBZ R10, summedU41
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU41:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
+	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	LSR $6, R23, R16
+	CBZ R16, fitzHughNagumoGhosts
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R0), F2
+	FMOVQ 48(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 40(R1), F4
+	FMOVQ 56(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 48(R5), F1
+	FMOVQ 48(R4), F3
+	FMOVQ 48(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 40(R5), F4
+	FMOVQ 56(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 176(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 240(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
+	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
+	FMOVQ 368(R13), F6
+	WORD $0x4ee6d4a5 // fsub v5.2d, v5.2d, v6.2d
+	WORD $0x4ee1d4a5 // fsub v5.2d, v5.2d, v1.2d
+	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 48(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 48(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 816(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 48(R3)
+	FMOVQ F3, 48(R7)
+	CBZ R10, summedU42
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU42:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
+	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+fitzHughNagumoGhosts:
+	MOVD 72(R15), R14
+	SUB R14<<6, R3, R3
+	SUB R14<<6, R7, R7
+	MOVD 136(R15), R16
+	MOVD 144(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD (R7)(R16), R4
+	MOVD R4, (R7)(R14)
+	MOVD 152(R15), R16
+	MOVD 160(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD (R7)(R16), R4
+	MOVD R4, (R7)(R14)
+	CBNZ R25, fitzHughNagumoOwn
+	FMOVQ 0(R24), F4
+	WORD $0x4e64d58c // fadd v12.2d, v12.2d, v4.2d
+	FMOVQ 16(R24), F4
+	WORD $0x4e64d5ad // fadd v13.2d, v13.2d, v4.2d
+	FMOVQ 32(R24), F4
+	WORD $0x4e64d5ce // fadd v14.2d, v14.2d, v4.2d
+	FMOVQ 48(R24), F4
+	WORD $0x4e64d5ef // fadd v15.2d, v15.2d, v4.2d
+	FMOVQ 64(R24), F4
+	WORD $0x4e64d610 // fadd v16.2d, v16.2d, v4.2d
+	FMOVQ 80(R24), F4
+	WORD $0x4e64d631 // fadd v17.2d, v17.2d, v4.2d
+	FMOVQ 96(R24), F4
+	WORD $0x4e64d652 // fadd v18.2d, v18.2d, v4.2d
+	FMOVQ 112(R24), F4
+	WORD $0x4e64d673 // fadd v19.2d, v19.2d, v4.2d
+	FMOVQ 128(R24), F4
+	WORD $0x4e64d694 // fadd v20.2d, v20.2d, v4.2d
+	FMOVQ 144(R24), F4
+	WORD $0x4e64d6b5 // fadd v21.2d, v21.2d, v4.2d
+	FMOVQ 160(R24), F4
+	WORD $0x4e64d6d6 // fadd v22.2d, v22.2d, v4.2d
+	FMOVQ 176(R24), F4
+	WORD $0x4e64d6f7 // fadd v23.2d, v23.2d, v4.2d
+	FMOVQ 192(R24), F4
+	WORD $0x4e64f718 // fmax v24.2d, v24.2d, v4.2d
+	FMOVQ 208(R24), F4
+	WORD $0x4e64f739 // fmax v25.2d, v25.2d, v4.2d
+	FMOVQ 224(R24), F4
+	WORD $0x4e64f75a // fmax v26.2d, v26.2d, v4.2d
+	FMOVQ 240(R24), F4
+	WORD $0x4e64f77b // fmax v27.2d, v27.2d, v4.2d
+	FMOVQ 256(R24), F4
+	WORD $0x4e64d79c // fadd v28.2d, v28.2d, v4.2d
+	FMOVQ 272(R24), F4
+	WORD $0x4e64d7bd // fadd v29.2d, v29.2d, v4.2d
+	FMOVQ 288(R24), F4
+	WORD $0x4e64d7de // fadd v30.2d, v30.2d, v4.2d
+	FMOVQ 304(R24), F4
+	WORD $0x4e64d7ff // fadd v31.2d, v31.2d, v4.2d
+fitzHughNagumoOwn:
+	FMOVQ F12, 0(R24)
+	FMOVQ F13, 16(R24)
+	FMOVQ F14, 32(R24)
+	FMOVQ F15, 48(R24)
+	FMOVQ F16, 64(R24)
+	FMOVQ F17, 80(R24)
+	FMOVQ F18, 96(R24)
+	FMOVQ F19, 112(R24)
+	FMOVQ F20, 128(R24)
+	FMOVQ F21, 144(R24)
+	FMOVQ F22, 160(R24)
+	FMOVQ F23, 176(R24)
+	FMOVQ F24, 192(R24)
+	FMOVQ F25, 208(R24)
+	FMOVQ F26, 224(R24)
+	FMOVQ F27, 240(R24)
+	FMOVQ F28, 256(R24)
+	FMOVQ F29, 272(R24)
+	FMOVQ F30, 288(R24)
+	FMOVQ F31, 304(R24)
+	ADD R25, R24, R24
+	ADD R20, R19, R19
+	SUB $1, R21, R21
+	CBNZ R21, fitzHughNagumoRow
+	RET
+giererMeinhardtRow:
+	MOVD 0(R15), R1
+	ADD R19, R1, R1
+	SUB R20, R1, R0
+	ADD R20, R1, R2
+	MOVD 16(R15), R3
+	ADD R19, R3, R3
+	MOVD 32(R15), R8
+	ADD R19, R8, R8
+	MOVD 8(R15), R5
+	ADD R19, R5, R5
+	SUB R20, R5, R4
+	ADD R20, R5, R6
+	MOVD 24(R15), R7
+	ADD R19, R7, R7
+	MOVD 40(R15), R9
+	ADD R19, R9, R9
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+	MOVD 72(R15), R14
+	CBZ R14, giererMeinhardtTail
+giererMeinhardtEight:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R0), F2
+	FMOVQ 0(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ -8(R1), F4
+	FMOVQ 8(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 0(R5), F1
+	FMOVQ 0(R4), F3
+	FMOVQ 0(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ -8(R5), F4
+	FMOVQ 8(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 128(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 192(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	FMOVQ 384(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 320(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x6e61fc85 // fdiv v5.2d, v4.2d, v1.2d
+	WORD $0x4e65d4c6 // fadd v6.2d, v6.2d, v5.2d
+	FMOVQ 448(R13), F5
+	WORD $0x6e65dc25 // fmul v5.2d, v1.2d, v5.2d
+	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 0(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 0(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 0(R3)
+	FMOVQ F3, 0(R7)
+	CBZ R10, summedU43
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU43:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
+	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R0), F2
+	FMOVQ 16(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 8(R1), F4
+	FMOVQ 24(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 16(R5), F1
+	FMOVQ 16(R4), F3
+	FMOVQ 16(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 8(R5), F4
+	FMOVQ 24(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 144(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 208(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	FMOVQ 400(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 336(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x6e61fc85 // fdiv v5.2d, v4.2d, v1.2d
+	WORD $0x4e65d4c6 // fadd v6.2d, v6.2d, v5.2d
+	FMOVQ 464(R13), F5
+	WORD $0x6e65dc25 // fmul v5.2d, v1.2d, v5.2d
+	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 16(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 16(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 16(R3)
+	FMOVQ F3, 16(R7)
+	CBZ R10, summedU44
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU44:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
+	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R0), F2
+	FMOVQ 32(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 24(R1), F4
+	FMOVQ 40(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 32(R5), F1
+	FMOVQ 32(R4), F3
+	FMOVQ 32(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 24(R5), F4
+	FMOVQ 40(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 160(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 224(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	FMOVQ 416(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 352(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x6e61fc85 // fdiv v5.2d, v4.2d, v1.2d
+	WORD $0x4e65d4c6 // fadd v6.2d, v6.2d, v5.2d
+	FMOVQ 480(R13), F5
+	WORD $0x6e65dc25 // fmul v5.2d, v1.2d, v5.2d
+	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 32(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 32(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 32(R7)
+	CBZ R10, summedU45
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU45:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
+	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R0), F2
+	FMOVQ 48(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 40(R1), F4
+	FMOVQ 56(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 48(R5), F1
+	FMOVQ 48(R4), F3
+	FMOVQ 48(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 40(R5), F4
+	FMOVQ 56(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 176(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 240(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	FMOVQ 432(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 368(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x6e61fc85 // fdiv v5.2d, v4.2d, v1.2d
+	WORD $0x4e65d4c6 // fadd v6.2d, v6.2d, v5.2d
+	FMOVQ 496(R13), F5
+	WORD $0x6e65dc25 // fmul v5.2d, v1.2d, v5.2d
+	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 48(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 48(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 48(R3)
+	FMOVQ F3, 48(R7)
+	CBZ R10, summedU46
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU46:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
+	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	ADD $64, R5, R5
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	ADD $64, R8, R8
+	ADD $64, R9, R9
+	SUB $1, R14, R14
+	CBNZ R14, giererMeinhardtEight
+giererMeinhardtTail:
+	LSR $0, R23, R16
+	CBZ R16, giererMeinhardtGhosts
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R0), F2
+	FMOVQ 0(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ -8(R1), F4
+	FMOVQ 8(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 0(R5), F1
+	FMOVQ 0(R4), F3
+	FMOVQ 0(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ -8(R5), F4
+	FMOVQ 8(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 128(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 192(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	FMOVQ 384(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 320(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x6e61fc85 // fdiv v5.2d, v4.2d, v1.2d
+	WORD $0x4e65d4c6 // fadd v6.2d, v6.2d, v5.2d
+	FMOVQ 448(R13), F5
+	WORD $0x6e65dc25 // fmul v5.2d, v1.2d, v5.2d
+	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 0(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 0(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 768(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 0(R3)
+	FMOVQ F3, 0(R7)
+	CBZ R10, summedU47
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU47:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
+	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	LSR $2, R23, R16
+	CBZ R16, giererMeinhardtGhosts
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R0), F2
+	FMOVQ 16(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 8(R1), F4
+	FMOVQ 24(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 16(R5), F1
+	FMOVQ 16(R4), F3
+	FMOVQ 16(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 8(R5), F4
+	FMOVQ 24(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 144(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 208(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	FMOVQ 400(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 336(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x6e61fc85 // fdiv v5.2d, v4.2d, v1.2d
+	WORD $0x4e65d4c6 // fadd v6.2d, v6.2d, v5.2d
+	FMOVQ 464(R13), F5
+	WORD $0x6e65dc25 // fmul v5.2d, v1.2d, v5.2d
+	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 16(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 16(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 784(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 16(R3)
+	FMOVQ F3, 16(R7)
+	CBZ R10, summedU48
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU48:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
+	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	LSR $4, R23, R16
+	CBZ R16, giererMeinhardtGhosts
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R0), F2
+	FMOVQ 32(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 24(R1), F4
+	FMOVQ 40(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 32(R5), F1
+	FMOVQ 32(R4), F3
+	FMOVQ 32(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 24(R5), F4
+	FMOVQ 40(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 160(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 224(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	FMOVQ 416(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 352(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x6e61fc85 // fdiv v5.2d, v4.2d, v1.2d
+	WORD $0x4e65d4c6 // fadd v6.2d, v6.2d, v5.2d
+	FMOVQ 480(R13), F5
+	WORD $0x6e65dc25 // fmul v5.2d, v1.2d, v5.2d
+	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 32(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 32(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 800(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 32(R7)
+	CBZ R10, summedU49
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU49:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
+	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	LSR $6, R23, R16
+	CBZ R16, giererMeinhardtGhosts
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R0), F2
+	FMOVQ 48(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 40(R1), F4
+	FMOVQ 56(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 48(R5), F1
+	FMOVQ 48(R4), F3
+	FMOVQ 48(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 40(R5), F4
+	FMOVQ 56(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 176(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 240(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	FMOVQ 432(R13), F5
+	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
+	FMOVQ 368(R13), F6
+	WORD $0x4ee5d4c6 // fsub v6.2d, v6.2d, v5.2d
+	WORD $0x6e61fc85 // fdiv v5.2d, v4.2d, v1.2d
+	WORD $0x4e65d4c6 // fadd v6.2d, v6.2d, v5.2d
+	FMOVQ 496(R13), F5
+	WORD $0x6e65dc25 // fmul v5.2d, v1.2d, v5.2d
+	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
+	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
+	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 48(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 48(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 816(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 48(R3)
+	FMOVQ F3, 48(R7)
+	CBZ R10, summedU50
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU50:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
+	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+giererMeinhardtGhosts:
+	MOVD 72(R15), R14
+	SUB R14<<6, R3, R3
+	SUB R14<<6, R7, R7
+	MOVD 136(R15), R16
+	MOVD 144(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD (R7)(R16), R4
+	MOVD R4, (R7)(R14)
+	MOVD 152(R15), R16
+	MOVD 160(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD (R7)(R16), R4
+	MOVD R4, (R7)(R14)
+	CBNZ R25, giererMeinhardtOwn
+	FMOVQ 0(R24), F4
+	WORD $0x4e64d58c // fadd v12.2d, v12.2d, v4.2d
+	FMOVQ 16(R24), F4
+	WORD $0x4e64d5ad // fadd v13.2d, v13.2d, v4.2d
+	FMOVQ 32(R24), F4
+	WORD $0x4e64d5ce // fadd v14.2d, v14.2d, v4.2d
+	FMOVQ 48(R24), F4
+	WORD $0x4e64d5ef // fadd v15.2d, v15.2d, v4.2d
+	FMOVQ 64(R24), F4
+	WORD $0x4e64d610 // fadd v16.2d, v16.2d, v4.2d
+	FMOVQ 80(R24), F4
+	WORD $0x4e64d631 // fadd v17.2d, v17.2d, v4.2d
+	FMOVQ 96(R24), F4
+	WORD $0x4e64d652 // fadd v18.2d, v18.2d, v4.2d
+	FMOVQ 112(R24), F4
+	WORD $0x4e64d673 // fadd v19.2d, v19.2d, v4.2d
+	FMOVQ 128(R24), F4
+	WORD $0x4e64d694 // fadd v20.2d, v20.2d, v4.2d
+	FMOVQ 144(R24), F4
+	WORD $0x4e64d6b5 // fadd v21.2d, v21.2d, v4.2d
+	FMOVQ 160(R24), F4
+	WORD $0x4e64d6d6 // fadd v22.2d, v22.2d, v4.2d
+	FMOVQ 176(R24), F4
+	WORD $0x4e64d6f7 // fadd v23.2d, v23.2d, v4.2d
+	FMOVQ 192(R24), F4
+	WORD $0x4e64f718 // fmax v24.2d, v24.2d, v4.2d
+	FMOVQ 208(R24), F4
+	WORD $0x4e64f739 // fmax v25.2d, v25.2d, v4.2d
+	FMOVQ 224(R24), F4
+	WORD $0x4e64f75a // fmax v26.2d, v26.2d, v4.2d
+	FMOVQ 240(R24), F4
+	WORD $0x4e64f77b // fmax v27.2d, v27.2d, v4.2d
+	FMOVQ 256(R24), F4
+	WORD $0x4e64d79c // fadd v28.2d, v28.2d, v4.2d
+	FMOVQ 272(R24), F4
+	WORD $0x4e64d7bd // fadd v29.2d, v29.2d, v4.2d
+	FMOVQ 288(R24), F4
+	WORD $0x4e64d7de // fadd v30.2d, v30.2d, v4.2d
+	FMOVQ 304(R24), F4
+	WORD $0x4e64d7ff // fadd v31.2d, v31.2d, v4.2d
+giererMeinhardtOwn:
+	FMOVQ F12, 0(R24)
+	FMOVQ F13, 16(R24)
+	FMOVQ F14, 32(R24)
+	FMOVQ F15, 48(R24)
+	FMOVQ F16, 64(R24)
+	FMOVQ F17, 80(R24)
+	FMOVQ F18, 96(R24)
+	FMOVQ F19, 112(R24)
+	FMOVQ F20, 128(R24)
+	FMOVQ F21, 144(R24)
+	FMOVQ F22, 160(R24)
+	FMOVQ F23, 176(R24)
+	FMOVQ F24, 192(R24)
+	FMOVQ F25, 208(R24)
+	FMOVQ F26, 224(R24)
+	FMOVQ F27, 240(R24)
+	FMOVQ F28, 256(R24)
+	FMOVQ F29, 272(R24)
+	FMOVQ F30, 288(R24)
+	FMOVQ F31, 304(R24)
+	ADD R25, R24, R24
+	ADD R20, R19, R19
+	SUB $1, R21, R21
+	CBNZ R21, giererMeinhardtRow
+	RET
+grayScottRow:
+	MOVD 0(R15), R1
+	ADD R19, R1, R1
+	SUB R20, R1, R0
+	ADD R20, R1, R2
+	MOVD 16(R15), R3
+	ADD R19, R3, R3
+	MOVD 32(R15), R8
+	ADD R19, R8, R8
+	MOVD 8(R15), R5
+	ADD R19, R5, R5
+	SUB R20, R5, R4
+	ADD R20, R5, R6
+	MOVD 24(R15), R7
+	ADD R19, R7, R7
+	MOVD 40(R15), R9
+	ADD R19, R9, R9
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+	MOVD 72(R15), R14
+	CBZ R14, grayScottTail
+grayScottEight:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R0), F2
+	FMOVQ 0(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ -8(R1), F4
+	FMOVQ 8(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 0(R5), F1
+	FMOVQ 0(R4), F3
+	FMOVQ 0(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ -8(R5), F4
+	FMOVQ 8(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 128(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 192(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 64(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	FMOVQ 320(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	FMOVQ 384(R13), F6
+	WORD $0x6e66dc26 // fmul v6.2d, v1.2d, v6.2d
+	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 0(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 0(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 0(R3)
+	FMOVQ F3, 0(R7)
+	CBZ R10, summedU51
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU51:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
+	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R0), F2
+	FMOVQ 16(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 8(R1), F4
+	FMOVQ 24(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 16(R5), F1
+	FMOVQ 16(R4), F3
+	FMOVQ 16(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 8(R5), F4
+	FMOVQ 24(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 144(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 208(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 80(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	FMOVQ 336(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	FMOVQ 400(R13), F6
+	WORD $0x6e66dc26 // fmul v6.2d, v1.2d, v6.2d
+	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 16(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 16(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 16(R3)
+	FMOVQ F3, 16(R7)
+	CBZ R10, summedU52
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU52:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
+	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R0), F2
+	FMOVQ 32(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 24(R1), F4
+	FMOVQ 40(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 32(R5), F1
+	FMOVQ 32(R4), F3
+	FMOVQ 32(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 24(R5), F4
+	FMOVQ 40(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 160(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 224(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 96(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	FMOVQ 352(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	FMOVQ 416(R13), F6
+	WORD $0x6e66dc26 // fmul v6.2d, v1.2d, v6.2d
+	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 32(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 32(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 32(R7)
+	CBZ R10, summedU53
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU53:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
+	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R0), F2
+	FMOVQ 48(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 40(R1), F4
+	FMOVQ 56(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 48(R5), F1
+	FMOVQ 48(R4), F3
+	FMOVQ 48(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 40(R5), F4
+	FMOVQ 56(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 176(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 240(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 112(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	FMOVQ 368(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	FMOVQ 432(R13), F6
+	WORD $0x6e66dc26 // fmul v6.2d, v1.2d, v6.2d
+	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 48(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 48(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 48(R3)
+	FMOVQ F3, 48(R7)
+	CBZ R10, summedU54
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU54:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
+	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	ADD $64, R5, R5
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	ADD $64, R8, R8
+	ADD $64, R9, R9
+	SUB $1, R14, R14
+	CBNZ R14, grayScottEight
+grayScottTail:
+	LSR $0, R23, R16
+	CBZ R16, grayScottGhosts
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R0), F2
+	FMOVQ 0(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ -8(R1), F4
+	FMOVQ 8(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 0(R5), F1
+	FMOVQ 0(R4), F3
+	FMOVQ 0(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ -8(R5), F4
+	FMOVQ 8(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 128(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 192(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 64(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	FMOVQ 320(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	FMOVQ 384(R13), F6
+	WORD $0x6e66dc26 // fmul v6.2d, v1.2d, v6.2d
+	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 0(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 0(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 768(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 0(R3)
+	FMOVQ F3, 0(R7)
+	CBZ R10, summedU55
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU55:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
+	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	LSR $2, R23, R16
+	CBZ R16, grayScottGhosts
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R0), F2
+	FMOVQ 16(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 8(R1), F4
+	FMOVQ 24(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 16(R5), F1
+	FMOVQ 16(R4), F3
+	FMOVQ 16(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 8(R5), F4
+	FMOVQ 24(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 144(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 208(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 80(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	FMOVQ 336(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	FMOVQ 400(R13), F6
+	WORD $0x6e66dc26 // fmul v6.2d, v1.2d, v6.2d
+	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 16(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 16(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 784(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 16(R3)
+	FMOVQ F3, 16(R7)
+	CBZ R10, summedU56
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU56:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
+	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	LSR $4, R23, R16
+	CBZ R16, grayScottGhosts
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R0), F2
+	FMOVQ 32(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 24(R1), F4
+	FMOVQ 40(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 32(R5), F1
+	FMOVQ 32(R4), F3
+	FMOVQ 32(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 24(R5), F4
+	FMOVQ 40(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 160(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 224(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 96(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	FMOVQ 352(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	FMOVQ 416(R13), F6
+	WORD $0x6e66dc26 // fmul v6.2d, v1.2d, v6.2d
+	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 32(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 32(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 800(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 32(R7)
+	CBZ R10, summedU57
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU57:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
+	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	LSR $6, R23, R16
+	CBZ R16, grayScottGhosts
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R0), F2
+	FMOVQ 48(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 40(R1), F4
+	FMOVQ 56(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 48(R5), F1
+	FMOVQ 48(R4), F3
+	FMOVQ 48(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 40(R5), F4
+	FMOVQ 56(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 176(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 240(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 112(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	FMOVQ 368(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
+	FMOVQ 432(R13), F6
+	WORD $0x6e66dc26 // fmul v6.2d, v1.2d, v6.2d
+	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 48(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 48(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 816(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 48(R3)
+	FMOVQ F3, 48(R7)
+	CBZ R10, summedU58
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU58:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
+	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+grayScottGhosts:
+	MOVD 72(R15), R14
+	SUB R14<<6, R3, R3
+	SUB R14<<6, R7, R7
+	MOVD 136(R15), R16
+	MOVD 144(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD (R7)(R16), R4
+	MOVD R4, (R7)(R14)
+	MOVD 152(R15), R16
+	MOVD 160(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD (R7)(R16), R4
+	MOVD R4, (R7)(R14)
+	CBNZ R25, grayScottOwn
+	FMOVQ 0(R24), F4
+	WORD $0x4e64d58c // fadd v12.2d, v12.2d, v4.2d
+	FMOVQ 16(R24), F4
+	WORD $0x4e64d5ad // fadd v13.2d, v13.2d, v4.2d
+	FMOVQ 32(R24), F4
+	WORD $0x4e64d5ce // fadd v14.2d, v14.2d, v4.2d
+	FMOVQ 48(R24), F4
+	WORD $0x4e64d5ef // fadd v15.2d, v15.2d, v4.2d
+	FMOVQ 64(R24), F4
+	WORD $0x4e64d610 // fadd v16.2d, v16.2d, v4.2d
+	FMOVQ 80(R24), F4
+	WORD $0x4e64d631 // fadd v17.2d, v17.2d, v4.2d
+	FMOVQ 96(R24), F4
+	WORD $0x4e64d652 // fadd v18.2d, v18.2d, v4.2d
+	FMOVQ 112(R24), F4
+	WORD $0x4e64d673 // fadd v19.2d, v19.2d, v4.2d
+	FMOVQ 128(R24), F4
+	WORD $0x4e64d694 // fadd v20.2d, v20.2d, v4.2d
+	FMOVQ 144(R24), F4
+	WORD $0x4e64d6b5 // fadd v21.2d, v21.2d, v4.2d
+	FMOVQ 160(R24), F4
+	WORD $0x4e64d6d6 // fadd v22.2d, v22.2d, v4.2d
+	FMOVQ 176(R24), F4
+	WORD $0x4e64d6f7 // fadd v23.2d, v23.2d, v4.2d
+	FMOVQ 192(R24), F4
+	WORD $0x4e64f718 // fmax v24.2d, v24.2d, v4.2d
+	FMOVQ 208(R24), F4
+	WORD $0x4e64f739 // fmax v25.2d, v25.2d, v4.2d
+	FMOVQ 224(R24), F4
+	WORD $0x4e64f75a // fmax v26.2d, v26.2d, v4.2d
+	FMOVQ 240(R24), F4
+	WORD $0x4e64f77b // fmax v27.2d, v27.2d, v4.2d
+	FMOVQ 256(R24), F4
+	WORD $0x4e64d79c // fadd v28.2d, v28.2d, v4.2d
+	FMOVQ 272(R24), F4
+	WORD $0x4e64d7bd // fadd v29.2d, v29.2d, v4.2d
+	FMOVQ 288(R24), F4
+	WORD $0x4e64d7de // fadd v30.2d, v30.2d, v4.2d
+	FMOVQ 304(R24), F4
+	WORD $0x4e64d7ff // fadd v31.2d, v31.2d, v4.2d
+grayScottOwn:
+	FMOVQ F12, 0(R24)
+	FMOVQ F13, 16(R24)
+	FMOVQ F14, 32(R24)
+	FMOVQ F15, 48(R24)
+	FMOVQ F16, 64(R24)
+	FMOVQ F17, 80(R24)
+	FMOVQ F18, 96(R24)
+	FMOVQ F19, 112(R24)
+	FMOVQ F20, 128(R24)
+	FMOVQ F21, 144(R24)
+	FMOVQ F22, 160(R24)
+	FMOVQ F23, 176(R24)
+	FMOVQ F24, 192(R24)
+	FMOVQ F25, 208(R24)
+	FMOVQ F26, 224(R24)
+	FMOVQ F27, 240(R24)
+	FMOVQ F28, 256(R24)
+	FMOVQ F29, 272(R24)
+	FMOVQ F30, 288(R24)
+	FMOVQ F31, 304(R24)
+	ADD R25, R24, R24
+	ADD R20, R19, R19
+	SUB $1, R21, R21
+	CBNZ R21, grayScottRow
+	RET
+schnakenbergRow:
+	MOVD 0(R15), R1
+	ADD R19, R1, R1
+	SUB R20, R1, R0
+	ADD R20, R1, R2
+	MOVD 16(R15), R3
+	ADD R19, R3, R3
+	MOVD 32(R15), R8
+	ADD R19, R8, R8
+	MOVD 8(R15), R5
+	ADD R19, R5, R5
+	SUB R20, R5, R4
+	ADD R20, R5, R6
+	MOVD 24(R15), R7
+	ADD R19, R7, R7
+	MOVD 40(R15), R9
+	ADD R19, R9, R9
+	VEOR V12.B16, V12.B16, V12.B16
+	VEOR V13.B16, V13.B16, V13.B16
+	VEOR V14.B16, V14.B16, V14.B16
+	VEOR V15.B16, V15.B16, V15.B16
+	VEOR V16.B16, V16.B16, V16.B16
+	VEOR V17.B16, V17.B16, V17.B16
+	VEOR V18.B16, V18.B16, V18.B16
+	VEOR V19.B16, V19.B16, V19.B16
+	VEOR V20.B16, V20.B16, V20.B16
+	VEOR V21.B16, V21.B16, V21.B16
+	VEOR V22.B16, V22.B16, V22.B16
+	VEOR V23.B16, V23.B16, V23.B16
+	VEOR V24.B16, V24.B16, V24.B16
+	VEOR V25.B16, V25.B16, V25.B16
+	VEOR V26.B16, V26.B16, V26.B16
+	VEOR V27.B16, V27.B16, V27.B16
+	VEOR V28.B16, V28.B16, V28.B16
+	VEOR V29.B16, V29.B16, V29.B16
+	VEOR V30.B16, V30.B16, V30.B16
+	VEOR V31.B16, V31.B16, V31.B16
+	MOVD 72(R15), R14
+	CBZ R14, schnakenbergTail
+schnakenbergEight:
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R0), F2
+	FMOVQ 0(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ -8(R1), F4
+	FMOVQ 8(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 0(R5), F1
+	FMOVQ 0(R4), F3
+	FMOVQ 0(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ -8(R5), F4
+	FMOVQ 8(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 128(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 192(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 320(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x4e64d4a5 // fadd v5.2d, v5.2d, v4.2d
+	FMOVQ 448(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	FMOVQ 384(R13), F6
+	WORD $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
+	FMOVQ 448(R13), F7
+	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 0(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 0(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 0(R3)
+	FMOVQ F3, 0(R7)
+	CBZ R10, summedU59
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU59:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
+	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R0), F2
+	FMOVQ 16(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 8(R1), F4
+	FMOVQ 24(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 16(R5), F1
+	FMOVQ 16(R4), F3
+	FMOVQ 16(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 8(R5), F4
+	FMOVQ 24(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 144(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 208(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 336(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x4e64d4a5 // fadd v5.2d, v5.2d, v4.2d
+	FMOVQ 464(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	FMOVQ 400(R13), F6
+	WORD $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
+	FMOVQ 464(R13), F7
+	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 16(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 16(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 16(R3)
+	FMOVQ F3, 16(R7)
+	CBZ R10, summedU60
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU60:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
+	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R0), F2
+	FMOVQ 32(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 24(R1), F4
+	FMOVQ 40(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 32(R5), F1
+	FMOVQ 32(R4), F3
+	FMOVQ 32(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 24(R5), F4
+	FMOVQ 40(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 160(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 224(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 352(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x4e64d4a5 // fadd v5.2d, v5.2d, v4.2d
+	FMOVQ 480(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	FMOVQ 416(R13), F6
+	WORD $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
+	FMOVQ 480(R13), F7
+	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 32(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 32(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 32(R7)
+	CBZ R10, summedU61
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU61:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
+	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R0), F2
+	FMOVQ 48(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 40(R1), F4
+	FMOVQ 56(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 48(R5), F1
+	FMOVQ 48(R4), F3
+	FMOVQ 48(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 40(R5), F4
+	FMOVQ 56(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 176(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 240(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 368(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x4e64d4a5 // fadd v5.2d, v5.2d, v4.2d
+	FMOVQ 496(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	FMOVQ 432(R13), F6
+	WORD $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
+	FMOVQ 496(R13), F7
+	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 48(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 48(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ F2, 48(R3)
+	FMOVQ F3, 48(R7)
+	CBZ R10, summedU62
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU62:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
+	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	ADD $64, R4, R4
+	ADD $64, R5, R5
+	ADD $64, R6, R6
+	ADD $64, R7, R7
+	ADD $64, R8, R8
+	ADD $64, R9, R9
+	SUB $1, R14, R14
+	CBNZ R14, schnakenbergEight
+schnakenbergTail:
+	LSR $0, R23, R16
+	CBZ R16, schnakenbergGhosts
+	FMOVQ 0(R1), F0
+	FMOVQ 0(R0), F2
+	FMOVQ 0(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ -8(R1), F4
+	FMOVQ 8(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 0(R5), F1
+	FMOVQ 0(R4), F3
+	FMOVQ 0(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ -8(R5), F4
+	FMOVQ 8(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 128(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 192(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 320(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x4e64d4a5 // fadd v5.2d, v5.2d, v4.2d
+	FMOVQ 448(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	FMOVQ 384(R13), F6
+	WORD $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
+	FMOVQ 448(R13), F7
+	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 256(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 0(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 0(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 768(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 0(R3)
+	FMOVQ F3, 0(R7)
+	CBZ R10, summedU63
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU63:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
+	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	LSR $2, R23, R16
+	CBZ R16, schnakenbergGhosts
+	FMOVQ 16(R1), F0
+	FMOVQ 16(R0), F2
+	FMOVQ 16(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 8(R1), F4
+	FMOVQ 24(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 16(R5), F1
+	FMOVQ 16(R4), F3
+	FMOVQ 16(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 8(R5), F4
+	FMOVQ 24(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 144(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 208(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 336(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x4e64d4a5 // fadd v5.2d, v5.2d, v4.2d
+	FMOVQ 464(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	FMOVQ 400(R13), F6
+	WORD $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
+	FMOVQ 464(R13), F7
+	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 272(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 16(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 16(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 784(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 16(R3)
+	FMOVQ F3, 16(R7)
+	CBZ R10, summedU64
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU64:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
+	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	LSR $4, R23, R16
+	CBZ R16, schnakenbergGhosts
+	FMOVQ 32(R1), F0
+	FMOVQ 32(R0), F2
+	FMOVQ 32(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 24(R1), F4
+	FMOVQ 40(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 32(R5), F1
+	FMOVQ 32(R4), F3
+	FMOVQ 32(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 24(R5), F4
+	FMOVQ 40(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 160(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 224(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 352(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x4e64d4a5 // fadd v5.2d, v5.2d, v4.2d
+	FMOVQ 480(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	FMOVQ 416(R13), F6
+	WORD $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
+	FMOVQ 480(R13), F7
+	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 288(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 32(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 32(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 800(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 32(R3)
+	FMOVQ F3, 32(R7)
+	CBZ R10, summedU65
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU65:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
+	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	LSR $6, R23, R16
+	CBZ R16, schnakenbergGhosts
+	FMOVQ 48(R1), F0
+	FMOVQ 48(R0), F2
+	FMOVQ 48(R2), F4
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	FMOVQ 40(R1), F4
+	FMOVQ 56(R1), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
+	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d442 // fsub v2.2d, v2.2d, v4.2d
+	FMOVQ 48(R5), F1
+	FMOVQ 48(R4), F3
+	FMOVQ 48(R6), F4
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	FMOVQ 40(R5), F4
+	FMOVQ 56(R5), F11
+	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
+	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
+	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
+	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
+	FMOVQ 176(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 240(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
+	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
+	FMOVQ 368(R13), F5
+	WORD $0x4ee0d4a5 // fsub v5.2d, v5.2d, v0.2d
+	WORD $0x4e64d4a5 // fadd v5.2d, v5.2d, v4.2d
+	FMOVQ 496(R13), F6
+	WORD $0x6e66dca5 // fmul v5.2d, v5.2d, v6.2d
+	FMOVQ 432(R13), F6
+	WORD $0x4ee4d4c6 // fsub v6.2d, v6.2d, v4.2d
+	FMOVQ 496(R13), F7
+	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
+	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
+	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
+	FMOVQ 304(R13), F11
+	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 48(R8), F11
+	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
+	FMOVQ 48(R9), F11
+	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 816(R13), F11
+	VAND V11.B16, V0.B16, V0.B16
+	VAND V11.B16, V1.B16, V1.B16
+	VAND V11.B16, V2.B16, V2.B16
+	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ F2, 48(R3)
+	FMOVQ F3, 48(R7)
+	CBZ R10, summedU66
+	VMOV V1.B16, V0.B16
+	VMOV V2.B16, V4.B16
+	VMOV V3.B16, V2.B16
+	VMOV V4.B16, V3.B16
+summedU66:
+	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
+	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
+	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
+	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
+	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
+	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+schnakenbergGhosts:
+	MOVD 72(R15), R14
+	SUB R14<<6, R3, R3
+	SUB R14<<6, R7, R7
+	MOVD 136(R15), R16
+	MOVD 144(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD (R7)(R16), R4
+	MOVD R4, (R7)(R14)
+	MOVD 152(R15), R16
+	MOVD 160(R15), R14
+	MOVD (R3)(R16), R0
+	MOVD R0, (R3)(R14)
+	MOVD (R7)(R16), R4
+	MOVD R4, (R7)(R14)
+	CBNZ R25, schnakenbergOwn
+	FMOVQ 0(R24), F4
+	WORD $0x4e64d58c // fadd v12.2d, v12.2d, v4.2d
+	FMOVQ 16(R24), F4
+	WORD $0x4e64d5ad // fadd v13.2d, v13.2d, v4.2d
+	FMOVQ 32(R24), F4
+	WORD $0x4e64d5ce // fadd v14.2d, v14.2d, v4.2d
+	FMOVQ 48(R24), F4
+	WORD $0x4e64d5ef // fadd v15.2d, v15.2d, v4.2d
+	FMOVQ 64(R24), F4
+	WORD $0x4e64d610 // fadd v16.2d, v16.2d, v4.2d
+	FMOVQ 80(R24), F4
+	WORD $0x4e64d631 // fadd v17.2d, v17.2d, v4.2d
+	FMOVQ 96(R24), F4
+	WORD $0x4e64d652 // fadd v18.2d, v18.2d, v4.2d
+	FMOVQ 112(R24), F4
+	WORD $0x4e64d673 // fadd v19.2d, v19.2d, v4.2d
+	FMOVQ 128(R24), F4
+	WORD $0x4e64d694 // fadd v20.2d, v20.2d, v4.2d
+	FMOVQ 144(R24), F4
+	WORD $0x4e64d6b5 // fadd v21.2d, v21.2d, v4.2d
+	FMOVQ 160(R24), F4
+	WORD $0x4e64d6d6 // fadd v22.2d, v22.2d, v4.2d
+	FMOVQ 176(R24), F4
+	WORD $0x4e64d6f7 // fadd v23.2d, v23.2d, v4.2d
+	FMOVQ 192(R24), F4
+	WORD $0x4e64f718 // fmax v24.2d, v24.2d, v4.2d
+	FMOVQ 208(R24), F4
+	WORD $0x4e64f739 // fmax v25.2d, v25.2d, v4.2d
+	FMOVQ 224(R24), F4
+	WORD $0x4e64f75a // fmax v26.2d, v26.2d, v4.2d
+	FMOVQ 240(R24), F4
+	WORD $0x4e64f77b // fmax v27.2d, v27.2d, v4.2d
+	FMOVQ 256(R24), F4
+	WORD $0x4e64d79c // fadd v28.2d, v28.2d, v4.2d
+	FMOVQ 272(R24), F4
+	WORD $0x4e64d7bd // fadd v29.2d, v29.2d, v4.2d
+	FMOVQ 288(R24), F4
+	WORD $0x4e64d7de // fadd v30.2d, v30.2d, v4.2d
+	FMOVQ 304(R24), F4
+	WORD $0x4e64d7ff // fadd v31.2d, v31.2d, v4.2d
+schnakenbergOwn:
+	FMOVQ F12, 0(R24)
+	FMOVQ F13, 16(R24)
+	FMOVQ F14, 32(R24)
+	FMOVQ F15, 48(R24)
+	FMOVQ F16, 64(R24)
+	FMOVQ F17, 80(R24)
+	FMOVQ F18, 96(R24)
+	FMOVQ F19, 112(R24)
+	FMOVQ F20, 128(R24)
+	FMOVQ F21, 144(R24)
+	FMOVQ F22, 160(R24)
+	FMOVQ F23, 176(R24)
+	FMOVQ F24, 192(R24)
+	FMOVQ F25, 208(R24)
+	FMOVQ F26, 224(R24)
+	FMOVQ F27, 240(R24)
+	FMOVQ F28, 256(R24)
+	FMOVQ F29, 272(R24)
+	FMOVQ F30, 288(R24)
+	FMOVQ F31, 304(R24)
+	ADD R25, R24, R24
+	ADD R20, R19, R19
+	SUB $1, R21, R21
+	CBNZ R21, schnakenbergRow
+	RET

@@ -1,7 +1,7 @@
 package engine
 
 // portable is the plain kernel, which says what the others compute.
-var portable = kernel{name: "portable", step: stepPortable, draw: drawPortable, reaction: portableReaction}
+var portable = kernel{name: "portable", step: stepPortable, draw: drawPortable, reaction: stepReaction}
 
 func stepPortable(run *rowRun) {
 	for r := run.first; r < run.last; r++ {

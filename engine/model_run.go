@@ -120,7 +120,7 @@ func (s *Simulator) RunModel(ctx context.Context, p ModelParams, o Options) (*Mo
 	s.random.start(*p.Seed, s.kernel.draw)
 	m := s.model
 	m.prepare(model, &p, o)
-	m.step = s.kernel.reaction(model)
+	m.step = s.kernel.reaction
 	(&starter{layout: m.layout, params: &p, model: model, random: &s.random}).set(&m.planes[0])
 	if s.tiling != nil {
 		m.pass.tiling = *s.tiling
@@ -162,8 +162,9 @@ func (m *modelRun) prepare(model *Model, p *ModelParams, o Options) {
 	m.reaction = reaction{
 		rates: model.rates, constants: model.constant(p.Values),
 		du: p.Values["Du"] / float64(p.Dx*p.Dx), dv: p.Values["Dv"] / float64(p.Dx*p.Dx), h: p.Dt,
-		summed: speciesOf(o.Features.Plane),
+		summed: speciesOf(o.Features.Plane), model: model.ordinal(),
 	}
+	m.reaction.spread(p.GridSize)
 	m.history.reset(p.GridSize, o.Features)
 	m.result = ModelResult{Params: *p, U: m.result.U, V: m.result.V, Plane: o.Features.Plane, Warnings: m.result.Warnings[:0]}
 
@@ -171,6 +172,17 @@ func (m *modelRun) prepare(model *Model, p *ModelParams, o Options) {
 	x.tiling = tilingFor(m.layout, species, o.Threads, p.Integrator == RK4)
 	x.layout, x.boundary, x.moving = m.layout, p.Boundary, species
 	x.reaction, x.base = &m.reaction, nil
+}
+
+// ordinal is the model's place among all in the order of their names.
+func (m *Model) ordinal() int {
+	before := 0
+	for _, other := range models {
+		if other.Name < m.Name {
+			before++
+		}
+	}
+	return before
 }
 
 func speciesOf(p Plane) int {

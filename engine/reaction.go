@@ -25,6 +25,44 @@ type reaction struct {
 	du, dv    float64 // diffusion by dx²
 	h         float64 // the step of time
 	summed    int     // the species whose sums are taken, speciesU or speciesV
+
+	model     int // its place among models in the order of their names
+	broadcast reactionBroadcast
+}
+
+// reactionBroadcast holds what the vector kernels compute with, in every lane.
+// internal/kernelgen knows its layout.
+type reactionBroadcast struct {
+	four, one, du, dv, h [lanes]float64
+	p                    [maxConstants][lanes]float64
+
+	abs  [lanes]uint64 // all bits but the sign
+	tail [lanes]uint64 // all ones in the lanes of a row's last columns, if they fill no vector
+}
+
+// spread sets the broadcast for an n × n grid.
+func (k *reaction) spread(n int) {
+	b := &k.broadcast
+	for lane := range lanes {
+		b.four[lane], b.one[lane] = 4, 1
+		b.du[lane], b.dv[lane] = k.du, k.dv
+		for c, x := range k.constants {
+			b.p[c][lane] = x
+		}
+		b.abs[lane], b.tail[lane] = 1<<63-1, 0
+		if lane < n%lanes {
+			b.tail[lane] = 1<<64 - 1
+		}
+	}
+	k.setStep(k.h)
+}
+
+// setStep sets the step of time.
+func (k *reaction) setStep(h float64) {
+	k.h = h
+	for lane := range lanes {
+		k.broadcast.h[lane] = h
+	}
 }
 
 // stepReaction is the portable kernel of any model of two species, which says

@@ -17,7 +17,8 @@ func (m *modelRun) rk4(ctx context.Context) {
 
 	stage := func(from, to, base *planes, h float64) {
 		x.planes[0], x.planes[1] = *from, *to
-		x.base, m.reaction.h = base, h
+		x.base = base
+		m.reaction.setStep(h)
 		x.run(ctx)
 	}
 	stage(&y, y1, &y, h/2)
@@ -28,7 +29,8 @@ func (m *modelRun) rk4(ctx context.Context) {
 	}
 	stage(y3, &next, y1, h/6)
 
-	x.base, m.reaction.h = nil, h
+	x.base = nil
+	m.reaction.setStep(h)
 	x.planes = [2]planes{y, next}
 	m.sumRows(&next, &y)
 }

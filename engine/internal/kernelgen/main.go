@@ -133,11 +133,11 @@ func (k kernel) emit() {
 	CMPQ(arg(argTuring), U8(0))
 	JEQ(LabelRef("plain"))
 	k.row("turing", true)
-	setGhosts(vDst, aDst, iDst)
+	setGhostsOf(argLeftFrom, vDst, aDst, iDst)
 	JMP(LabelRef("next"))
 	Label("plain")
 	k.row("plain", false)
-	setGhosts(vDst)
+	setGhostsOf(argLeftFrom, vDst)
 
 	Label("next")
 	MOVQ(arg(argSumsStride), scratch)
@@ -209,14 +209,15 @@ func (k kernel) columns(at func(place string) string, pass int, turing bool) {
 	Label(at("done"))
 }
 
-// setGhosts copies a column to each ghost of the row.
-func setGhosts(planes ...reg.Register) {
+// setGhostsOf copies a column to each ghost of the row. The arguments that say
+// where from and where to, of the left one and the right one, begin at offset.
+func setGhostsOf(offset int, planes ...reg.Register) {
 	from, to := above, below // which the next row sets anew
-	for _, side := range []struct{ from, to int }{{argLeftFrom, argLeftTo}, {argRightFrom, argRightTo}} {
+	for _, side := range []int{offset, offset + 16} {
 		MOVQ(here, from)
-		ADDQ(arg(side.from), from)
+		ADDQ(arg(side), from)
 		MOVQ(here, to)
-		ADDQ(arg(side.to), to)
+		ADDQ(arg(side+8), to)
 		for _, plane := range planes {
 			MOVQ(cell(plane, from, 0), scratch)
 			MOVQ(scratch, cell(plane, to, 0))
@@ -225,10 +226,15 @@ func setGhosts(planes ...reg.Register) {
 }
 
 func main() {
-	neonPath := flag.String("neon", "", "output of the NEON kernel")
+	neonPath := flag.String("neon", "", "output of the NEON kernels")
+	directory := flag.String("models", ".", "where the models are")
 	flag.Parse()
+	models, err := readKinetics(*directory)
+	if err != nil {
+		log.Fatal(err)
+	}
 	if *neonPath != "" {
-		if err := writeNEON(*neonPath); err != nil {
+		if err := writeNEON(*neonPath, models); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -236,6 +242,8 @@ func main() {
 	ConstraintExpr("amd64")
 	avx512().emit()
 	avx2().emit()
+	reactionAVX512().emit(models)
+	reactionAVX2().emit(models)
 	drawAVX512()
 	Generate()
 }

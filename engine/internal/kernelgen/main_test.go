@@ -14,7 +14,7 @@ import (
 func TestAssemblyIsCurrent(t *testing.T) {
 	fresh := t.TempDir()
 	amd64, arm64 := filepath.Join(fresh, "kernel_amd64.s"), filepath.Join(fresh, "kernel_arm64.s")
-	output, err := exec.CommandContext(t.Context(), "go", "run", ".", "-out", amd64, "-neon", arm64).CombinedOutput()
+	output, err := exec.CommandContext(t.Context(), "go", "run", ".", "-models", "../..", "-out", amd64, "-neon", arm64).CombinedOutput()
 	require.NoError(t, err, string(output))
 	for _, path := range []string{amd64, arm64} {
 		name := filepath.Base(path)

@@ -80,6 +80,7 @@ func (w *neon) op(mnemonic string, to, n, m int) {
 		"fadd":  0x4e60d400,
 		"fsub":  0x4ee0d400,
 		"fmul":  0x6e60dc00,
+		"fdiv":  0x6e60fc00,
 		"fmax":  0x4e60f400,
 		"fmin":  0x4ee0f400,
 		"fcmgt": 0x6ee0e400,
@@ -329,8 +330,9 @@ func (w *neon) emit() {
 	w.line("RET")
 }
 
-func writeNEON(path string) error {
+func writeNEON(path string, models []kinetics) error {
 	var w neon
 	w.emit()
+	w.emitReaction(models)
 	return os.WriteFile(path, w.text.Bytes(), 0o644) //nolint:gosec // source for everyone to read
 }

@@ -1,0 +1,58 @@
+//go:build amd64 || arm64
+
+package engine
+
+import (
+	"runtime"
+	"unsafe"
+)
+
+// reactionArgs is a rowRun of a model of two species as the assembly takes it.
+// internal/kernelgen knows its layout.
+type reactionArgs struct {
+	uSrc, vSrc, uDst, vDst, uBase, vBase *float64 // the planes
+
+	offset, stride uintptr // bytes from a plane's start to the first row, and from row to row
+	rows           uintptr
+	vectors        uintptr // of eight cells, in a row
+	tail           uintptr // a bit for each column that is left
+	summed         uintptr // 0 for u, 1 for v
+	model          uintptr // in the order of names
+	sums           *laneSums
+	sumsStride     uintptr // bytes from one row's sums to the next's
+	sumsAt         uintptr //nolint:unused // the kernel's own: bytes from sums to this row's
+	constants      *reactionBroadcast
+
+	// Bytes from a row's first cell to the columns that its ghosts are copies of,
+	// and to the ghosts.
+	leftFrom, leftTo, rightFrom, rightTo int
+}
+
+// reactAssembly runs the rows by an assembly kernel, the wider one if there are two.
+func reactAssembly(run *rowRun, wide bool) {
+	if run.first >= run.last {
+		return
+	}
+	l, base := run.layout, run.base
+	if base == nil {
+		base = run.src
+	}
+	args := reactionArgs{
+		uSrc: &run.src.cells[speciesU][0], vSrc: &run.src.cells[speciesV][0],
+		uDst: &run.dst.cells[speciesU][0], vDst: &run.dst.cells[speciesV][0],
+		uBase: &base.cells[speciesU][0], vBase: &base.cells[speciesV][0],
+		offset: uintptr(l.at(run.first) * cellBytes), stride: uintptr(l.stride * cellBytes),
+		rows:    uintptr(run.last - run.first),
+		vectors: uintptr(l.n / lanes), tail: 1<<(l.n%lanes) - 1,
+		summed: uintptr(run.reaction.summed), model: uintptr(run.reaction.model),
+		sums:      &run.sums[0],
+		constants: &run.reaction.broadcast,
+		leftFrom:  run.ghosts.left * cellBytes, leftTo: -1 * cellBytes,
+		rightFrom: run.ghosts.right * cellBytes, rightTo: l.n * cellBytes,
+	}
+	if run.perRow {
+		args.sums, args.sumsStride = &run.sums[run.first], unsafe.Sizeof(laneSums{})
+	}
+	args.react(wide)
+	runtime.KeepAlive(run)
+}
