@@ -8,7 +8,7 @@ TOOLS    := bin/tools
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
 
-.PHONY: run build test test-kafka test-faults lint vet-arm64 vulnerabilities bench fuzz docs clean help
+.PHONY: run build test test-kafka test-faults lint mutants vet-arm64 vulnerabilities bench fuzz docs clean help
 
 ## run: simulate the quickstart's sweep; results go to results/
 run: build
@@ -33,6 +33,10 @@ test-kafka:
 ## test-faults: break things on purpose for about 15 minutes, and print the table
 test-faults:
 	MFN_KAFKA_JARS="$$(tests/kafka/broker/fetch.sh)" go run ./tests/faults
+
+## mutants: put small faults into the program and see which the tests notice; hours. MUTANTS='-base main' for what has changed
+mutants:
+	go run ./tests/mutants $(MUTANTS)
 
 ## lint: golangci-lint, installed into bin/tools
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
