@@ -28,8 +28,9 @@ func main() {
 	program := flag.Bool("program", true, "also run the tests of the whole program")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *only, *base, *lines, *list, runner{limit: *limit, program: *program}); err != nil {
+	err := run(ctx, *only, *base, *lines, *list, runner{limit: *limit, program: *program})
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
