@@ -130,7 +130,7 @@ var (
 	// What is no such value is an error there, and never taken for another.
 	bare = regexp.MustCompile(`^\s*(threads|max_buffer_size|enabled|cap|count|checkpoint_limit|max_messages|max_in_flight): \$\{[A-Z_]+:[a-z0-9-]+\}$`)
 	// quotedLine is a value of which each variable stands in single quotes.
-	quotedLine = regexp.MustCompile(`^\s*(- )?[a-z_]+: (\[ )?'[^']*'( \])?$`)
+	quotedLine = regexp.MustCompile(`^\s*(- )?([A-Za-z_-]+: )?(\[ )?'[^']*'( \])?( # .*)?$`)
 )
 
 func TestVariablesOfStreamsAreQuoted(t *testing.T) {
@@ -140,6 +140,16 @@ func TestVariablesOfStreamsAreQuoted(t *testing.T) {
 		content, err := os.ReadFile(stream)
 		require.NoError(t, err)
 		checkQuotes(t, stream, string(content))
+	}
+	reference, err := os.ReadFile("../docs/components.md")
+	require.NoError(t, err)
+	for _, example := range fence.FindAllStringSubmatch(string(reference), -1) {
+		checkQuotes(t, "components.md", example[1])
+	}
+	for _, page := range pages(t) {
+		for _, example := range page.examples {
+			checkQuotes(t, page.name, example)
+		}
 	}
 }
 

@@ -79,7 +79,7 @@ func render(env *service.Environment) ([]byte, error) {
 	if err := tmpl.Execute(&out, components); err != nil {
 		return nil, err
 	}
-	text := regexp.MustCompile(`[ \t]+\n`).ReplaceAllString(markdown(out.String()), "\n")
+	text := regexp.MustCompile(`[ \t]+\n`).ReplaceAllString(quoteVariables(markdown(out.String())), "\n")
 	text = regexp.MustCompile(`\n{3,}`).ReplaceAllString(text, "\n\n")
 	return []byte(strings.TrimRight(text, "\n") + "\n"), nil
 }

@@ -28,6 +28,7 @@ func TestLinksAreMarkdown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, row.want, markdown(row.text)) })
 	}
+	require.Equal(t, "a: '${B_C}'\n- '${D:e}'\n'x-${F}'\ng: 'h ${I}' # ${J}\n", quoteVariables("a: ${B_C}\n- ${D:e}\nx-${F}\ng: 'h ${I}' # ${J}\n"))
 	reference, err := render(service.GlobalEnvironment())
 	require.NoError(t, err)
 	require.NotRegexp(t, `xref:|\.adoc|link:http|https?://[^\s()]*\[|\(unknown`, string(reference))

@@ -167,11 +167,11 @@ output:
                 root.content = content().string()
           mfn_file:
             directory: ./refused
-            filename_pattern: ${! @file_name }
+            filename_pattern: '${! @file_name }'
       - output:
           mfn_file:
             directory: ./results
-            filename_pattern: ${! json("simulation_id") }.json
+            filename_pattern: '${! @file_name }'
 `).
 		Example("A batch job over tables", "Makes a message of each row of each CSV file, in all folders, and ends. The rows of a table become lines of results; rows that cannot be simulated become lines of another file, with the error.", `
 input:

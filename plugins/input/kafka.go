@@ -127,9 +127,21 @@ pipeline:
     - mfn_simulate: {}
 
 output:
-  mfn_kafka:
-    seed_brokers: [ "localhost:9092" ]
-    topic: mfn-output
+  switch:
+    cases:
+      - check: errored()
+        output:
+          processors:
+            - mapping: meta mfn_error = error()
+          mfn_kafka:
+            seed_brokers: [ "localhost:9092" ]
+            topic: mfn-failures
+            metadata:
+              include_patterns: [ "^mfn_error$" ]
+      - output:
+          mfn_kafka:
+            seed_brokers: [ "localhost:9092" ]
+            topic: mfn-output
 `).
 		Example("In order, over TLS, with a password",
 			"One message of each partition at a time, as a static member of the group.", `
@@ -138,14 +150,14 @@ input:
     seed_brokers: [ "kafka-1:9093", "kafka-2:9093" ]
     topics: [ mfn-input, data-stream ]
     consumer_group: mfn-processor
-    instance_id: ${HOSTNAME:worker-1}
+    instance_id: '${HOSTNAME:worker-1}'
     checkpoint_limit: 1
     tls:
       enabled: true
     sasl:
       - mechanism: SCRAM-SHA-512
         username: mfn
-        password: ${KAFKA_PASSWORD:}
+        password: '${KAFKA_PASSWORD:}'
 `)
 }
 

@@ -92,28 +92,28 @@ input:
     seed_brokers: [ "localhost:9092" ]
     topics: [ mfn-input ]
     consumer_group: mfn-processor
-    transactional_id: mfn-processor-${HOSTNAME:1}
+    transactional_id: 'mfn-processor-${HOSTNAME:1}'
 
 pipeline:
   processors:
     - mfn_simulate: {}
-    - catch:
-        - mapping: meta mfn_error = error()
 
 output:
   switch:
     cases:
-      - check: '@mfn_error == null'
+      - check: errored()
         output:
+          processors:
+            - mapping: meta mfn_error = error()
           mfn_kafka_transaction:
-            transactional_id: mfn-processor-${HOSTNAME:1}
-            topic: mfn-output
-      - output:
-          mfn_kafka_transaction:
-            transactional_id: mfn-processor-${HOSTNAME:1}
+            transactional_id: 'mfn-processor-${HOSTNAME:1}'
             topic: mfn-failures
             metadata:
               include_patterns: [ "^mfn_error$" ]
+      - output:
+          mfn_kafka_transaction:
+            transactional_id: 'mfn-processor-${HOSTNAME:1}'
+            topic: mfn-output
 `)
 }
 

@@ -131,13 +131,15 @@ input:
     params:
       limit: "100"
     auth:
-      bearer_token: ${API_TOKEN}
+      bearer_token: '${API_TOKEN}'
     poll_interval: 30s
     split: this.items
 
 pipeline:
   processors:
     - mfn_simulate: {}
+    - catch: # a warning in the log names what cannot be simulated
+        - mapping: root = deleted()
 `).
 		Example("All pages, once", "Follows the `Link` header from page to page; the stream ends after the last.", `
 input:

@@ -152,23 +152,23 @@ output:
 pipeline:
   processors:
     - mfn_simulate: {}
-    - catch:
-        - mapping: meta mfn_error = error()
 
 output:
   switch:
     cases:
-      - check: '@mfn_error == null'
+      - check: errored()
         output:
-          mfn_kafka:
-            seed_brokers: [ "localhost:9092" ]
-            topic: mfn-output
-      - output:
+          processors:
+            - mapping: meta mfn_error = error()
           mfn_kafka:
             seed_brokers: [ "localhost:9092" ]
             topic: mfn-failures
             metadata:
               include_patterns: [ "^mfn_error$" ]
+      - output:
+          mfn_kafka:
+            seed_brokers: [ "localhost:9092" ]
+            topic: mfn-output
 `)
 }
 

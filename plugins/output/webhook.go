@@ -124,13 +124,12 @@ output:
       mfn_webhook:
         url: https://results.example.com/webhook
         auth:
-          bearer_token: ${WEBHOOK_TOKEN}
-        signing_secret: ${WEBHOOK_SECRET}
+          bearer_token: '${WEBHOOK_TOKEN}'
+        signing_secret: '${WEBHOOK_SECRET}'
         retry:
           max_retries: 5
     - mfn_file:
         directory: ./undelivered
-        filename_pattern: ${! json("simulation_id") }.json
 `).
 		Example("Many results in a request", "Collects up to a hundred results, or those of five seconds, in a JSON array.", `
 output:

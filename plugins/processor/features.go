@@ -71,6 +71,8 @@ pipeline:
     - mfn_features:
         units: millivolts
         feature_config: { threshold_low_mv: -55 }
+    - catch:
+        - mapping: root = deleted()
     - mapping: root = this.fractal_dimension
 
 output:
@@ -86,6 +88,8 @@ pipeline:
           - mfn_features:
               feature_config: { threshold_low_mv: -70 }
         result_map: root.features_at_rest = this.features
+    - catch:
+        - mapping: root = deleted()
     - mapping: root = this.without("field")
 `)
 }

@@ -61,14 +61,11 @@ with all 18 features and, in `+"`params`"+`, every parameter, defaults, a drawn 
 		Field(threads.Field().
 			Description("How many cores one simulation may use. It changes no result.").
 			Default(1).Advanced()).
-		Example("Parameters from the message", "Simulates what each message asks for. A message that cannot be simulated is logged and dropped.", `
+		Example("Parameters from the message", "Simulates what each message asks for. A message that cannot be simulated is dropped; a warning in the log names it.", `
 pipeline:
   processors:
     - mfn_simulate: {}
     - catch:
-        - log:
-            level: ERROR
-            message: 'bad parameters: ${! error() }'
         - mapping: root = deleted()
 `).
 		Example("A sweep", "Sweeps the activator's reaction rate over patterns that grow, and prints one line for each.", `
@@ -88,6 +85,8 @@ pipeline:
           steps: 300
           turing_threshold: 0.5
           r_inhibitor: 0.001
+    - catch:
+        - mapping: root = deleted()
     - mapping: |
         root = "%s: D = %v".format(this.simulation_id, this.fractal_dimension)
 
@@ -104,6 +103,8 @@ pipeline:
                 root = this.experiment.parameters
                 root.id = this.experiment.name
         result_map: root.experiment.features = this.features
+    - catch:
+        - mapping: root = deleted()
 `)
 }
 

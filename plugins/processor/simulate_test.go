@@ -673,7 +673,7 @@ func TestExamplesRun(t *testing.T) {
 			_, rest, _ := strings.Cut(example.Config, "pipeline:\n")
 			processors, _, _ := strings.Cut(rest, "\noutput:")
 			require.Contains(t, messages, example.Title)
-			out := through(t, "processors:\n"+strings.Replace(processors, "  processors:\n", "", 1), messages[example.Title], `{}`)
+			out := through(t, "processors:\n"+strings.Replace(processors, "  processors:\n", "", 1), messages[example.Title])
 			assert.Empty(t, out[0].failure, example.Title)
 			assert.NotEmpty(t, out[0].content, example.Title)
 		}
