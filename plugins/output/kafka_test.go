@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -19,7 +22,6 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
 )
 
-const kafkaType = "mfn_kafka"
 
 // runKafka runs a stream that publishes to an in-process broker, which has the
 // topics results and others, of one partition.
@@ -121,37 +123,169 @@ func TestKafkaRejectsOnlyTheMessagesThatFailed(t *testing.T) {
 	assert.Contains(t, *m.LastError, "TOPIC_AUTHORIZATION_FAILED")
 }
 
+// A batch's error names what is not published: what was refused and what was given
+// up while it waited, and nothing else.
 func TestKafkaBatchErrorNamesTheMessages(t *testing.T) {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "results", "others"))
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "results", "others", "busy"))
 	require.NoError(t, err)
 	defer c.Close()
 	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "others", Err: kerr.TopicAuthorizationFailed, Count: -1})
-	conf, err := kafkaSpec().ParseYAML(fmt.Sprintf("seed_brokers: [ %q ]\ntopic: ${! content() }", c.ListenAddrs()[0]), nil)
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "busy", Err: kerr.NotEnoughReplicas, Count: -1})
+	conf, err := kafkaSpec().ParseYAML(fmt.Sprintf("seed_brokers: [ %q ]\ntopic: ${! content() }\ntimeout: 1s\nretry: { strategy: no_retry }", c.ListenAddrs()[0]), nil)
 	require.NoError(t, err)
 	out, err := newKafka(conf, service.MockResources())
 	require.NoError(t, err)
 	require.ErrorIs(t, out.WriteBatch(t.Context(), service.MessageBatch{service.NewMessage(nil)}), service.ErrNotConnected)
 	require.NoError(t, out.Connect(t.Context()))
-	batch := service.MessageBatch{}
-	for _, topic := range []string{"results", "others", "results", "", "others"} {
-		batch = append(batch, service.NewMessage([]byte(topic)))
+	defer func() { require.NoError(t, out.Close(t.Context())) }()
+	for name, want := range map[string]map[int]string{
+		"refused":             {1: "TOPIC_AUTHORIZATION_FAILED", 3: "topic: it is empty for this message", 4: "TOPIC_AUTHORIZATION_FAILED"},
+		"refused and waiting": {1: "TOPIC_AUTHORIZATION_FAILED", 3: "topic: it is empty for this message", 4: "TOPIC_AUTHORIZATION_FAILED", 5: "1 of 7 messages are not confirmed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			batch := service.MessageBatch{}
+			for _, topic := range []string{"results", "others", "results", "", "others", "busy", "results"} {
+				if topic == "busy" && want[5] == "" {
+					topic = "results"
+				}
+				batch = append(batch, service.NewMessage([]byte(topic)))
+			}
+			index := batch.Index()
+			var batchErr *service.BatchError
+			require.ErrorAs(t, out.WriteBatch(t.Context(), batch), &batchErr)
+			failed := map[int]string{}
+			batchErr.WalkMessagesIndexedBy(index, func(i int, _ *service.Message, err error) bool {
+				if err != nil {
+					failed[i] = err.Error()
+				}
+				return true
+			})
+			require.Len(t, failed, len(want))
+			for i, text := range want {
+				assert.Contains(t, failed[i], text)
+			}
+		})
 	}
-	index := batch.Index()
-	err = out.WriteBatch(t.Context(), batch)
-	var batchErr *service.BatchError
-	require.ErrorAs(t, err, &batchErr)
-	failed := map[int]string{}
-	batchErr.WalkMessagesIndexedBy(index, func(i int, _ *service.Message, err error) bool {
-		if err != nil {
-			failed[i] = err.Error()
+}
+
+// remake deletes a topic and makes it again, at once.
+func remake(t *testing.T, c *kfake.Cluster, topic string) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	require.NoError(t, err)
+	defer cl.Close()
+	admin := kadm.NewClient(cl)
+	_, err = admin.DeleteTopic(t.Context(), topic)
+	require.NoError(t, err)
+	_, err = admin.CreateTopic(t.Context(), 1, 1, nil, topic)
+	require.NoError(t, err)
+}
+
+// A topic that is deleted and made again is published to again, within one attempt.
+func TestKafkaTopicIsMadeAgain(t *testing.T) {
+	run, c := runKafka(t, "topic: results\nretry: { strategy: no_retry }")
+	require.NoError(t, run.publish("a"))
+	for _, message := range []string{"b", "c"} {
+		remake(t, c, "results")
+		require.NoError(t, run.publish(message))
+		assert.Equal(t, []string{message}, kafkaValues(t, c, "results", 1))
+	}
+	assert.Contains(t, run.Logs.String(), "The topic was deleted and made again")
+}
+
+// What is on its way when that happens is published, too.
+func TestKafkaTopicIsMadeAgainUnderLoad(t *testing.T) {
+	run, c := runKafka(t, "topic: results\nretry: { strategy: no_retry }")
+	const workers = 4
+	var published [workers]atomic.Int64
+	stop := make(chan struct{})
+	var group sync.WaitGroup
+	for w := range workers {
+		group.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := run.publish(fmt.Sprintf("%v:%v", w, n), "more"); err == nil {
+					published[w].Add(1)
+				}
+			}
+		})
+	}
+	more := func() {
+		var before [workers]int64
+		for w := range workers {
+			before[w] = published[w].Load()
 		}
-		return true
-	})
-	require.Len(t, failed, 3)
-	assert.Contains(t, failed[1], "TOPIC_AUTHORIZATION_FAILED")
-	assert.Contains(t, failed[3], "topic: it is empty for this message")
-	assert.Contains(t, failed[4], "TOPIC_AUTHORIZATION_FAILED")
-	require.NoError(t, out.Close(t.Context()))
+		webtest.Await(t, func() bool {
+			for w := range workers {
+				if published[w].Load() < before[w]+3 {
+					return false
+				}
+			}
+			return true
+		}, "each worker publishes")
+	}
+	more()
+	for range 3 {
+		remake(t, c, "results")
+		more()
+	}
+	close(stop)
+	group.Wait()
+	assert.Zero(t, kafkaMetrics(t).FailedPublishes)
+}
+
+// firstRecord reads the first record of a topic.
+func firstRecord(t *testing.T, c *kfake.Cluster, topic string) (*kgo.Record, map[string]string) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic), kgo.FetchMaxWait(10*time.Millisecond))
+	require.NoError(t, err)
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), webtest.Within)
+	defer cancel()
+	records := cl.PollRecords(ctx, 1).Records()
+	require.NotEmpty(t, records)
+	headers := map[string]string{}
+	for _, h := range records[0].Headers {
+		headers[h.Key] = string(h.Value)
+	}
+	return records[0], headers
+}
+
+// What is too large is described, by a record that is small whatever it describes.
+func TestKafkaDescribesWhatIsTooLarge(t *testing.T) {
+	run, c := runKafka(t, "topic: results\noversized: describe\nmax_message_bytes: 64KiB\nkey: ${! @key }\nmetadata: { include_patterns: [ '^mfn_error$' ] }")
+	large := service.NewMessage(fmt.Appendf(nil, `{"id":"tank-7","x":%q}`, strings.Repeat("x", 100_000)))
+	large.MetaSetMut("key", strings.Repeat("k", 100_000))
+	large.MetaSetMut("mfn_error", strings.Repeat("e", 100_000))
+	large.MetaSetMut("kafka_topic", "parameters")
+	large.MetaSetMut("kafka_partition", 3)
+	large.MetaSetMut("kafka_offset", 42)
+	require.NoError(t, run.send(t.Context(), service.MessageBatch{large}))
+	record, headers := firstRecord(t, c, "results")
+	assert.Empty(t, record.Value)
+	assert.NotNil(t, record.Value, "a record without a value is a tombstone")
+	assert.Len(t, record.Key, 1024)
+	assert.Len(t, headers["mfn_error"], 1024)
+	assert.Equal(t, fmt.Sprint(len(`{"id":"tank-7","x":""}`)+100_000), headers["mfn_oversized_bytes"])
+	assert.Contains(t, headers["mfn_oversized_error"], "MESSAGE_TOO_LARGE")
+	assert.Equal(t, "tank-7", headers["mfn_oversized_id"])
+	assert.Equal(t, "parameters/3/42", headers["mfn_oversized_source"])
+	assert.Equal(t, "parameters", headers["mfn_oversized_topic"])
+	assert.Equal(t, "3", headers["mfn_oversized_partition"])
+	assert.Equal(t, "42", headers["mfn_oversized_offset"])
+	assert.Contains(t, run.Logs.String(), "a record that describes it is published in its place")
+}
+
+// A description that is refused as well is rejected.
+func TestKafkaDescriptionIsRefused(t *testing.T) {
+	run, c := runKafka(t, "topic: results\noversized: describe")
+	fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "results", Err: kerr.MessageTooLarge, Count: -1})
+	require.ErrorIs(t, run.publish("a"), kerr.MessageTooLarge)
+	assert.EqualValues(t, 3, fault.Hits(), "in company, alone, and described")
 }
 
 func TestKafkaShutdownInterruptsAWait(t *testing.T) {
@@ -207,7 +341,7 @@ metadata: { include_patterns: [ ".*" ] }
 		msg := service.NewMessage(content)
 		msg.MetaSet(header, value)
 		msg.MetaSet("partition", partition)
-		r, err := out.record(msg, newInterpolator(service.MessageBatch{msg}).at(0))
+		r, err := out.record.record(msg, newInterpolator(service.MessageBatch{msg}).at(0))
 		if err != nil {
 			assert.Contains(t, err.Error(), "is no integer")
 			return

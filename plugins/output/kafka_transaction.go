@@ -4,21 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
-const transactionID = "transactional_id"
+const kafkaTransactionType = "mfn_kafka_transaction"
 
 func init() {
-	service.MustRegisterBatchOutput("mfn_kafka_transaction", kafkaTransactionSpec(),
+	fields.RegisterBatchOutput(kafkaTransactionType, kafkaTransactionSpec(),
 		func(conf *service.ParsedConfig, res *service.Resources) (out service.BatchOutput, policy service.BatchPolicy, maxInFlight int, err error) {
-			if maxInFlight, err = kafka.FieldCount(conf, kafkaMaxInFlight); err != nil {
+			if maxInFlight, err = kafkaFieldMaxInFlight.Parse(conf); err != nil {
 				return nil, policy, 0, err
 			}
 			out, err = newKafkaTransaction(conf, res)
@@ -40,27 +40,16 @@ It takes only messages of the transaction that is open: a message of another inp
 processor has kept nothing but the content. A message that the brokers refuse is rejected; the input then aborts the
 transaction and reads its messages again, unless the stream sends the message elsewhere.`).
 		Fields(
-			service.NewStringField(transactionID).
+			kafka.FieldTransactionalID.Field().
 				Description("The `transactional_id` of the input.").
-				Example("mfn-processor-${HOSTNAME}").
-				LintRule(`root = if this.trim() == "" { [ "transactional_id must not be empty" ] }`),
+				Example("mfn-processor-${HOSTNAME}"),
 		).
-		Fields(kafkaMessageFields()...).
+		Fields(kafkaRecordFields()...).
+		Fields(kafkaRecordTuning("The number of the partition, in place of the one that follows from the key.")...).
 		Fields(
-			service.NewInterpolatedStringField(kafkaPartition).
-				Description("The number of the partition, in place of the one that follows from the key.").
-				Example(`${! @kafka_partition }`).
-				Optional().
-				Advanced(),
-			service.NewInterpolatedStringField(kafkaTimestampMs).
-				Description("The time of each message in milliseconds since 1970; by default the moment it is published.").
-				Example(`${! @kafka_timestamp_ms }`).
-				Optional().
-				Advanced(),
-			service.NewIntField(kafkaMaxInFlight).
+			kafkaFieldMaxInFlight.Field().
 				Description("How many batches may be on their way at the same time, where processors have split that of the transaction.").
 				Default(64).
-				LintRule(`root = if this < 1 { [ "max_in_flight must be 1 or more, got %v".format(this) ] }`).
 				Advanced(),
 		).
 		Example("Exactly one result for each message", "Offsets and results are committed together.", `
@@ -96,26 +85,23 @@ output:
 
 type kafkaTransactionOutput struct {
 	id     string
-	shape  kafkaOutput // makes the records
+	record recordTemplate
 	status *status.Component
 }
 
 func newKafkaTransaction(conf *service.ParsedConfig, res *service.Resources) (*kafkaTransactionOutput, error) {
 	k := &kafkaTransactionOutput{}
 	var err error
-	if k.id, err = conf.FieldString(transactionID); err != nil {
+	if k.id, err = kafka.FieldTransactionalID.Parse(conf); err != nil {
 		return nil, err
 	}
-	if strings.TrimSpace(k.id) == "" {
-		return nil, fmt.Errorf("%v: a name is required", transactionID)
-	}
-	if err := k.shape.parseMessage(conf); err != nil {
+	if k.record, err = parseRecordTemplate(conf); err != nil {
 		return nil, err
 	}
 	if !kafka.TransactionsAnnounced(res, k.id) {
-		return nil, fmt.Errorf("%v: the stream has no input mfn_kafka_transaction with the transactional_id %q, in whose transactions to write", transactionID, k.id)
+		return nil, fmt.Errorf("%v: the stream has no input mfn_kafka_transaction with the transactional_id %q, in whose transactions to write", kafka.FieldTransactionalID.Name(), k.id)
 	}
-	k.status = status.New(res, "mfn_kafka_transaction", status.Publisher)
+	k.status = status.New(res, kafkaTransactionType, status.Publisher)
 	return k, nil
 }
 
@@ -144,7 +130,7 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 		indices []int
 	}
 	parts := make(map[*kafka.Transaction]*part)
-	fields := newInterpolator(messages)
+	interpolations := newInterpolator(messages)
 	for i, msg := range messages {
 		tx := kafka.TransactionOf(msg)
 		switch {
@@ -155,7 +141,7 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 			reject(i, fmt.Errorf("the message belongs to the transactional_id %q, not to %q", tx.ID(), k.id))
 			continue
 		}
-		record, err := k.record(msg, fields.at(i))
+		record, err := k.recordOf(msg, interpolations.at(i))
 		if err != nil {
 			reject(i, err)
 			continue
@@ -190,11 +176,11 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 	return failed
 }
 
-// record makes the record of a message. Without a partition of its own it goes
+// recordOf makes the record of a message. Without a partition of its own it goes
 // where its key says.
-func (k *kafkaTransactionOutput) record(msg *service.Message, at evaluate) (*kgo.Record, error) {
-	record, err := k.shape.record(msg, at)
-	if err == nil && k.shape.partition == nil {
+func (k *kafkaTransactionOutput) recordOf(msg *service.Message, at evaluate) (*kgo.Record, error) {
+	record, err := k.record.record(msg, at)
+	if err == nil && k.record.partition == nil {
 		record.Partition = -1
 	}
 	return record, err

@@ -288,15 +288,15 @@ func TestSettingsThatCannotBe(t *testing.T) {
 	}
 	for field, want := range map[string]string{
 		"acks: leader":             "idempotent_write needs acks all, got leader",
-		"acks: some":               "some is not a valid option",
+		"acks: some":               "acks: must be one of all, leader, none, it is some",
 		"partitioner: manual":      "partitioner manual needs the field partition",
-		"partitioner: other":       "other is not a valid option",
+		"partitioner: other":       "partitioner: must be one of least_backup, manual, murmur2_hash, round_robin, it is other",
 		"partition: 1":             "partition needs partitioner manual",
-		"max_in_flight: 0":         "max_in_flight must be 1 or more, got 0",
-		"max_message_bytes: 1.5GB": "max_message_bytes: it is above 1GiB",
-		"max_message_bytes: 0":     "max_message_bytes: 0 is outside 1B … 2GiB",
-		"compression: rar":         "rar is not a valid option",
-		"topic: ' '":               "topic: a name is required",
+		"max_in_flight: 0":         "max_in_flight: must be a whole number of 1 or more, it is 0",
+		"max_message_bytes: 1.5GB": "max_message_bytes: must be a size in bytes, or one such as 512KiB or 50MB, 1 … 1073741824 bytes, it is 1.5GB",
+		"max_message_bytes: 0":     "max_message_bytes: must be a size in bytes, or one such as 512KiB or 50MB, 1 … 1073741824 bytes, it is 0",
+		"compression: rar":         "compression: must be one of gzip, lz4, none, snappy, zstd, it is rar",
+		"topic: ' '":               "topic: must be the name of a topic",
 	} {
 		if !strings.HasPrefix(field, "topic") {
 			field = "topic: topic, " + field
@@ -323,4 +323,123 @@ func build(b *service.ResourceBuilder, err error) error {
 		err = res.AccessOutput(ctx, "test", func(*service.ResourceOutput) {})
 	}
 	return errors.Join(err, stop(ctx))
+}
+
+// remake deletes a topic and makes it again.
+func remake(t *testing.T, topic string, partitions int32) {
+	t.Helper()
+	adm := admin(t)
+	_, err := adm.DeleteTopic(t.Context(), topic)
+	require.NoError(t, err)
+	eventually(t, func() bool {
+		resp, err := adm.CreateTopic(t.Context(), partitions, 1, nil, topic)
+		return err == nil && resp.Err == nil
+	}, "brokers take a moment to delete")
+}
+
+// A topic that is deleted and made again, with fewer partitions, is published to
+// again, and nothing goes to the dead letters.
+func TestOutputTopicIsMadeAgain(t *testing.T) {
+	from, to, dead := topic(t, 1), topic(t, 3), topic(t, 1)
+	s := start(t, fmt.Sprintf(`
+input:
+  mfn_kafka: { seed_brokers: %[1]v, topics: [ %[2]v ], consumer_group: %[5]v, fetch_max_wait: 50ms }
+output:
+  fallback:
+    - mfn_kafka: { seed_brokers: %[1]v, topic: %[3]v, allow_auto_topic_creation: false }
+    - mfn_kafka: { seed_brokers: %[1]v, topic: %[4]v }
+`, list(kafka.Brokers()), from, to, dead, name(t, "group")), nil)
+	sent := 0
+	send := func(n int) {
+		produce(t, numbered(from, 1, sent, n)...)
+		sent += n
+	}
+	send(10)
+	read(t, to, 10)
+
+	remake(t, to, 2) // while nothing is on its way
+	send(10)
+	read(t, to, 10)
+
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // while messages keep coming
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				send(1)
+			}
+		}
+	}()
+	remake(t, to, 1)
+	read(t, to, 20)
+	close(stop)
+	<-stopped
+	send(1)
+	last := fmt.Sprintf("0:%v", sent-1)
+	eventually(t, func() bool {
+		ends, err := admin(t).ListEndOffsets(t.Context(), to)
+		require.NoError(t, err)
+		o, _ := ends.Lookup(to, 0)
+		records := read(t, to, int(o.Offset))
+		return len(records) > 0 && string(records[len(records)-1].Value) == last
+	})
+	ends, err := admin(t).ListEndOffsets(t.Context(), dead)
+	require.NoError(t, err)
+	o, ok := ends.Lookup(dead, 0)
+	require.True(t, ok)
+	assert.Zero(t, o.Offset, "nothing is in the dead letters")
+	assert.True(t, s.logs.contain("The topic was deleted and made again"))
+}
+
+// A message that fits nowhere is described where the last resort describes, and
+// the offsets behind it are committed: one that is too large for the client, and
+// one for the topic alone.
+func TestTooLargeForTheDeadLetters(t *testing.T) {
+	from, to, dead, group := topic(t, 1), topic(t, 1), name(t, "dead"), name(t, "group")
+	limit := "2000"
+	resp, err := admin(t).CreateTopic(t.Context(), 1, 1, map[string]*string{"max.message.bytes": &limit}, dead)
+	require.NoError(t, err)
+	require.NoError(t, resp.Err)
+	cl := client(t, kgo.ProducerBatchMaxBytes(8<<20), kgo.ProducerBatchCompression(kgo.GzipCompression()))
+	require.NoError(t, cl.ProduceSync(t.Context(),
+		&kgo.Record{Topic: from, Value: []byte("bad " + strings.Repeat("x", 3<<20))},
+		&kgo.Record{Topic: from, Value: []byte("bad " + strings.Repeat("x", 5000))},
+		&kgo.Record{Topic: from, Value: []byte("bad and small")},
+		&kgo.Record{Topic: from, Value: []byte("good")}).FirstErr())
+	start(t, fmt.Sprintf(`
+input:
+  mfn_kafka: { seed_brokers: %[1]v, topics: [ %[2]v ], consumer_group: %[5]v, fetch_max_wait: 50ms, commit_period: 100ms }
+output:
+  switch:
+    cases:
+      - check: content().string().has_prefix("bad")
+        output:
+          mfn_kafka: { seed_brokers: %[1]v, topic: %[4]v, oversized: describe, compression: none }
+      - output:
+          mfn_kafka: { seed_brokers: %[1]v, topic: %[3]v }
+`, list(kafka.Brokers()), from, to, dead, group), nil)
+	read(t, to, 1)
+	records := read(t, dead, 3)
+	sizes := map[string]string{}
+	small := 0
+	for _, r := range records {
+		if string(r.Value) == "bad and small" {
+			small++
+			continue
+		}
+		assert.Empty(t, r.Value)
+		headers := map[string]string{}
+		for _, h := range r.Headers {
+			headers[h.Key] = string(h.Value)
+		}
+		assert.Equal(t, from, headers["mfn_oversized_topic"])
+		assert.Contains(t, headers["mfn_oversized_error"], "MESSAGE_TOO_LARGE")
+		sizes[headers["mfn_oversized_offset"]] = headers["mfn_oversized_bytes"]
+	}
+	assert.Equal(t, 1, small)
+	assert.Equal(t, map[string]string{"0": fmt.Sprint(4 + 3<<20), "1": "5004"}, sizes)
+	eventually(t, func() bool { return committed(admin(t), group, from, 0) == 4 })
 }

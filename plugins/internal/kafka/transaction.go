@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
@@ -497,3 +498,8 @@ func TransactionsAnnounced(res *service.Resources, id string) bool {
 	_, ok := res.GetGeneric(announcement{id})
 	return ok
 }
+
+// FieldTransactionalID is the field by which the input and the outputs of a stream
+// find each other.
+var FieldTransactionalID = fields.Text("transactional_id").Where("text that is not blank",
+	`this.string().trim() != ""`, func(id string) bool { return strings.TrimSpace(id) != "" })
