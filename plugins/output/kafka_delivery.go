@@ -190,7 +190,7 @@ func (d *delivery) oversized(tried sizeTrial) (list []int) {
 
 // renew lets go of the topics of records that wait because their topic was made
 // again, and says whether there are any.
-func (d *delivery) renew() (any bool) {
+func (d *delivery) renew() (renewed bool) {
 	d.mu.Lock()
 	var errs []error
 	for i, state := range d.states {
@@ -200,9 +200,9 @@ func (d *delivery) renew() (any bool) {
 	}
 	d.mu.Unlock()
 	for _, err := range errs {
-		any = d.topics.Renew(err) || any
+		renewed = d.topics.Renew(err) || renewed
 	}
-	return any
+	return renewed
 }
 
 // outcome returns how many bytes were published and, if something was not, an

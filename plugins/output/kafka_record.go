@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -193,7 +194,7 @@ func describe(msg *service.Message, r *kgo.Record, cause error) *kgo.Record {
 			d.Headers = append(d.Headers, kgo.RecordHeader{Key: "mfn_oversized_" + name, Value: []byte(value[:min(len(value), maxDescribed)])})
 		}
 	}
-	add("bytes", fmt.Sprint(len(r.Value)))
+	add("bytes", strconv.Itoa(len(r.Value)))
 	add("error", cause.Error())
 	add("id", identity.ID(msg))
 	add("source", identity.Source(msg))

@@ -3,6 +3,7 @@ package output
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,7 +22,6 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
 )
-
 
 // runKafka runs a stream that publishes to an in-process broker, which has the
 // topics results and others, of one partition.
@@ -270,7 +270,7 @@ func TestKafkaDescribesWhatIsTooLarge(t *testing.T) {
 	assert.NotNil(t, record.Value, "a record without a value is a tombstone")
 	assert.Len(t, record.Key, 1024)
 	assert.Len(t, headers["mfn_error"], 1024)
-	assert.Equal(t, fmt.Sprint(len(`{"id":"tank-7","x":""}`)+100_000), headers["mfn_oversized_bytes"])
+	assert.Equal(t, strconv.Itoa(len(`{"id":"tank-7","x":""}`)+100_000), headers["mfn_oversized_bytes"])
 	assert.Contains(t, headers["mfn_oversized_error"], "MESSAGE_TOO_LARGE")
 	assert.Equal(t, "tank-7", headers["mfn_oversized_id"])
 	assert.Equal(t, "parameters/3/42", headers["mfn_oversized_source"])

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -440,6 +441,6 @@ output:
 		sizes[headers["mfn_oversized_offset"]] = headers["mfn_oversized_bytes"]
 	}
 	assert.Equal(t, 1, small)
-	assert.Equal(t, map[string]string{"0": fmt.Sprint(4 + 3<<20), "1": "5004"}, sizes)
+	assert.Equal(t, map[string]string{"0": strconv.Itoa(4 + 3<<20), "1": "5004"}, sizes)
 	eventually(t, func() bool { return committed(admin(t), group, from, 0) == 4 })
 }
