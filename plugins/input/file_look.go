@@ -213,7 +213,7 @@ func (in *fileInput) look(ctx context.Context, now time.Time) {
 		in.offer(f, since)
 	}
 	in.forget(seen, scan.Failed)
-	if s.looks == 0 {
+	if s.looks == 0 && in.trackerPath != "" {
 		logs.With(in.log, "path", in.directory, "files", len(scan.Files), "done", in.known(scan.Files), "tracker", in.trackerPath).
 			Info("Directory is watched; files that the tracker knows as done are not read again")
 	}

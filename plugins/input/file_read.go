@@ -43,6 +43,7 @@ func (in *fileInput) read(ctx context.Context, f dirwatch.File, tries int) *file
 		return nil
 	}
 
+	f = f.ReadNow()
 	r := &fileReading{in: in, delivery: &fileDelivery{file: f, tries: tries, settler: in.settler}}
 	in.state.inFlight[f.Path] = r.delivery
 	r.source = newFileSource(in, f)

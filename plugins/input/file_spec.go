@@ -3,6 +3,7 @@ package input
 import (
 	"fmt"
 	"math"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -19,7 +20,7 @@ const fileType = "mfn_file"
 // The fields of the input, but for those of packages retry and replay.
 var (
 	fileFieldDirectory     = fields.NotEmpty("directory")
-	fileFieldPath          = fields.NotEmpty("path")
+	fileFieldPath          = fields.NotEmpty("path").Where("the path of a file", `!this.string().re_match("(^|/)[.]{0,2}$")`, isFilePath)
 	fileFieldPattern       = fields.Text("pattern").Where(filePatternAllowed, filePatternCheck, filePatternValid)
 	fileFieldAutoDelete    = fields.Bool("auto_delete")
 	fileFieldMoveTo        = fields.Text("move_to")
@@ -208,6 +209,12 @@ output:
             filename_pattern: results.jsonl
             append_mode: true
 `)
+}
+
+// isFilePath reports whether a path has the name of a file at its end.
+func isFilePath(path string) bool {
+	_, name := filepath.Split(path)
+	return name != "" && name != "." && name != ".."
 }
 
 const filePatternAllowed = "a path pattern relative to the directory, without . or .. as a part of it, in which each [ and { is closed, with at most 4 { within each other"

@@ -221,7 +221,7 @@ func TestFileFieldsThatLintPassesStart(t *testing.T) {
 		for _, value := range webtest.Spellings {
 			t.Run(field.FullName+"/"+value, func(t *testing.T) {
 				fields := field.FullName + ": " + value
-				if field.FullName != "directory" {
+				if field.FullName != "directory" && field.FullName != "path" {
 					fields += "\ndirectory: d"
 				}
 				lints, err := lintFile(t, fields), startFile(t, fields)
@@ -233,7 +233,7 @@ func TestFileFieldsThatLintPassesStart(t *testing.T) {
 			})
 		}
 	}
-	assert.Equal(t, 10, tested)
+	assert.Equal(t, 11, tested)
 }
 
 func TestFileTakesFilesInOrderAndAsTheyCome(t *testing.T) {
@@ -475,6 +475,34 @@ func TestFileJobEndsThoughAHiddenFileCannotBeRestored(t *testing.T) {
 	r.AwaitEnd(t)
 	assert.Contains(t, r.Logs.String(), `operation="file recovery"`)
 	assert.Contains(t, r.Logs.String(), "files=1")
+}
+
+func TestFileThatIsRewrittenWithinAStepOfTheClockIsReadAgain(t *testing.T) {
+	for how, fields := range map[string]string{"deleted": "auto_delete: true\n", "moved": "move_to: MOVE\n", "remembered": ""} {
+		t.Run(how, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "a.json")
+			soon := time.Now().Add(time.Minute) // so that it is fresh, however long the test takes
+			rewrite := func(content string) {
+				f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+				require.NoError(t, err)
+				_, err = f.WriteString(content)
+				require.NoError(t, errors.Join(err, f.Close(), os.Chtimes(path, soon, soon)))
+			}
+			held := newGate()
+			r := runFile(t, dir, strings.Replace(fields, "MOVE", t.TempDir(), 1)+fileAtOnce, func(content string) error {
+				if content == "old" {
+					return held.pass(content)
+				}
+				return nil
+			})
+			rewrite("old")
+			webtest.Await(t, func() bool { return slices.Contains(r.contents(t), "old") }, "the old content")
+			rewrite("new")
+			close(held.opened)
+			webtest.Await(t, func() bool { return slices.Contains(r.contents(t), "new") }, "the new content")
+		})
+	}
 }
 
 func TestFileIsMovedAndNothingOverwritten(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -24,6 +25,18 @@ type File struct {
 	// Path is relative to the directory, with slashes.
 	Path string
 	files.Version
+	// Fresh says that it was read so soon after its modification time that it may
+	// have changed since without another time, as clocks of file systems are coarse.
+	Fresh bool
+}
+
+// freshAge is longer than one step of the clock of a local file system.
+const freshAge = 20 * time.Millisecond
+
+// ReadNow returns the file as one that is read now.
+func (f File) ReadNow() File {
+	f.Fresh = time.Since(f.Time()) < freshAge
+	return f
 }
 
 // Dir is a directory of which the files that match a pattern are of interest.

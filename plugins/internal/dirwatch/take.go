@@ -51,21 +51,21 @@ func (d *Dir) Verify(f File, sum files.Sum) error {
 		return err
 	}
 	defer root.Close() //nolint:errcheck // nothing was written through it
-	return verify(root, f.Path, f.Version, sum)
+	return verify(root, f.Path, f, sum)
 }
 
-// verify compares the content where the inode alone differs, which on some file
-// systems means nothing.
-func verify(root *os.Root, name string, v files.Version, sum files.Sum) error {
+// verify compares the content of a file that is fresh, and where the inode alone
+// differs, which on some file systems means nothing. name is where f is now.
+func verify(root *os.Root, name string, f File, sum files.Sum) error {
 	info, err := regular(root, name)
 	if err != nil {
 		return err
 	}
 	now := files.VersionOf(info)
-	if now == v {
+	if now == f.Version && !f.Fresh {
 		return nil
 	}
-	if !now.Alike(v) {
+	if !now.Alike(f.Version) {
 		return ErrChanged
 	}
 	content, err := root.OpenFile(name, os.O_RDONLY|files.NonBlock, 0)
@@ -104,7 +104,7 @@ func (d *Dir) Take(f File, sum files.Sum, do func(root *os.Root, path string) er
 	}
 	defer dir.Close() //nolint:errcheck // nothing was written through it
 
-	if err := verify(root, f.Path, f.Version, sum); err != nil {
+	if err := verify(root, f.Path, f, sum); err != nil {
 		return "", err
 	}
 	beforeHiding()
@@ -116,7 +116,7 @@ func (d *Dir) Take(f File, sum files.Sum, do func(root *os.Root, path string) er
 		return "", err
 	}
 	taken := path.Join(path.Dir(f.Path), hidden)
-	err = verify(root, taken, f.Version, sum)
+	err = verify(root, taken, f, sum)
 	if err == nil {
 		err = do(root, taken)
 	}
