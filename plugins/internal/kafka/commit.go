@@ -25,7 +25,7 @@ func (c *Consumer) commit(ctx context.Context, partitions []*partition) (again b
 	offsets := make(map[string]map[int32]kgo.EpochOffset)
 	for _, p := range partitions {
 		position, ok := p.due()
-		if !ok {
+		if !ok || !c.isCommittable(p) {
 			continue
 		}
 		if offsets[p.topic] == nil {
@@ -81,5 +81,8 @@ func (c *Consumer) commitFailed(offsets map[string]map[int32]kgo.EpochOffset, er
 		return false
 	}
 	log.Warn("Offsets are not committed")
+	if isGone(err) || errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return false // the offsets mean nothing any more
+	}
 	return isTransient(err)
 }

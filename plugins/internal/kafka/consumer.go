@@ -94,7 +94,8 @@ type Consumer struct {
 
 	mu         sync.Mutex
 	live       map[topicPartition]*partition
-	polling    context.Context // ends when the assignment is about to change
+	gone       map[topicID]bool // topics that were deleted
+	polling    context.Context  // ends when the assignment is about to change
 	endPolling context.CancelFunc
 	closed     bool
 
@@ -124,6 +125,7 @@ func NewConsumer(ctx context.Context, conf ConsumerConfig, policy retry.Policy, 
 		gained: make(chan struct{}, 1),
 		hungry: make(chan struct{}, 1),
 		live:   make(map[topicPartition]*partition),
+		gone:   make(map[topicID]bool),
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.polling, c.endPolling = context.WithCancel(c.ctx)

@@ -537,13 +537,7 @@ func TestCloseDuringARebalance(t *testing.T) {
 			consumer := join(t, c, func(conf *ConsumerConfig) { conf.InstanceID = instance })
 			all := take(t, consumer, 10)
 
-			waiting := make(chan struct{})
-			c.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
-				close(waiting)
-				return nil, nil, true // the rebalance goes on and on
-			})
-			c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.RebalanceInProgress, TopLevel: true, Group: "group"})
-			<-waiting
+			stuckInARebalance(c)
 			confirm(t, all)
 			require.NoError(t, consumer.Close(t.Context()))
 			assert.EqualValues(t, 5, committedAt(c, 0))
@@ -555,6 +549,17 @@ func TestCloseDuringARebalance(t *testing.T) {
 			}
 		})
 	}
+}
+
+// stuckInARebalance has the group's member wait in a rebalance that goes on and on.
+func stuckInARebalance(c *kfake.Cluster) {
+	waiting := make(chan struct{})
+	c.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		close(waiting)
+		return nil, nil, true
+	})
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.RebalanceInProgress, TopLevel: true, Group: "group"})
+	<-waiting
 }
 
 // A consumer closes although the brokers are gone.

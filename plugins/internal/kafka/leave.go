@@ -1,9 +1,12 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -23,15 +26,20 @@ func (c *Consumer) leave(ctx context.Context) error {
 	if member == "" { // it has not joined
 		return nil
 	}
+	c.committing.Lock()
+	defer c.committing.Unlock()
+	due, named := c.due()
 	versions := kversion.Stable()
-	versions.SetMaxKeyVersion(kmsg.OffsetCommit.Int16(), 9) // the last that knows topics by name
+	if named {
+		versions.SetMaxKeyVersion(kmsg.OffsetCommit.Int16(), 9) // the last that knows topics by name
+	}
 	client, err := kgo.NewClient(append(c.conf.Connection.Options(c.log), kgo.MaxVersions(versions))...)
 	if err != nil {
 		return fmt.Errorf("making the client: %w", err)
 	}
 	defer client.Close()
 
-	err = c.commitAs(ctx, client, member, generation)
+	err = c.commitAs(ctx, client, member, generation, due)
 	c.stopClient() // or it would join again when it has left
 	if c.conf.InstanceID != "" {
 		return err // a static member stays
@@ -39,29 +47,45 @@ func (c *Consumer) leave(ctx context.Context) error {
 	return errors.Join(err, c.leaveAs(ctx, client, member))
 }
 
-func (c *Consumer) commitAs(ctx context.Context, client *kgo.Client, member string, generation int32) error {
-	c.committing.Lock()
-	defer c.committing.Unlock()
-	due := make(map[topicPartition]kgo.EpochOffset)
-	topics := make(map[string]*kmsg.OffsetCommitRequestTopic)
+// due returns the offsets to commit, and whether some topic is known by its name
+// alone.
+func (c *Consumer) due() (due map[*partition]kgo.EpochOffset, named bool) {
+	due = make(map[*partition]kgo.EpochOffset)
 	for _, p := range c.partitions() {
-		position, ok := p.due()
-		if !ok {
+		if position, ok := p.due(); ok && c.isCommittable(p) {
+			due[p] = position
+			named = named || p.id() == topicID{}
+		}
+	}
+	return due, named
+}
+
+// commitAs commits offsets as the given member, but none of a topic that was
+// deleted: another may have its name.
+func (c *Consumer) commitAs(ctx context.Context, client *kgo.Client, member string, generation int32, due map[*partition]kgo.EpochOffset) error {
+	ids, err := topicIDs(ctx, client, slices.Collect(maps.Keys(byTopic(slices.Collect(maps.Keys(due))))))
+	if err != nil {
+		return err
+	}
+	topics := make(map[string]*kmsg.OffsetCommitRequestTopic)
+	asked := make(map[topicPartition]*partition)
+	names := make(map[topicID]string)
+	for p, position := range due {
+		if id, exists := ids[p.topic]; !exists || p.id() != (topicID{}) && p.id() != id {
 			continue
 		}
 		if topics[p.topic] == nil {
 			topic := kmsg.NewOffsetCommitRequestTopic()
-			topic.Topic = p.topic
+			topic.Topic, topic.TopicID = p.topic, p.id()
 			topics[p.topic] = &topic
+			names[p.id()] = p.topic
 		}
 		committed := kmsg.NewOffsetCommitRequestTopicPartition()
-		committed.Partition = p.number
-		committed.Offset = position.Offset
-		committed.LeaderEpoch = position.Epoch
+		committed.Partition, committed.Offset, committed.LeaderEpoch = p.number, position.Offset, position.Epoch
 		topics[p.topic].Partitions = append(topics[p.topic].Partitions, committed)
-		due[p.topicPartition] = position
+		asked[p.topicPartition] = p
 	}
-	if len(due) == 0 {
+	if len(topics) == 0 {
 		return nil
 	}
 
@@ -78,14 +102,14 @@ func (c *Consumer) commitAs(ctx context.Context, client *kgo.Client, member stri
 		return fmt.Errorf("committing offsets: %w", err)
 	}
 	for _, topic := range resp.Topics {
+		name := cmp.Or(topic.Topic, names[topic.TopicID])
 		for _, answer := range topic.Partitions {
 			if answerErr := kerr.ErrorForCode(answer.ErrorCode); answerErr != nil {
-				err = fmt.Errorf("committing the offset of topic %v, partition %v: %w", topic.Topic, answer.Partition, answerErr)
+				err = fmt.Errorf("committing the offset of topic %v, partition %v: %w", name, answer.Partition, answerErr)
 				continue
 			}
-			tp := topicPartition{topic.Topic, answer.Partition}
-			if p := c.partition(tp); p != nil {
-				p.markCommitted(due[tp])
+			if p := asked[topicPartition{name, answer.Partition}]; p != nil {
+				p.markCommitted(due[p])
 			}
 		}
 	}

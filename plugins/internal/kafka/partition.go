@@ -44,6 +44,7 @@ type partition struct {
 	changed chan struct{} // tells the one who waits that something below changed
 
 	mu        sync.Mutex
+	topicID   topicID // of the records fetched
 	queue     []*kgo.Record
 	queued    int64
 	paused    bool
@@ -66,12 +67,12 @@ func (p *partition) notify() {
 	}
 }
 
-// push adds records that were fetched.
-func (p *partition) push(records []*kgo.Record, end int64) {
+// push adds records that were fetched, of the topic with this id.
+func (p *partition) push(id topicID, records []*kgo.Record, end int64) {
 	defer p.notify()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.end = end
+	p.topicID, p.end = id, end
 	bytes := int64(0)
 	for _, r := range records {
 		bytes += cost(r)
@@ -364,6 +365,13 @@ func (p *partition) setQueueSize(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.queueSize = n
+}
+
+// id returns the id of the topic, zero if it is not known.
+func (p *partition) id() topicID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.topicID
 }
 
 func (p *partition) isPaused() bool {

@@ -69,7 +69,7 @@ func TestLimit(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := runPartition(t, func(p *partition) { p.limit = row.limit })
-				r.push(records(0, 50), 50)
+				r.push(topicID{}, records(0, 50), 50)
 				first := r.next(t)
 				require.Len(t, first, row.limit)
 				confirm(t, first[1:])
@@ -98,7 +98,7 @@ func TestLimit(t *testing.T) {
 func TestHaltTakesBackWhatNobodyTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := runPartition(t, func(p *partition) { p.limit = 2 })
-		r.push(records(0, 3), 3)
+		r.push(topicID{}, records(0, 3), 3)
 		select {
 		case b := <-r.handed:
 			confirm(t, deliveries(t, b))
@@ -119,7 +119,7 @@ func TestHaltTakesBackWhatNobodyTook(t *testing.T) {
 func TestDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := runPartition(t, nil)
-		r.push(records(0, 3), 3)
+		r.push(topicID{}, records(0, 3), 3)
 		all := r.next(t)
 		r.halt()
 		short, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -144,7 +144,7 @@ func TestPosition(t *testing.T) {
 		r := runPartition(t, nil)
 		_, known := r.position()
 		assert.False(t, known)
-		r.push(records(3, 4), 7)
+		r.push(topicID{}, records(3, 4), 7)
 		all := r.next(t)
 		at := func() int64 {
 			position, known := r.position()
@@ -182,7 +182,7 @@ func TestMarkersArePassed(t *testing.T) {
 				for _, marker := range []int{0, 3, 4, 7, 8} {
 					fetched[marker].Attrs = kgo.NewRecordAttrs(kgo.RecordAttrsOpts{Control: true})
 				}
-				r.push(fetched, 9)
+				r.push(topicID{}, fetched, 9)
 				offsets := []int64{}
 				for len(offsets) < 4 {
 					all := r.next(t)

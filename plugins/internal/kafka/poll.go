@@ -17,9 +17,12 @@ func (c *Consumer) pollAll() {
 	var last string
 	var logged time.Time
 	for c.awaitRoom() {
-		n, err := c.poll()
+		n, gone, err := c.poll()
 		if n > 0 {
 			c.status.Succeeded(n)
+		}
+		if len(gone) > 0 {
+			err = errors.Join(err, c.renew(gone))
 		}
 		if err == nil {
 			continue
@@ -67,8 +70,8 @@ func (c *Consumer) tellHungry() {
 }
 
 // poll takes what has been fetched into the partitions' queues and returns how
-// many bytes that was.
-func (c *Consumer) poll() (bytes int64, err error) {
+// many bytes that was, and which topics the brokers do not know any more.
+func (c *Consumer) poll() (bytes int64, gone map[string]topicID, err error) {
 	c.assignment.RLock()
 	defer c.assignment.RUnlock()
 	c.mu.Lock()
@@ -79,35 +82,49 @@ func (c *Consumer) poll() (bytes int64, err error) {
 
 	fetches := c.client.PollRecords(ctx, c.conf.MaxMessages)
 	records := 0
-	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-		if f.Err != nil && !isContext(f.Err) && !errors.Is(f.Err, kgo.ErrClientClosed) {
-			err = errors.Join(err, fetchError(f))
-		}
-		if len(f.Records) == 0 {
-			return
-		}
-		p := c.partition(topicPartition{f.Topic, f.Partition})
-		if p == nil {
-			return // revoked while the client was fetching
-		}
-		records += len(f.Records)
-		for _, r := range f.Records {
-			if !r.Attrs.IsControl() {
-				bytes += size(r)
+	gone = make(map[string]topicID)
+	fetches.EachTopic(func(f kgo.FetchTopic) {
+		f.EachPartition(func(p kgo.FetchPartition) {
+			switch {
+			case p.Err == nil || isContext(p.Err) || errors.Is(p.Err, kgo.ErrClientClosed):
+			case isGone(p.Err):
+				gone[f.Topic] = f.TopicID
+			default:
+				err = errors.Join(err, fetchError(f.Topic, p))
 			}
-		}
-		end := f.HighWatermark
-		if c.conf.Committed {
-			end = f.LastStableOffset
-		}
-		p.push(f.Records, end)
+			records += len(p.Records)
+			bytes += c.enqueue(f, p)
+		})
 	})
 	// A pause makes the client drop what it has fetched of a partition and fetch
 	// it again, so it waits until the client holds nothing, or memory demands it.
 	if records < c.conf.MaxMessages || c.waiting.Load() > 2*c.conf.TotalBytes {
 		c.pauseFull()
 	}
-	return bytes, err
+	return bytes, gone, err
+}
+
+// enqueue puts what was fetched of a partition into its queue and returns how many
+// bytes that was.
+func (c *Consumer) enqueue(topic kgo.FetchTopic, f kgo.FetchPartition) (bytes int64) {
+	if len(f.Records) == 0 {
+		return 0
+	}
+	p := c.partition(topicPartition{topic.Topic, f.Partition})
+	if p == nil {
+		return 0 // revoked while the client was fetching
+	}
+	for _, r := range f.Records {
+		if !r.Attrs.IsControl() {
+			bytes += size(r)
+		}
+	}
+	end := f.HighWatermark
+	if c.conf.Committed {
+		end = f.LastStableOffset
+	}
+	p.push(topic.TopicID, f.Records, end)
+	return bytes
 }
 
 func (c *Consumer) pauseFull() {
@@ -136,15 +153,18 @@ func (c *Consumer) resumeDrained(full map[string][]int32) {
 }
 
 // fetchError says what the error of a fetch means, and where it happened.
-func fetchError(f kgo.FetchTopicPartition) error {
+func fetchError(topic string, f kgo.FetchPartition) error {
 	err := Classify(f.Err)
 	if missing := noOffset(f.Err); missing != nil {
 		err = missing
 	}
-	if f.Topic == "" {
+	switch {
+	case topic == "":
 		return err
+	case f.Partition < 0:
+		return fmt.Errorf("topic %v: %w", topic, err)
 	}
-	return fmt.Errorf("topic %v, partition %v: %w", f.Topic, f.Partition, err)
+	return fmt.Errorf("topic %v, partition %v: %w", topic, f.Partition, err)
 }
 
 func isContext(err error) bool {

@@ -244,13 +244,13 @@ func (s *TransactionSession) poll(ctx context.Context) kgo.Fetches {
 	var failed error
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		if f.Err != nil && !isContext(f.Err) {
-			failed = errors.Join(failed, fetchError(f))
+			failed = errors.Join(failed, fetchError(f.Topic, f.FetchPartition))
 		}
 	})
 	switch {
 	case failed == nil:
-	case errors.Is(failed, kgo.ErrClientClosed) || errors.Is(failed, kerr.FencedInstanceID):
-		s.fail(failed)
+	case errors.Is(failed, kgo.ErrClientClosed) || errors.Is(failed, kerr.FencedInstanceID) || isGone(failed):
+		s.fail(failed) // a topic that is gone is another for the next session
 	case errors.Is(failed, errNoOffset):
 		s.status.GaveUp(failed)
 		s.log.With("operation", "Kafka poll", "error", failed.Error()).Error("The input ends, since it cannot go on")
