@@ -96,7 +96,7 @@ headers: { X-Key: abc, X-N: '${! json("n") }' }`)
 	assert.Equal(t, "a=1", request.Query)
 	assertBody(t, result, request.Body)
 	assert.Equal(t, "application/json", request.Header.Get("Content-Type"))
-	assert.Equal(t, "sim-1", request.Header.Get("Idempotency-Key"))
+	assert.Equal(t, contentKey([]byte(result)), request.Header.Get("Idempotency-Key"))
 	assert.Equal(t, "abc", request.Header.Get("X-Key"))
 	assert.Equal(t, "1", request.Header.Get("X-N"))
 	assert.Empty(t, request.Header.Get("Webhook-Id"))
@@ -199,9 +199,8 @@ func TestWebhookRejectsOnlyTheMessagesThatFailed(t *testing.T) {
 
 func TestWebhookInterpolationErrorsAreOfTheirMessage(t *testing.T) {
 	for fields, want := range map[string]string{
-		`headers: { X-N: '${! json("n").number() }' }`:                         "headers: interpolating X-N: ",
-		`idempotency_key: '${! json("n").number() }'`:                          "idempotency_key: ",
-		`idempotency_key: '${! if json("n") == "x" { "a\nb" } else { "a" } }'`: "idempotency_key: \"a\\nb\" holds a character that no header may hold",
+		`headers: { X-N: '${! json("n").number() }' }`: "headers: interpolating X-N: ",
+		`idempotency_key: '${! json("n").number() }'`:  "idempotency_key: ",
 	} {
 		server := webtest.Serve(t, webtest.Answer(200, ""))
 		assert.Equal(t, []int{1}, failures(t, server.URL, fields, `{"n":1}`, `{"n":"x"}`, `{"n":2}`), fields)
@@ -238,34 +237,65 @@ func TestWebhookBatchFailsWhole(t *testing.T) {
 	assert.EqualValues(t, 1, webhookMetrics(t).FailedPublishes)
 }
 
-func TestWebhookIdempotencyKeys(t *testing.T) {
+// keyUnder publishes contents and returns the key of the last request.
+func keyUnder(t *testing.T, server *webtest.Server, run *webhookRun, contents ...string) string {
+	t.Helper()
+	require.NoError(t, run.publish(contents...))
+	requests := server.Requests()
+	return requests[len(requests)-1].Header.Get("Idempotency-Key")
+}
+
+// A receiver that drops what has a key that it knows drops repeats alone.
+func TestWebhookKeyIsThatOfTheContent(t *testing.T) {
 	server := webtest.Serve(t, webtest.Answer(200, ""))
-	key := func(run *webhookRun, contents ...string) string {
-		require.NoError(t, run.publish(contents...))
-		requests := server.Requests()
-		return requests[len(requests)-1].Header.Get("Idempotency-Key")
-	}
 	run := runWebhook(t, server.URL, "")
-	assert.Equal(t, "sim-1", key(run, `{"simulation_id":"sim-1"}`))
-	assert.Equal(t, "12345678901234567890", key(run, `{"simulation_id":12345678901234567890}`))
+	again := runWebhook(t, server.URL, "")
+	known := map[string]string{}
 	for _, content := range []string{
-		`{"simulation_id":null}`, `{"simulation_id":""}`, `{"simulation_id":{"a":1}}`, `{"simulation_id":"a\nb"}`, `{"simulation_id":" a"}`,
-		`{"simulation_id":"` + strings.Repeat("x", 256) + `"}`, `{}`, `[]`, `no JSON`, ``,
+		`{"simulation_id":"tank-7","seed":1}`, `{"simulation_id":"tank-7","seed":2}`, `{"simulation_id":"tank-7"}`,
+		`{"simulation_id":"a","simulation_id":"b"}`, `{"simulation_id":12345678901234567890}`, `{"simulation_id":null}`,
+		`{"simulation_id":""}`, `{"simulation_id":{"a":1}}`, `{"simulation_id":"a\nb"}`, `{"simulation_id":" a"}`, `{"simulation_id":"a "}`,
+		`{"simulation_id":"größe"}`, `{"simulation_id":"` + strings.Repeat("x", 222) + `"}`, `{"simulation_id":"` + strings.Repeat("x", 223) + `"}`,
+		`{"simulation_id":"` + strings.Repeat("x", 5000) + `"}`, `{}`, `[]`, `no JSON`, ``,
 	} {
-		hash := key(run, content)
-		assert.Len(t, hash, 32, content)
-		assert.Equal(t, hash, key(run, content), "a redelivery has the same key")
+		key := keyUnder(t, server, run, content)
+		assert.NotContains(t, known, key, "%v has the key of %v", content, known[key])
+		known[key] = content
+		assert.Equal(t, key, keyUnder(t, server, run, content), "a redelivery has the same key")
+		assert.Equal(t, key, keyUnder(t, server, again, content), "also from another output")
+		assert.LessOrEqual(t, len(key), maxIdempotencyKey)
+		assert.Regexp(t, "^[!-~][ -~]{31,}$", key)
 	}
+	assert.Regexp(t, "^tank-7-[0-9a-f]{32}$", keyUnder(t, server, run, `{"simulation_id":"tank-7"}`))
+	assert.Regexp(t, "^12345678901234567890-[0-9a-f]{32}$", keyUnder(t, server, run, `{"simulation_id":12345678901234567890}`))
+}
 
-	assert.Equal(t, "k-7", key(runWebhook(t, server.URL, `idempotency_key: 'k-${! json("n") }'`), `{"n":7}`))
-	assert.Empty(t, key(runWebhook(t, server.URL, `idempotency_key: ""`), `{"simulation_id":"a"}`))
-	assert.Equal(t, "own", key(runWebhook(t, server.URL, `headers: { idempotency-key: own }`), `{"simulation_id":"a"}`))
+func TestWebhookKeysThatUsersChoose(t *testing.T) {
+	server := webtest.Serve(t, webtest.Answer(200, ""))
+	key := func(fields, content string) string {
+		return keyUnder(t, server, runWebhook(t, server.URL, fields), content)
+	}
+	const own = `idempotency_key: '${! json("k") }'`
+	assert.Equal(t, "k-7", key(`idempotency_key: 'k-${! json("n") }'`, `{"n":7}`))
+	assert.Empty(t, key(`idempotency_key: ""`, `{"simulation_id":"a"}`))
+	assert.Equal(t, "own", key(`headers: { idempotency-key: own }`, `{"simulation_id":"a"}`))
+	assert.Equal(t, "two words", key(own, `{"k":"two words"}`))
+	hashes := map[string]bool{}
+	for _, k := range []string{"größe", "a\\nb", " a", "a ", "a\\u0000", strings.Repeat("x", 256)} {
+		hash := key(own, `{"k":"`+k+`"}`)
+		assert.Regexp(t, "^[0-9a-f]{32}$", hash, k)
+		hashes[hash] = true
+	}
+	assert.Len(t, hashes, 6)
+}
 
+func TestWebhookKeyOfABatch(t *testing.T) {
+	server := webtest.Serve(t, webtest.Answer(200, ""))
 	batch := runWebhook(t, server.URL, "batch_format: lines")
-	whole := key(batch, `{"simulation_id":"a"}`, `{"simulation_id":"b"}`)
+	whole := keyUnder(t, server, batch, `{"simulation_id":"a"}`, `{"simulation_id":"b"}`)
 	assert.Len(t, whole, 32)
-	assert.Equal(t, whole, key(batch, `{"simulation_id":"a"}`, `{"simulation_id":"b"}`))
-	assert.NotEqual(t, whole, key(batch, `{"simulation_id":"a"}`, `{"simulation_id":"c"}`))
+	assert.Equal(t, whole, keyUnder(t, server, batch, `{"simulation_id":"a"}`, `{"simulation_id":"b"}`))
+	assert.NotEqual(t, whole, keyUnder(t, server, batch, `{"simulation_id":"a"}`, `{"simulation_id":"b","n":1}`))
 }
 
 func TestWebhookSigns(t *testing.T) {
@@ -280,7 +310,8 @@ func TestWebhookSigns(t *testing.T) {
 	for i, r := range server.Requests() {
 		require.NoError(t, verifier.Verify(r.Body, r.Header), "request %v", i)
 		if i < 2 {
-			assert.Equal(t, "sim-1", r.Header.Get("Webhook-Id"), "the same in each attempt")
+			assert.Equal(t, server.Requests()[0].Header.Get("Webhook-Id"), r.Header.Get("Webhook-Id"), "the same in each attempt")
+			assert.True(t, strings.HasPrefix(r.Header.Get("Webhook-Id"), "sim-1-"))
 		} else {
 			assert.NotContains(t, r.Header.Get("Webhook-Id"), ".")
 		}
@@ -315,7 +346,7 @@ func TestWebhookRetriesWhatMayPass(t *testing.T) {
 		assert.EqualValues(t, 0, m.FailedPublishes, name)
 		assert.EqualValues(t, len(result), m.TotalBytesPublished, name)
 		for _, r := range server.Requests() {
-			assert.Equal(t, "a", r.Header.Get("Idempotency-Key"))
+			assert.Equal(t, contentKey([]byte(result)), r.Header.Get("Idempotency-Key"))
 			assertBody(t, result, r.Body)
 		}
 		for _, want := range []string{
@@ -383,7 +414,7 @@ func TestWebhookFollowsARedirectThatRepeatsTheRequest(t *testing.T) {
 	assert.Equal(t, http.MethodPost, moved.Method)
 	assertBody(t, result, moved.Body)
 	assert.Equal(t, "abc", moved.Header.Get("X-Key"))
-	assert.Equal(t, "a", moved.Header.Get("Idempotency-Key"))
+	assert.Equal(t, contentKey([]byte(result)), moved.Header.Get("Idempotency-Key"))
 }
 
 func TestWebhookIsNotHurtByALongOrSlowResponse(t *testing.T) {
@@ -401,7 +432,7 @@ func TestWebhookIsNotHurtByALongOrSlowResponse(t *testing.T) {
 
 func TestWebhookMessageThatWaitsHoldsUpNoOther(t *testing.T) {
 	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Idempotency-Key") == "bad" {
+		if strings.HasPrefix(r.Header.Get("Idempotency-Key"), "bad-") {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
@@ -520,7 +551,7 @@ func TestWebhookCircuitBreakerSparesAServer(t *testing.T) {
 
 func TestWebhookGivesUpSoThatFallbackTakesTheMessage(t *testing.T) {
 	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Idempotency-Key") == "bad" {
+		if strings.HasPrefix(r.Header.Get("Idempotency-Key"), "bad-") {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})

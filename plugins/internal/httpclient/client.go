@@ -134,9 +134,12 @@ func New(conf *service.ParsedConfig, res *service.Resources, opts Options) (*Cli
 	if c.headers, err = conf.FieldInterpolatedStringMap(FieldHeaders); err != nil {
 		return nil, err
 	}
-	for name := range c.headers {
+	for name, expr := range c.headers {
 		if !validName(name) {
 			return nil, fmt.Errorf("%v: %q is not a header name", FieldHeaders, name)
+		}
+		if value, static := expr.Static(); static && !ValidValue(value) {
+			return nil, invalidValue(name)
 		}
 	}
 	if err = c.parseAuth(conf.Namespace(fieldAuth)); err != nil {
@@ -169,7 +172,7 @@ func (c *Client) parseAuth(conf *service.ParsedConfig) (err error) {
 		return err
 	}
 	if !ValidValue(c.bearer) {
-		return fmt.Errorf("%v: the token holds a character that no header may hold, such as a line break", fieldBearerToken)
+		return fmt.Errorf("%v: the token may hold only %v", fieldBearerToken, AllowedValue)
 	}
 	var used []string
 	if c.bearer != "" {
@@ -244,7 +247,7 @@ func (c *Client) Headers(interpolate func(*service.InterpolatedString) (string, 
 			return nil, fmt.Errorf("%v: interpolating %v: %w", FieldHeaders, name, err)
 		}
 		if !ValidValue(value) {
-			return nil, fmt.Errorf("%v: the value of %v holds a character that no header may hold, such as a line break", FieldHeaders, name)
+			return nil, invalidValue(name)
 		}
 		h.Set(name, value)
 	}

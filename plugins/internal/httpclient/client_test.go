@@ -69,9 +69,11 @@ func isTransient(err error) bool {
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {
 	for yaml, want := range map[string]string{
-		`headers: { "a b": c }`:          `headers: "a b" is not a header name`,
-		`headers: { "": c }`:             `headers: "" is not a header name`,
-		`auth: { bearer_token: "a\nb" }`: "auth: bearer_token: the token holds a character that no header may hold, such as a line break",
+		`headers: { "a b": c }`:              `headers: "a b" is not a header name`,
+		`headers: { "": c }`:                 `headers: "" is not a header name`,
+		`auth: { bearer_token: "a\nb" }`:     "auth: bearer_token: the token may hold only visible ASCII characters, and blanks between them",
+		`auth: { bearer_token: größe }`:      "auth: bearer_token: the token may hold only visible ASCII characters, and blanks between them",
+		`headers: { X-A: b, X-Size: größe }`: "headers: the value of X-Size may hold only visible ASCII characters, and blanks between them",
 		`auth: { bearer_token: abc, basic_auth: { enabled: true, username: u, password: p } }`: "auth: bearer_token and basic_auth are both in use, one may be",
 		`retry_on_status: [ 99 ]`:                                "retry_on_status: 99 is not from 100 to 599",
 		`tls: { enabled: true, root_cas_file: /does/not/exist }`: "tls: open /does/not/exist: no such file or directory",
@@ -130,9 +132,13 @@ func TestHeaders(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "mfn-connect", server.Requests()[1].Header.Get("User-Agent"))
 
-	c := client(t, `headers: { x-key: '${! "secret\nvalue" }' }`)
-	_, err = c.Headers(func(s *service.InterpolatedString) (string, error) { return s.TryString(service.NewMessage(nil)) })
-	assert.EqualError(t, err, "headers: the value of x-key holds a character that no header may hold, such as a line break")
+	for _, value := range []string{`secret\nvalue`, "größe", `a\u0000`, `a\u007f`, "\u00a0"} {
+		t.Run(value, func(t *testing.T) {
+			c := client(t, `headers: { x-key: '${! "`+value+`" }' }`)
+			_, err = c.Headers(func(s *service.InterpolatedString) (string, error) { return s.TryString(service.NewMessage(nil)) })
+			assert.EqualError(t, err, "headers: the value of x-key may hold only visible ASCII characters, and blanks between them")
+		})
+	}
 }
 
 func TestStatuses(t *testing.T) {
