@@ -62,9 +62,9 @@ type fileInput struct {
 	reading chan struct{} // holds one token, of who reads or closes
 
 	// What follows is set by Connect.
-	tracker *tracker.Tracker
-	watcher *dirwatch.Watcher
-	settler *fileSettler
+	tracker  *tracker.Tracker
+	watcher  *dirwatch.Watcher
+	finisher *fileFinisher
 
 	// What follows belongs to ReadBatch.
 	state   fileState
@@ -178,7 +178,7 @@ func (in *fileInput) Connect(context.Context) error {
 		return err
 	}
 	in.watcher = dirwatch.Watch(in.dir, in.log)
-	in.settler = newFileSettler(in)
+	in.finisher = newFileFinisher(in)
 	in.status.Connected()
 	return nil
 }
@@ -230,7 +230,7 @@ func (in *fileInput) ReadBatch(ctx context.Context) (service.MessageBatch, servi
 			if ctx.Err() != nil {
 				return nil, nil, ctx.Err()
 			}
-			in.current = nil // it has settled how the file ended
+			in.current = nil // it has said how the file ended
 			continue
 		}
 		if len(batch) > 0 {
@@ -255,16 +255,16 @@ func (in *fileInput) Close(ctx context.Context) error {
 		in.current.abandon(ctx)
 		in.current = nil
 	}
-	if in.settler != nil {
-		errs = append(errs, in.settler.close(ctx))
-		in.settler = nil
+	if in.finisher != nil {
+		errs = append(errs, in.finisher.close(ctx))
+		in.finisher = nil
 	}
 	if in.watcher != nil {
 		errs = append(errs, in.watcher.Close())
 		in.watcher = nil
 	}
 	if closing := in.tracker; closing != nil {
-		if _, err := files.Within(ctx, func() (struct{}, error) { return struct{}{}, closing.Close() }, nil); err != nil {
+		if _, err := files.Abandonable(ctx, func() (struct{}, error) { return struct{}{}, closing.Close() }, nil); err != nil {
 			in.log.With("error", err.Error()).Error("Tracker cannot be written; files may be done again after a restart")
 			errs = append(errs, err)
 		}

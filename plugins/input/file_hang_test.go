@@ -44,7 +44,7 @@ func TestFileThatHangsKeepsNoTrackerOpen(t *testing.T) {
 		return f
 	}
 	for name, use := range map[string]func(in *fileInput, f dirwatch.File){
-		"a look at a path": func(in *fileInput, f dirwatch.File) { in.lookAt(in.closing, f.Path, time.Now()) },
+		"a look at a path": func(in *fileInput, f dirwatch.File) { in.checkPath(in.closing, f.Path, time.Now()) },
 		"a look at all":    func(in *fileInput, _ dirwatch.File) { in.tick(in.closing, time.Now()) },
 		"before it is read": func(in *fileInput, f dirwatch.File) {
 			in.read(in.closing, f, 0)
@@ -53,9 +53,9 @@ func TestFileThatHangsKeepsNoTrackerOpen(t *testing.T) {
 			in.tracker.Mark(f.Path, tracker.Record{Version: f.Version})
 			in.knows(in.closing, f)
 		},
-		"it is deleted": func(in *fileInput, f dirwatch.File) { in.settle(&fileDelivery{file: f}) },
+		"it is deleted": func(in *fileInput, f dirwatch.File) { in.handOver(&fileDelivery{file: f}) },
 		"it gets its name back": func(in *fileInput, _ dirwatch.File) {
-			in.settle(&fileDelivery{file: dirwatch.File{Path: ".a.json.mfn-taken"}, hidden: true})
+			in.handOver(&fileDelivery{file: dirwatch.File{Path: ".a.json.mfn-taken"}, hidden: true})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

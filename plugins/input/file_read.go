@@ -25,18 +25,18 @@ type fileReading struct {
 }
 
 // read begins to read a file. It returns nil if there is nothing to read, and
-// has then settled why.
+// has then said why.
 func (in *fileInput) read(ctx context.Context, f dirwatch.File, tries int) *fileReading {
 	now, err := timed(ctx, in.policy.Timeout, func() (dirwatch.File, error) { return in.dir.Look(f.Path) })
 	if ctx.Err() != nil {
-		in.state.queue.Again(f, tries, in.state.nextLook)
+		in.state.queue.Requeue(f, tries, in.state.nextLook)
 		return nil
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, dirwatch.ErrNotRegular):
 		return nil // it has vanished
 	case err == nil && now.Version != f.Version:
-		in.lookAt(ctx, f.Path, time.Now())
+		in.checkPath(ctx, f.Path, time.Now())
 		return nil
 	}
 	if in.knows(ctx, f) {
@@ -44,7 +44,7 @@ func (in *fileInput) read(ctx context.Context, f dirwatch.File, tries int) *file
 	}
 
 	f = f.ReadNow()
-	r := &fileReading{in: in, delivery: &fileDelivery{file: f, tries: tries, settler: in.settler}}
+	r := &fileReading{in: in, delivery: &fileDelivery{file: f, tries: tries, finisher: in.finisher}}
 	in.state.inFlight[f.Path] = r.delivery
 	r.source = newFileSource(in, f)
 	r.source.probes = tries > 0
@@ -59,7 +59,7 @@ func (in *fileInput) read(ctx context.Context, f dirwatch.File, tries int) *file
 // knows reports whether a file is done, though its inode number says otherwise.
 func (in *fileInput) knows(ctx context.Context, f dirwatch.File) bool {
 	record, ok := in.tracker.Get(f.Path)
-	if !ok || !record.Alike(f.Version) {
+	if !ok || !record.SameSizeAndTime(f.Version) {
 		return false
 	}
 	known := dirwatch.File{Path: f.Path, Version: record.Version}
@@ -91,7 +91,7 @@ func (r *fileReading) open(ctx context.Context) error {
 }
 
 // next returns the next messages. After an error there are no more, and the
-// file is settled when those before have been.
+// file is finished when those before have been.
 func (r *fileReading) next(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
 	defer context.AfterFunc(ctx, r.source.cancel)()
 	r.text.nextMessage()
@@ -157,19 +157,19 @@ func (r *fileReading) end(ctx context.Context, err error) {
 	tooLarge, isTooLarge := errors.AsType[*tooLargeError](errors.Join(r.text.overrun(), err))
 	switch {
 	case isTooLarge:
-		outcome, err = fileRefused, tooLarge
+		outcome, err = fileScanFailed, tooLarge
 		in.refused(f.Path, "file read", tooLarge)
 	case errors.Is(failure, dirwatch.ErrChanged), errors.Is(failure, errFileVanished), errors.Is(failure, context.Canceled):
 		outcome = fileChanged // or was interrupted; it is looked at again
 	case failure != nil && r.source.probes:
-		outcome, err = fileUnread, failure
+		outcome, err = fileReadFailed, failure
 		in.failed(readOperation(in.dir, f.Path), f.Path, failure)
 	case failure != nil:
 		// The retrier has counted and logged it.
-		outcome, err = fileUnread, failure
+		outcome, err = fileReadFailed, failure
 		in.noted(readOperation(in.dir, f.Path), f.Path, failure)
 	case !ended:
-		outcome = fileRefused
+		outcome = fileScanFailed
 		err = fmt.Errorf("%v: %w", fileFieldScanner, explainScan(err))
 		in.refused(f.Path, "file scan", err)
 	}
@@ -184,7 +184,7 @@ func (in *fileInput) refused(rel, operation string, err error) {
 		Error("File is refused, and left until it changes or the stream starts again")
 }
 
-// abandon ends the reading without settling the file.
+// abandon ends the reading without finishing the file.
 func (r *fileReading) abandon(ctx context.Context) {
 	r.source.cancel()
 	r.close(ctx)

@@ -8,9 +8,9 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 )
 
-// longestRest bounds the time from one look at the whole directory to the next,
+// maxRest bounds the time from one look at the whole directory to the next,
 // unless poll_interval is longer.
-const longestRest = time.Minute
+const maxRest = time.Minute
 
 // fileRest says how long the directory need not be looked at: where the system
 // tells of changes, a look that finds nothing new doubles the time to the next.
@@ -43,10 +43,10 @@ func (in *fileInput) directoryVersion(ctx context.Context) files.Version {
 // restAfter sets when to look again after a look.
 func (in *fileInput) restAfter(scan dirwatch.Scan, now time.Time) {
 	s := &in.state
-	if !in.watcher.Reliable() || scan.Linked || len(scan.Failed) > 0 || s.queue.Len() > 0 || len(s.inFlight) > 0 || len(s.stuck) > 0 {
+	if !in.watcher.Reliable() || scan.Linked || len(scan.Failed) > 0 || s.queue.Len() > 0 || len(s.inFlight) > 0 || len(s.disposeRetry) > 0 {
 		s.rest.pause = 0
 	} else {
-		s.rest.pause = min(max(2*s.rest.pause, in.interval), max(longestRest, in.interval))
+		s.rest.pause = min(max(2*s.rest.pause, in.interval), max(maxRest, in.interval))
 	}
 	s.rest.until = now.Add(s.rest.pause)
 }

@@ -40,16 +40,16 @@ func TestFileDirectoryOfWhichTheSystemTellsIsSeldomLookedAt(t *testing.T) {
 		in.tick(t.Context(), clock)
 		f, _, ok := in.state.queue.Pop(clock)
 		require.True(t, ok)
-		in.settle(&fileDelivery{file: f})
+		in.handOver(&fileDelivery{file: f})
 	}
-	require.Eventually(t, func() bool { in.collect(); return len(in.state.inFlight) == 0 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { in.reapFinished(); return len(in.state.inFlight) == 0 }, time.Minute, time.Millisecond)
 	in.watcher.Changes()
 
 	assert.Equal(t, 7, looksIn(t, in, &clock, 2*time.Minute), "after 1, 2, 4, 8, 16, 32 and 60 seconds")
 	assert.Equal(t, 60, looksIn(t, in, &clock, time.Hour))
 	// A file that comes is told of, and a change of the directory is seen in it.
 	put(t, dir, "sub/new.json", "x")
-	require.Eventually(t, func() bool { in.notice(t.Context(), clock); return in.state.queue.Len() == 1 }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { in.handleEvents(t.Context(), clock); return in.state.queue.Len() == 1 }, time.Minute, time.Millisecond)
 	put(t, dir, "other", "x")
 	assert.Equal(t, 1, looksIn(t, in, &clock, in.interval))
 	assert.Equal(t, 10, looksIn(t, in, &clock, 10*in.interval), "a file waits, so that it is looked at")

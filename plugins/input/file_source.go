@@ -145,7 +145,7 @@ func (s *fileSource) fill() error {
 	err := s.retrier.Do(s.ctx, readOperation(s.dir, s.file.Path), func(ctx context.Context) (int64, error) {
 		chunk := s.chunk()
 		var err error
-		got, err = files.Within(ctx, chunk, func(r fileRead) {
+		got, err = files.Abandonable(ctx, chunk, func(r fileRead) {
 			if r.open != nil {
 				_ = r.open.Close() // it was only read
 			}

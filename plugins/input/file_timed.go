@@ -21,7 +21,7 @@ func timed[T any](ctx context.Context, limit time.Duration, do func() (T, error)
 		limited, cancel = context.WithTimeout(ctx, limit)
 	}
 	defer cancel()
-	value, err := files.Within(limited, do, func(late T) {
+	value, err := files.Abandonable(limited, do, func(late T) {
 		for _, discard := range discard {
 			discard(late)
 		}

@@ -126,7 +126,7 @@ func (o *fileOutput) Connect(ctx context.Context) error {
 		defer cancel()
 	}
 	dir := o.dir
-	_, err := files.Within(ctx, func() (struct{}, error) { return struct{}{}, dir.Check() }, nil)
+	_, err := files.Abandonable(ctx, func() (struct{}, error) { return struct{}{}, dir.Check() }, nil)
 	if err == nil {
 		o.status.Connected()
 		return nil
@@ -197,7 +197,7 @@ func (o *fileOutput) prepare(names *interpolator, i int, m *service.Message) (na
 		return "", nil, fmt.Errorf("%v: %w", fileFieldPattern.Name(), err)
 	}
 	if o.appender == nil {
-		name = filewriter.Expand(name, filewriter.Moment())
+		name = filewriter.Expand(name, filewriter.UniqueNow())
 	}
 	if name, err = filewriter.CheckName(name); err != nil {
 		return "", nil, fmt.Errorf("%v: %w", fileFieldPattern.Name(), err)
@@ -226,7 +226,7 @@ func (o *fileOutput) append(ctx context.Context, name string, messages []fileMes
 		indexes[i] = m.index
 	}
 	err := o.retrier.Do(ctx, o.operation("file append", name, failed.batch, indexes...), func(ctx context.Context) (int64, error) {
-		_, err := files.Within(ctx, func() (struct{}, error) {
+		_, err := files.Abandonable(ctx, func() (struct{}, error) {
 			return struct{}{}, o.appender.Append(ctx, name, lines)
 		}, nil)
 		return int64(len(lines)), o.explain(name, err)
@@ -251,7 +251,7 @@ func (o *fileOutput) write(ctx context.Context, op retry.Operation, name string,
 	written := "" // the name that the file has got, even if that is not durable yet
 	return o.retrier.Do(ctx, op, func(ctx context.Context) (int64, error) {
 		known := written
-		got, err := files.Within(ctx, func() (string, error) {
+		got, err := files.Abandonable(ctx, func() (string, error) {
 			if known != "" {
 				return known, dir.Sync(known)
 			}

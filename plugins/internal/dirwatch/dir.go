@@ -92,7 +92,7 @@ func CheckPattern(pattern string) error {
 // Match reports whether a file of this path, relative to the directory, is of
 // interest. Hidden files are, if the pattern names a hidden one.
 func (d *Dir) Match(rel string) bool {
-	return d.visible(rel) && !files.IsTemp(rel) && !isTaken(rel) && d.reaches(rel) && doublestar.MatchUnvalidated(d.pattern, rel)
+	return d.visible(rel) && !files.IsTemp(rel) && !isClaimed(rel) && d.reaches(rel) && doublestar.MatchUnvalidated(d.pattern, rel)
 }
 
 // reaches reports whether the pattern goes down as far as a path does. To the
@@ -220,9 +220,9 @@ type Scan struct {
 	Files []File
 	// Failed holds what could not be looked at, by path, and why.
 	Failed map[string]error
-	// Taken holds the paths of hidden files of interest, which are being taken
+	// Claimed holds the paths of hidden files of interest, which are being taken
 	// away, or which a crash or a failure has left hidden.
-	Taken []string
+	Claimed []string
 	// Linked says that a file of interest is a symbolic link, so that what it leads
 	// to may change without a word.
 	Linked bool
@@ -277,9 +277,9 @@ func (d *Dir) entry(ctx context.Context, root *os.Root, rel string, e fs.DirEntr
 			return
 		}
 		err = d.scan(ctx, root, rel, s, entered)
-	case (kind.IsRegular() || kind&fs.ModeSymlink != 0) && isTaken(rel):
-		if d.Match(TakenFrom(rel)) {
-			s.Taken = append(s.Taken, rel)
+	case (kind.IsRegular() || kind&fs.ModeSymlink != 0) && isClaimed(rel):
+		if d.Match(ClaimedFrom(rel)) {
+			s.Claimed = append(s.Claimed, rel)
 		}
 	case (kind.IsRegular() || kind&fs.ModeSymlink != 0) && d.Match(rel):
 		var info fs.FileInfo

@@ -105,7 +105,7 @@ func TestScan(t *testing.T) {
 	}
 	assert.ElementsMatch(t, []string{"a.json", "b.json", "sub/c.json", "sub/deep/d.json"}, found)
 	assert.ElementsMatch(t, []string{".", "sub", "sub/deep"}, entered)
-	assert.Equal(t, []string{".taken.json.mfn-taken"}, s.Taken)
+	assert.Equal(t, []string{".taken.json.mfn-taken"}, s.Claimed)
 	assert.Len(t, s.Failed, 1)
 	require.ErrorIs(t, s.Failed["loop.json"], syscall.ELOOP)
 
@@ -153,7 +153,7 @@ func TestQueue(t *testing.T) {
 	assert.Equal(t, "c", pop(q, at(24)))
 	assert.Zero(t, q.Len())
 
-	q.Again(file("x", 1), 3, at(40))
+	q.Requeue(file("x", 1), 3, at(40))
 	f, tries, ok := q.Pop(at(40))
 	assert.True(t, ok)
 	assert.Equal(t, file("x", 1), f)
@@ -177,7 +177,7 @@ func TestQueue(t *testing.T) {
 	assert.True(t, slices.IsSorted(order))
 }
 
-func TestTakeLosesNothingThatReplacesAFile(t *testing.T) {
+func TestClaimLosesNothingThatReplacesAFile(t *testing.T) {
 	in := t.TempDir()
 	d := dir(t, in, "*")
 	path := filepath.Join(in, "a")
@@ -206,7 +206,7 @@ func TestTakeLosesNothingThatReplacesAFile(t *testing.T) {
 		require.NoError(t, err)
 		sum := files.NewHash()
 		sum.Write(content)
-		_, err = d.Take(f, files.SumOf(sum), func(root *os.Root, name string) error {
+		_, err = d.Claim(f, files.SumOf(sum), func(root *os.Root, name string) error {
 			removed, readErr := root.ReadFile(name)
 			require.NoError(t, readErr)
 			// What is removed is what was read, however fast it is replaced. The
@@ -255,7 +255,7 @@ func look(t *testing.T, d *Dir, rel string) File {
 
 var errNo = errors.New("no")
 
-func TestTakeRestoresWhatCannotBeTaken(t *testing.T) {
+func TestClaimRestoresWhatCannotBeTaken(t *testing.T) {
 	long := strings.Repeat("n", 250) + ".json"
 	for _, name := range []string{"a", "a.json", long} {
 		t.Run(name[:min(len(name), 9)], func(t *testing.T) {
@@ -263,13 +263,13 @@ func TestTakeRestoresWhatCannotBeTaken(t *testing.T) {
 			d := dir(t, in, "**")
 			put(t, in, "sub/"+name, "content")
 			f := look(t, d, "sub/"+name)
-			back, err := d.Take(f, files.Sum{}, func(*os.Root, string) error { return errNo })
+			back, err := d.Claim(f, files.Sum{}, func(*os.Root, string) error { return errNo })
 			require.ErrorIs(t, err, errNo)
 			assert.Equal(t, f.Path, back)
 			assert.Equal(t, f, look(t, d, f.Path))
 
 			// As above, while a new file comes to have the name.
-			back, err = d.Take(f, files.Sum{}, func(*os.Root, string) error {
+			back, err = d.Claim(f, files.Sum{}, func(*os.Root, string) error {
 				put(t, in, f.Path, "newer")
 				return errNo
 			})
@@ -280,7 +280,7 @@ func TestTakeRestoresWhatCannotBeTaken(t *testing.T) {
 	}
 }
 
-func TestTakeChecksAgainWhatItHasHidden(t *testing.T) {
+func TestClaimChecksAgainWhatItHasHidden(t *testing.T) {
 	for what, again := range map[string]bool{"replaced": false, "replaced twice": true} {
 		t.Run(what, func(t *testing.T) {
 			in := t.TempDir()
@@ -292,7 +292,7 @@ func TestTakeChecksAgainWhatItHasHidden(t *testing.T) {
 				require.NoError(t, os.Rename(filepath.Join(in, "new"), filepath.Join(in, "a")))
 			}
 			defer func() { beforeHiding = func() {} }()
-			back, err := d.Take(f, files.Sum{}, func(*os.Root, string) error {
+			back, err := d.Claim(f, files.Sum{}, func(*os.Root, string) error {
 				require.Fail(t, "a file that was not read is taken")
 				return nil
 			})
@@ -304,7 +304,7 @@ func TestTakeChecksAgainWhatItHasHidden(t *testing.T) {
 			}
 			f = look(t, d, "a")
 			put(t, in, ".a.mfn-taken", "left")
-			_, err = d.Take(f, files.Sum{}, (*os.Root).Remove)
+			_, err = d.Claim(f, files.Sum{}, (*os.Root).Remove)
 			require.ErrorIs(t, err, ErrHidden)
 			assert.Equal(t, map[string]string{"a": "not read", ".a.mfn-taken": "left"}, contents(t, in))
 		})

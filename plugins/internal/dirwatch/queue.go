@@ -45,8 +45,8 @@ func (q *Queue) Offer(f File, since time.Time) {
 	q.put(&item{file: f, readyAt: since.Add(q.minAge)})
 }
 
-// Again adds a file that was taken tries times in vain, to be ready at a time.
-func (q *Queue) Again(f File, tries int, at time.Time) {
+// Requeue adds a file that was taken tries times in vain, to be ready at a time.
+func (q *Queue) Requeue(f File, tries int, at time.Time) {
 	q.put(&item{file: f, readyAt: at, tries: tries})
 }
 

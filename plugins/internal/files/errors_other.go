@@ -4,7 +4,7 @@ package files
 
 import "errors"
 
-func passing(error) bool { return false }
+func isTransient(error) bool { return false }
 
 func meaning(error) string { return "" }
 

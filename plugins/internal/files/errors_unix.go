@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-var passingErrors = []syscall.Errno{
+var transientErrors = []syscall.Errno{
 	syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS,
 	syscall.EAGAIN, syscall.EINTR, syscall.EBUSY, syscall.ESTALE, syscall.ETIMEDOUT, syscall.ENOLCK,
 	// Of file systems behind a network or a daemon.
@@ -16,9 +16,9 @@ var passingErrors = []syscall.Errno{
 	syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.ENETUNREACH,
 }
 
-func passing(err error) bool {
+func isTransient(err error) bool {
 	errno, ok := errors.AsType[syscall.Errno](err)
-	return ok && slices.Contains(passingErrors, errno)
+	return ok && slices.Contains(transientErrors, errno)
 }
 
 var meanings = map[syscall.Errno]string{

@@ -30,17 +30,17 @@ func IsTemp(name string) bool { return strings.HasSuffix(name, TempSuffix) }
 // a full disk, an input or output error, too many open files, a stale handle.
 // That a file does not exist or may not be touched does not pass by itself.
 func Classify(err error) error {
-	if err == nil || !passing(err) {
+	if err == nil || !isTransient(err) {
 		return err
 	}
 	return &retry.Transient{Err: err}
 }
 
-// Within runs do, and returns its result, or ctx's error if ctx ends first: a
+// Abandonable runs do, and returns its result, or ctx's error if ctx ends first: a
 // call to a file system that hangs cannot be interrupted. Then discard gets the
 // result when do returns at last, from which do can tell no difference; so do
 // must not share memory with its caller.
-func Within[T any](ctx context.Context, do func() (T, error), discard func(T)) (T, error) {
+func Abandonable[T any](ctx context.Context, do func() (T, error), discard func(T)) (T, error) {
 	type result struct {
 		value T
 		err   error

@@ -93,7 +93,7 @@ func TestRenamesNeverOverwrite(t *testing.T) {
 	}
 }
 
-func TestPublishNeverOverwrites(t *testing.T) {
+func TestLinkUniqueNeverOverwrites(t *testing.T) {
 	dir := t.TempDir()
 	root := openRoot(t, dir)
 	const n = 200
@@ -106,7 +106,7 @@ func TestPublishNeverOverwrites(t *testing.T) {
 			}
 			_, err = fmt.Fprint(f, i)
 			assert.NoError(t, errors.Join(err, f.Close()))
-			_, err = Publish(root, temp, "a.json")
+			_, err = LinkUnique(root, temp, "a.json")
 			assert.NoError(t, err)
 		})
 	}
@@ -198,16 +198,16 @@ func TestCopyOfAFileThatChangesMeanwhileIsNone(t *testing.T) {
 	assert.Empty(t, entries)
 }
 
-func TestWithinDoesNotWaitForWhatHangs(t *testing.T) {
-	value, err := Within(t.Context(), func() (int, error) { return 7, nil }, nil)
+func TestAbandonableDoesNotWaitForWhatHangs(t *testing.T) {
+	value, err := Abandonable(t.Context(), func() (int, error) { return 7, nil }, nil)
 	require.NoError(t, err)
 	assert.Equal(t, 7, value)
-	_, err = Within(t.Context(), func() (int, error) { return 7, fs.ErrExist }, nil)
+	_, err = Abandonable(t.Context(), func() (int, error) { return 7, fs.ErrExist }, nil)
 	require.ErrorIs(t, err, fs.ErrExist)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	hangs, discarded := make(chan struct{}), make(chan int)
-	_, err = Within(ctx, func() (int, error) {
+	_, err = Abandonable(ctx, func() (int, error) {
 		cancel()
 		<-hangs
 		return 8, nil
@@ -217,7 +217,7 @@ func TestWithinDoesNotWaitForWhatHangs(t *testing.T) {
 	assert.Equal(t, 8, <-discarded)
 
 	var calls atomic.Int32
-	_, err = Within(ctx, func() (int, error) { calls.Add(1); return 0, nil }, nil)
+	_, err = Abandonable(ctx, func() (int, error) { calls.Add(1); return 0, nil }, nil)
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Zero(t, calls.Load())
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Version tells one content of a file from another. Versions are compared by
-// ==, or by Alike where inode numbers do not last.
+// ==, or by SameSizeAndTime where inode numbers do not last.
 type Version struct {
 	Size    int64
 	ModTime int64  // nanoseconds since 1970
@@ -21,10 +21,10 @@ func VersionOf(info fs.FileInfo) Version {
 	return Version{Size: info.Size(), ModTime: info.ModTime().UnixNano(), Inode: inode(info)}
 }
 
-// Alike reports whether both versions have the same size and time. Such
+// SameSizeAndTime reports whether both versions have the same size and time. Such
 // versions may differ in their inode numbers and still be the same, on
 // filesystems that make these up; only the content can tell.
-func (v Version) Alike(w Version) bool { return v.Size == w.Size && v.ModTime == w.ModTime }
+func (v Version) SameSizeAndTime(w Version) bool { return v.Size == w.Size && v.ModTime == w.ModTime }
 
 // Time is the time of the last modification.
 func (v Version) Time() time.Time { return time.Unix(0, v.ModTime) }

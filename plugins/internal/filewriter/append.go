@@ -35,9 +35,9 @@ type Appender struct {
 
 // series is a file name with a Timestamp, and the file that has it now.
 type series struct {
-	name string
-	born time.Time
-	used time.Time
+	name      string
+	createdAt time.Time
+	used      time.Time
 }
 
 // maxSeries bounds how many series are remembered; one that is forgotten
@@ -115,7 +115,7 @@ func (a *Appender) appendTo(ctx context.Context, root *os.Root, name string, lin
 	if err != nil {
 		return false, err
 	}
-	if size > 0 && a.rotation.due(size, int64(len(lines)), bornAt(f, info, s)) {
+	if size > 0 && a.rotation.exceeded(size, int64(len(lines)), creationTime(f, info, s)) {
 		return false, a.rotate(dir, base, name)
 	}
 	if err := a.write(f, size, lines); err != nil {
@@ -142,7 +142,7 @@ func (a *Appender) resolve(name string) (string, *series) {
 	s, ok := a.current[name]
 	if !ok {
 		a.forgetOne()
-		s = &series{name: Expand(name, now), born: now}
+		s = &series{name: Expand(name, now), createdAt: now}
 		a.current[name] = s
 	}
 	s.used = now

@@ -125,7 +125,7 @@ func (d *Dir) Write(name string, content []byte, replace bool) (string, error) {
 	if replace {
 		err = dir.Rename(temp, base)
 	} else {
-		base, err = files.Publish(dir, temp, base)
+		base, err = files.LinkUnique(dir, temp, base)
 	}
 	if err != nil {
 		_ = dir.Remove(temp) // the first error tells more

@@ -178,18 +178,18 @@ func openTimes(t *testing.T, path string) (times int) {
 }
 
 func TestMomentsDifferThoughTheClockDoesNotMove(t *testing.T) {
-	before := lastMoment.Load()
-	defer lastMoment.Store(before)
+	before := lastUnique.Load()
+	defer lastUnique.Store(before)
 	ahead := time.Now().Add(time.Hour)
-	lastMoment.Store(ahead.UnixNano()) // so that the clock stands still, as it were
-	assert.True(t, Moment().After(ahead), "and moments do not go back with it")
+	lastUnique.Store(ahead.UnixNano()) // so that the clock stands still, as it were
+	assert.True(t, UniqueNow().After(ahead), "and moments do not go back with it")
 	var seen sync.Map
 	var repeated atomic.Int64
 	var asking sync.WaitGroup
 	for range 8 {
 		asking.Go(func() {
 			for range 10_000 {
-				if _, twice := seen.LoadOrStore(Expand(Timestamp, Moment()), true); twice {
+				if _, twice := seen.LoadOrStore(Expand(Timestamp, UniqueNow()), true); twice {
 					repeated.Add(1)
 				}
 			}

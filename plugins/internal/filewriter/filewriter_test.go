@@ -186,9 +186,9 @@ func TestWriteTellsTheNameWhenOnlyItsDurabilityIsInDoubt(t *testing.T) {
 }
 
 func TestMomentsAreInOrder(t *testing.T) {
-	last := Expand("{timestamp}", Moment())
+	last := Expand("{timestamp}", UniqueNow())
 	for range 10_000 {
-		next := Expand("{timestamp}", Moment())
+		next := Expand("{timestamp}", UniqueNow())
 		require.Less(t, last, next)
 		last = next
 	}

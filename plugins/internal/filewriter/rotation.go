@@ -29,15 +29,15 @@ func Expand(name string, at time.Time) string {
 	return strings.ReplaceAll(name, Timestamp, moment)
 }
 
-var lastMoment atomic.Int64
+var lastUnique atomic.Int64
 
-// Moment returns the time, or a nanosecond more than it last returned if the
+// UniqueNow returns the time, or a nanosecond more than it last returned if the
 // clock has not moved since.
-func Moment() time.Time {
+func UniqueNow() time.Time {
 	for {
-		last := lastMoment.Load()
+		last := lastUnique.Load()
 		now := max(time.Now().UnixNano(), last+1)
-		if lastMoment.CompareAndSwap(last, now) {
+		if lastUnique.CompareAndSwap(last, now) {
 			return time.Unix(0, now)
 		}
 	}
@@ -50,15 +50,15 @@ type Rotation struct {
 	MaxFiles int           // to keep, the current one included
 }
 
-// due reports whether a file must be ended before more is written to it.
-func (r Rotation) due(size, more int64, born time.Time) bool {
-	return (r.MaxBytes > 0 && size+more > r.MaxBytes) || (r.MaxAge > 0 && time.Since(born) >= r.MaxAge)
+// exceeded reports whether a file must be ended before more is written to it.
+func (r Rotation) exceeded(size, more int64, created time.Time) bool {
+	return (r.MaxBytes > 0 && size+more > r.MaxBytes) || (r.MaxAge > 0 && time.Since(created) >= r.MaxAge)
 }
 
-// bornAt returns when a file was begun.
-func bornAt(f *os.File, info fs.FileInfo, s *series) time.Time {
+// creationTime returns when a file was begun.
+func creationTime(f *os.File, info fs.FileInfo, s *series) time.Time {
 	if s != nil {
-		return s.born
+		return s.createdAt
 	}
 	if at, ok := birth(f); ok {
 		return at

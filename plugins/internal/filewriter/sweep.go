@@ -73,7 +73,7 @@ func (s *Sweeper) run() {
 // Close ends the sweeping, and waits for it until ctx ends.
 func (s *Sweeper) Close(ctx context.Context) error {
 	s.cancel()
-	_, err := files.Within(ctx, func() (struct{}, error) {
+	_, err := files.Abandonable(ctx, func() (struct{}, error) {
 		s.running.Wait()
 		return struct{}{}, nil
 	}, nil)

@@ -70,7 +70,7 @@ func Open(path, directory string, log *service.Logger) (*Tracker, error) {
 	if err := t.openSound(); err != nil {
 		return nil, err
 	}
-	if err := guard(t.load); err != nil {
+	if err := recoverFaults(t.load); err != nil {
 		t.abandon()
 		return nil, fmt.Errorf("reading the tracker: %w", files.Explain(path, err))
 	}
@@ -109,7 +109,7 @@ func (t *Tracker) Mark(path string, r Record) {
 	t.done[path] = r
 	t.changed[path] = true
 	t.mu.Unlock()
-	t.rouse()
+	t.notify()
 }
 
 // Prune forgets the files of which gone says that they no longer exist.
@@ -125,11 +125,11 @@ func (t *Tracker) Prune(gone func(path string) bool) {
 	}
 	t.mu.Unlock()
 	if pruned {
-		t.rouse()
+		t.notify()
 	}
 }
 
-func (t *Tracker) rouse() {
+func (t *Tracker) notify() {
 	select {
 	case t.wake <- struct{}{}:
 	default:
@@ -237,7 +237,7 @@ func (t *Tracker) flush() error {
 
 	err := t.store(changes)
 	if damage := (*damagedError)(nil); errors.As(err, &damage) {
-		err = t.renew(damage)
+		err = t.rebuild(damage)
 	}
 	if err != nil {
 		t.mu.Lock()
@@ -256,7 +256,7 @@ func (t *Tracker) store(changes map[string]*Record) error {
 			return err
 		}
 	}
-	return guard(func() error {
+	return recoverFaults(func() error {
 		return t.db.Update(func(tx *bbolt.Tx) error {
 			b, err := tx.CreateBucketIfNotExists([]byte(t.directory))
 			if err != nil {
@@ -277,11 +277,11 @@ func (t *Tracker) store(changes map[string]*Record) error {
 	})
 }
 
-// renew writes all records to a new file, after the old one was found damaged
+// rebuild writes all records to a new file, after the old one was found damaged
 // while in use.
-func (t *Tracker) renew(damage error) error {
+func (t *Tracker) rebuild(damage error) error {
 	t.abandon()
-	if err := t.setAside(damage, nil); err != nil {
+	if err := t.quarantine(damage, nil); err != nil {
 		return err
 	}
 	t.mu.Lock()
@@ -299,7 +299,7 @@ func (t *Tracker) openSound() error {
 	if err := os.MkdirAll(filepath.Dir(t.path), 0o750); err != nil {
 		return fmt.Errorf("making the directory of the tracker: %w", files.Explain(filepath.Dir(t.path), err))
 	}
-	if err := t.setAsideIfDamaged(); err != nil {
+	if err := t.quarantineIfDamaged(); err != nil {
 		return err
 	}
 	return t.open()
@@ -314,7 +314,7 @@ func (t *Tracker) open() error {
 		t.handle = f
 		return f, err
 	}
-	err := guard(func() (err error) {
+	err := recoverFaults(func() (err error) {
 		t.db, err = bbolt.Open(t.path, 0o600, &opts)
 		return err
 	})
@@ -359,9 +359,9 @@ func (t *Tracker) load() error {
 	})
 }
 
-// setAsideIfDamaged checks the file before anything else does: reading a damaged
+// quarantineIfDamaged checks the file before anything else does: reading a damaged
 // one can bring the process down.
-func (t *Tracker) setAsideIfDamaged() error {
+func (t *Tracker) quarantineIfDamaged() error {
 	info, err := os.Stat(t.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -380,7 +380,7 @@ func (t *Tracker) setAsideIfDamaged() error {
 	// Opened to read, the file is locked against writers, and only the part
 	// that has checksums is looked at.
 	var db *bbolt.DB
-	openErr := guard(func() (err error) {
+	openErr := recoverFaults(func() (err error) {
 		db, err = bbolt.Open(t.path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockWait})
 		return err
 	})
@@ -394,7 +394,7 @@ func (t *Tracker) setAsideIfDamaged() error {
 		return fmt.Errorf("reading the tracker: %w", files.Explain(t.path, err))
 	}
 	if damage := verify(content); damage != nil {
-		return t.setAside(damage, info)
+		return t.quarantine(damage, info)
 	}
 	if openErr != nil {
 		return t.explain(openErr)
@@ -402,8 +402,8 @@ func (t *Tracker) setAsideIfDamaged() error {
 	return nil
 }
 
-// setAside renames a damaged file, if it is still the one that was seen.
-func (t *Tracker) setAside(damage error, seen fs.FileInfo) error {
+// quarantine renames a damaged file, if it is still the one that was seen.
+func (t *Tracker) quarantine(damage error, seen fs.FileInfo) error {
 	if seen != nil {
 		if now, err := os.Stat(t.path); err != nil || !os.SameFile(now, seen) {
 			return nil // another process has taken care of it
@@ -433,9 +433,9 @@ type damagedError struct{ cause any }
 
 func (d *damagedError) Error() string { return fmt.Sprintf("the file is damaged: %v", d.cause) }
 
-// guard runs do, and returns a panic of the store, or a fault in the memory
+// recoverFaults runs do, and returns a panic of the store, or a fault in the memory
 // that maps the file, as an error.
-func guard(do func() error) (err error) {
+func recoverFaults(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if cause := recover(); cause != nil {

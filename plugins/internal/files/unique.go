@@ -53,10 +53,10 @@ func splitExt(name string) (stem, ext string) {
 	return stem, ext
 }
 
-// Claim gives a file a name in dir that nothing has, the first of name,
+// UniqueName gives a file a name in dir that nothing has, the first of name,
 // name_1, name_2 … before the extension, and returns it. take gives the file a
 // name, or returns fs.ErrExist if something has it.
-func Claim(dir *os.Root, name string, take func(name string) error) (string, error) {
+func UniqueName(dir *os.Root, name string, take func(name string) error) (string, error) {
 	err := take(name)
 	if !errors.Is(err, fs.ErrExist) {
 		return name, err
@@ -102,10 +102,10 @@ func CreateTemp(dir *os.Root, mode fs.FileMode) (*os.File, string, error) {
 	}
 }
 
-// Publish gives the file temp of dir a name that nothing has, as Claim does, in
+// LinkUnique gives the file temp of dir a name that nothing has, as UniqueName does, in
 // the way of RenameNew.
-func Publish(dir *os.Root, temp, name string) (string, error) {
-	return Claim(dir, name, func(name string) error { return RenameNew(dir, temp, name) })
+func LinkUnique(dir *os.Root, temp, name string) (string, error) {
+	return UniqueName(dir, name, func(name string) error { return RenameNew(dir, temp, name) })
 }
 
 // RenameNew renames a file of dir that nobody else touches, and returns
@@ -203,7 +203,7 @@ func link(from *os.Root, name string, info fs.FileInfo, to *os.Root, target stri
 		return "", err
 	}
 	defer toDir.Close() //nolint:errcheck // nothing was written through it
-	return Claim(to, target, func(target string) error {
+	return UniqueName(to, target, func(target string) error {
 		err := linkAt(fromDir, path.Base(name), toDir, target)
 		if !errors.Is(err, fs.ErrExist) {
 			return err
@@ -256,7 +256,7 @@ func copyTo(from *os.Root, name string, to *os.Root, target string) (string, err
 	}
 	var final string
 	if err == nil {
-		final, err = Publish(to, tempName, target)
+		final, err = LinkUnique(to, tempName, target)
 	}
 	if err != nil {
 		_ = to.Remove(tempName) // the first error tells more

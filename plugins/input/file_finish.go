@@ -20,28 +20,28 @@ import (
 type fileOutcome int
 
 const (
-	fileDone     fileOutcome = iota // deleted, moved, remembered, or vanished
-	fileStays                       // done, but could not be deleted or moved
-	fileChanged                     // it is another file by now
-	fileUnread                      // it could not be read
-	fileRefused                     // the scanner refused it
-	fileRejected                    // a message of it was rejected
-	fileRestored                    // it was hidden, and has a name again
-	fileHidden                      // it is hidden, and could not get its name back
+	fileDone          fileOutcome = iota // deleted, moved, remembered, or vanished
+	fileDisposeFailed                    // done, but could not be deleted or moved
+	fileChanged                          // it is another file by now
+	fileReadFailed                       // it could not be read
+	fileScanFailed                       // the scanner refused it
+	fileNacked                           // a message of it was rejected
+	fileRestored                         // it was hidden, and has a name again
+	fileHidden                           // it is hidden, and could not get its name back
 )
 
 // fileDelivery is a file whose messages are under way.
 type fileDelivery struct {
-	file    dirwatch.File
-	tries   int // before this one
-	settler *fileSettler
-	hidden  bool // it is a file that was left hidden, and is to get its name back
+	file     dirwatch.File
+	tries    int // before this one
+	finisher *fileFinisher
+	hidden   bool // it is a file that was left hidden, and is to get its name back
 
 	mu      sync.Mutex
 	pending int  // batches that are not confirmed
 	ended   bool // there are no more batches
 
-	// What follows is set when the file is settled.
+	// What follows is set when the file is finished.
 	outcome fileOutcome
 	err     error
 	sum     files.Sum
@@ -64,12 +64,12 @@ func (d *fileDelivery) sent() (acked func(error)) {
 			d.mu.Lock()
 			d.pending--
 			if err != nil && d.outcome == fileDone {
-				d.outcome, d.err = fileRejected, err
+				d.outcome, d.err = fileNacked, err
 			}
-			settled := d.ended && d.pending == 0
+			finished := d.ended && d.pending == 0
 			d.mu.Unlock()
-			if settled {
-				d.settler.add(d)
+			if finished {
+				d.finisher.add(d)
 			}
 		})
 	}
@@ -82,16 +82,16 @@ func (d *fileDelivery) end(outcome fileOutcome, err error, sum files.Sum) {
 	if outcome != fileDone {
 		d.outcome, d.err = outcome, err
 	}
-	settled := d.pending == 0
+	finished := d.pending == 0
 	d.mu.Unlock()
-	if settled {
-		d.settler.add(d)
+	if finished {
+		d.finisher.add(d)
 	}
 }
 
-// fileSettler deletes, moves or remembers files that are done, apart from those
+// fileFinisher deletes, moves or remembers files that are done, apart from those
 // who confirm their messages, who must not wait for it.
-type fileSettler struct {
+type fileFinisher struct {
 	dir        *dirwatch.Dir
 	tracker    *tracker.Tracker
 	autoDelete bool
@@ -99,94 +99,94 @@ type fileSettler struct {
 	timeout    time.Duration       // of what may be left to hang
 	sweeper    *filewriter.Sweeper // of moveTo, where a crash in a move leaves a part of a copy
 
-	mu      sync.Mutex
-	waiting []*fileDelivery
-	settled []*fileDelivery
+	mu       sync.Mutex
+	waiting  []*fileDelivery
+	finished []*fileDelivery
 
 	wake, stop, ended chan struct{}
-	notify            chan struct{} // sent to when files have been settled
+	notify            chan struct{} // sent to when files have been finished
 }
 
-func newFileSettler(in *fileInput) *fileSettler {
-	s := &fileSettler{
+func newFileFinisher(in *fileInput) *fileFinisher {
+	f := &fileFinisher{
 		dir: in.dir, tracker: in.tracker, autoDelete: in.autoDelete, moveTo: in.moveTo, timeout: in.policy.Timeout,
 		wake: make(chan struct{}, 1), notify: make(chan struct{}, 1),
 		stop: make(chan struct{}), ended: make(chan struct{}),
 		sweeper: filewriter.NewSweeper(filewriter.Dir{Path: in.moveTo}),
 	}
-	go s.run()
-	return s
+	go f.run()
+	return f
 }
 
 // add hands over a file of which no batch is under way.
-func (s *fileSettler) add(d *fileDelivery) {
-	s.mu.Lock()
-	s.waiting = append(s.waiting, d)
-	s.mu.Unlock()
-	rouse(s.wake)
+func (f *fileFinisher) add(d *fileDelivery) {
+	f.mu.Lock()
+	f.waiting = append(f.waiting, d)
+	f.mu.Unlock()
+	notify(f.wake)
 }
 
-// take returns the files that have been settled since the last call.
-func (s *fileSettler) take() []*fileDelivery {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	settled := s.settled
-	s.settled = nil
-	return settled
+// take returns the files that have been finished since the last call.
+func (f *fileFinisher) take() []*fileDelivery {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	finished := f.finished
+	f.finished = nil
+	return finished
 }
 
-// close settles what has been added, and ends. It waits for half of ctx's time at
+// close finishes what has been added, and ends. It waits for half of ctx's time at
 // most, since a file system may hang and the tracker is to be closed in the other
 // half.
-func (s *fileSettler) close(ctx context.Context) error {
+func (f *fileFinisher) close(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer cancel()
 	}
-	close(s.stop)
+	close(f.stop)
 	select {
-	case <-s.ended:
-		return s.sweeper.Close(ctx)
+	case <-f.ended:
+		return f.sweeper.Close(ctx)
 	case <-ctx.Done():
 		return fmt.Errorf("files are still being deleted or moved: %w", ctx.Err())
 	}
 }
 
-func (s *fileSettler) run() {
-	defer close(s.ended)
+func (f *fileFinisher) run() {
+	defer close(f.ended)
 	for {
-		s.settleAll()
+		f.finishAll()
 		select {
-		case <-s.wake:
-		case <-s.stop:
-			s.settleAll()
+		case <-f.wake:
+		case <-f.stop:
+			f.finishAll()
 			return
 		}
 	}
 }
 
-func (s *fileSettler) settleAll() {
-	s.mu.Lock()
-	waiting := s.waiting
-	s.waiting = nil
-	s.mu.Unlock()
+func (f *fileFinisher) finishAll() {
+	f.mu.Lock()
+	waiting := f.waiting
+	f.waiting = nil
+	f.mu.Unlock()
 	for _, d := range waiting {
-		s.settle(d)
-		s.mu.Lock()
-		s.settled = append(s.settled, d)
-		s.mu.Unlock()
-		rouse(s.notify)
+		f.finish(d)
+		f.mu.Lock()
+		f.finished = append(f.finished, d)
+		f.mu.Unlock()
+		notify(f.notify)
 	}
 }
 
-// settle does with a file what is to be done with it.
-func (s *fileSettler) settle(d *fileDelivery) {
+// finish does with a file what is to be done with it.
+func (f *fileFinisher) finish(d *fileDelivery) {
 	begin := time.Now()
 	defer func() { d.took = time.Since(begin) }()
 	if d.hidden {
 		d.outcome = fileRestored
-		if err := s.restore(d, d.file.Path); err != nil {
+		if err := f.restore(d, d.file.Path); err != nil {
 			d.outcome, d.err = fileHidden, err
 		}
 		return
@@ -194,7 +194,7 @@ func (s *fileSettler) settle(d *fileDelivery) {
 	if d.outcome != fileDone {
 		return
 	}
-	err := s.dispose(d)
+	err := f.dispose(d)
 	switch {
 	case err == nil:
 	case errors.Is(err, fs.ErrNotExist):
@@ -202,42 +202,42 @@ func (s *fileSettler) settle(d *fileDelivery) {
 	case errors.Is(err, dirwatch.ErrChanged), errors.Is(err, dirwatch.ErrNotRegular):
 		d.outcome = fileChanged
 	default:
-		d.outcome, d.err = fileStays, err
-		s.mark(d, d.file.Path)
+		d.outcome, d.err = fileDisposeFailed, err
+		f.mark(d, d.file.Path)
 		for _, r := range d.restored {
 			if r.from == d.file.Path {
-				s.mark(d, r.to) // so that it is not read again under that name
+				f.mark(d, r.to) // so that it is not read again under that name
 			}
 		}
 	}
 }
 
-func (s *fileSettler) dispose(d *fileDelivery) error {
+func (f *fileFinisher) dispose(d *fileDelivery) error {
 	switch {
-	case s.autoDelete:
-		return s.remove(d, (*os.Root).Remove)
-	case s.moveTo != "":
-		return s.remove(d, func(root *os.Root, path string) error {
-			return s.move(root, path, d.file.Path)
+	case f.autoDelete:
+		return f.remove(d, (*os.Root).Remove)
+	case f.moveTo != "":
+		return f.remove(d, func(root *os.Root, path string) error {
+			return f.move(root, path, d.file.Path)
 		})
 	}
-	_, err := timed(context.Background(), s.timeout, func() (struct{}, error) { return struct{}{}, s.dir.Verify(d.file, d.sum) })
+	_, err := timed(context.Background(), f.timeout, func() (struct{}, error) { return struct{}{}, f.dir.Verify(d.file, d.sum) })
 	if err != nil {
 		return err
 	}
-	s.mark(d, d.file.Path)
+	f.mark(d, d.file.Path)
 	return nil
 }
 
 // remove takes a file away. One that an earlier failure has left hidden under its
 // name gets its own name back first.
-func (s *fileSettler) remove(d *fileDelivery, do func(*os.Root, string) error) error {
-	back, err := s.dir.Take(d.file, d.sum, do)
+func (f *fileFinisher) remove(d *fileDelivery, do func(*os.Root, string) error) error {
+	back, err := f.dir.Claim(d.file, d.sum, do)
 	if errors.Is(err, dirwatch.ErrHidden) {
-		if err := s.restore(d, dirwatch.TakenPath(d.file.Path)); err != nil {
+		if err := f.restore(d, dirwatch.ClaimedPath(d.file.Path)); err != nil {
 			return err
 		}
-		back, err = s.dir.Take(d.file, d.sum, do)
+		back, err = f.dir.Claim(d.file, d.sum, do)
 	}
 	if back != "" && back != d.file.Path {
 		d.restored = append(d.restored, fileRestoration{d.file.Path, back})
@@ -246,29 +246,29 @@ func (s *fileSettler) remove(d *fileDelivery, do func(*os.Root, string) error) e
 }
 
 // restore gives a hidden file its name back.
-func (s *fileSettler) restore(d *fileDelivery, hidden string) error {
-	path, err := timed(context.Background(), s.timeout, func() (string, error) { return s.dir.Restore(hidden) })
+func (f *fileFinisher) restore(d *fileDelivery, hidden string) error {
+	path, err := timed(context.Background(), f.timeout, func() (string, error) { return f.dir.Restore(hidden) })
 	if err == nil && path != "" {
-		d.restored = append(d.restored, fileRestoration{dirwatch.TakenFrom(hidden), path})
+		d.restored = append(d.restored, fileRestoration{dirwatch.ClaimedFrom(hidden), path})
 	}
 	return err
 }
 
-func (s *fileSettler) mark(d *fileDelivery, path string) {
-	s.tracker.Mark(path, tracker.Record{Version: d.file.Version, Sum: d.sum})
+func (f *fileFinisher) mark(d *fileDelivery, path string) {
+	f.tracker.Mark(path, tracker.Record{Version: d.file.Version, Sum: d.sum})
 }
 
 // move moves the file at path in root to where its own path leads in move_to.
-func (s *fileSettler) move(root *os.Root, path, own string) (err error) {
+func (f *fileFinisher) move(root *os.Root, path, own string) (err error) {
 	defer func() {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, dirwatch.ErrChanged) {
-			err = fmt.Errorf("%v: %w", fileFieldMoveTo.Name(), files.Explain(filepath.Join(s.moveTo, own), err))
+			err = fmt.Errorf("%v: %w", fileFieldMoveTo.Name(), files.Explain(filepath.Join(f.moveTo, own), err))
 		}
 	}()
-	if err = os.MkdirAll(s.moveTo, files.NewDirMode); err != nil {
+	if err = os.MkdirAll(f.moveTo, files.NewDirMode); err != nil {
 		return err
 	}
-	to, err := os.OpenRoot(s.moveTo)
+	to, err := os.OpenRoot(f.moveTo)
 	if err != nil {
 		return err
 	}
@@ -280,7 +280,7 @@ func (s *fileSettler) move(root *os.Root, path, own string) (err error) {
 	defer dir.Close() //nolint:errcheck // nothing was written through it
 	_, err = files.Move(root, path, dir, base)
 	if err == nil {
-		s.sweeper.Wrote(filepath.ToSlash(own))
+		f.sweeper.Wrote(filepath.ToSlash(own))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// To the caller, that is the file itself.
@@ -291,7 +291,7 @@ func (s *fileSettler) move(root *os.Root, path, own string) (err error) {
 	return err
 }
 
-func rouse(c chan struct{}) {
+func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

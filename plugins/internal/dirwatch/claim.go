@@ -18,29 +18,29 @@ var ErrChanged = files.ErrChanged
 // hidden under its name. Restore gives that one its name back.
 var ErrHidden = errors.New("an earlier file of this name is still hidden")
 
-// takenSuffix ends the hidden name that a file has while it is taken away.
-const takenSuffix = ".mfn-taken"
+// claimedSuffix ends the hidden name that a file has while it is taken away.
+const claimedSuffix = ".mfn-taken"
 
-// takenName returns the name under which a file is hidden. A very long name loses
+// claimedName returns the name under which a file is hidden. A very long name loses
 // the end of its stem.
-func takenName(base string) string {
-	return "." + files.Shortened(base, len(takenSuffix)+1) + takenSuffix
+func claimedName(base string) string {
+	return "." + files.Shortened(base, len(claimedSuffix)+1) + claimedSuffix
 }
 
-func isTaken(rel string) bool {
-	return strings.HasSuffix(rel, takenSuffix) && strings.HasPrefix(path.Base(rel), ".")
+func isClaimed(rel string) bool {
+	return strings.HasSuffix(rel, claimedSuffix) && strings.HasPrefix(path.Base(rel), ".")
 }
 
-// TakenFrom returns the path that a hidden file had.
-func TakenFrom(rel string) string {
+// ClaimedFrom returns the path that a hidden file had.
+func ClaimedFrom(rel string) string {
 	dir, base := path.Split(rel)
-	return dir + strings.TrimSuffix(strings.TrimPrefix(base, "."), takenSuffix)
+	return dir + strings.TrimSuffix(strings.TrimPrefix(base, "."), claimedSuffix)
 }
 
-// TakenPath returns the path under which a file is hidden while it is taken away.
-func TakenPath(rel string) string {
+// ClaimedPath returns the path under which a file is hidden while it is taken away.
+func ClaimedPath(rel string) string {
 	dir, base := path.Split(rel)
-	return dir + takenName(base)
+	return dir + claimedName(base)
 }
 
 // Verify returns nil if a file is still f, whose content has the given checksum,
@@ -65,7 +65,7 @@ func verify(root *os.Root, name string, f File, sum files.Sum) error {
 	if now == f.Version && !f.Fresh {
 		return nil
 	}
-	if !now.Alike(f.Version) {
+	if !now.SameSizeAndTime(f.Version) {
 		return ErrChanged
 	}
 	content, err := root.OpenFile(name, os.O_RDONLY|files.NonBlock, 0)
@@ -86,13 +86,13 @@ func verify(root *os.Root, name string, f File, sum files.Sum) error {
 // beforeHiding is for tests, which replace a file at the last moment.
 var beforeHiding = func() {}
 
-// Take hides a file, if it is still f with the given checksum, and calls do with
+// Claim hides a file, if it is still f with the given checksum, and calls do with
 // the path that it then has in root, to delete or move it. The file is checked
 // again once it is hidden, since nobody can replace it then. If it has changed,
-// Take returns ErrChanged. If do does not succeed, the file gets its name back,
+// Claim returns ErrChanged. If do does not succeed, the file gets its name back,
 // or a numbered one if another file has that name by now: back is the path that
 // it has. It is empty if the file was never hidden, or is gone.
-func (d *Dir) Take(f File, sum files.Sum, do func(root *os.Root, path string) error) (back string, err error) {
+func (d *Dir) Claim(f File, sum files.Sum, do func(root *os.Root, path string) error) (back string, err error) {
 	root, err := d.Open()
 	if err != nil {
 		return "", err
@@ -108,7 +108,7 @@ func (d *Dir) Take(f File, sum files.Sum, do func(root *os.Root, path string) er
 		return "", err
 	}
 	beforeHiding()
-	hidden := takenName(base)
+	hidden := claimedName(base)
 	if err := files.RenameAtOnce(dir, base, hidden); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			err = ErrHidden
@@ -130,7 +130,7 @@ func (d *Dir) Take(f File, sum files.Sum, do func(root *os.Root, path string) er
 	return joined(f.Path, name), err
 }
 
-// Restore gives a file of Scan.Taken its name back, or a numbered one if another
+// Restore gives a file of Scan.Claimed its name back, or a numbered one if another
 // file has that name by now. It returns the path that the file has; an empty one if
 // it is gone.
 func (d *Dir) Restore(rel string) (string, error) {
@@ -144,7 +144,7 @@ func (d *Dir) Restore(rel string) (string, error) {
 		return "", err
 	}
 	defer dir.Close() //nolint:errcheck // nothing was written through it
-	name, err := restore(dir, hidden, path.Base(TakenFrom(rel)))
+	name, err := restore(dir, hidden, path.Base(ClaimedFrom(rel)))
 	return joined(rel, name), err
 }
 
@@ -168,5 +168,5 @@ func restore(dir *os.Root, hidden, base string) (string, error) {
 	if there, err := dir.Lstat(base); err == nil && os.SameFile(there, info) {
 		return base, dir.Remove(hidden) // it has both names since a crash
 	}
-	return files.Publish(dir, hidden, base)
+	return files.LinkUnique(dir, hidden, base)
 }
