@@ -171,7 +171,7 @@ func (x *extractor) features(field []float64, n int, c FeatureConfig, h *history
 
 	x.level = c.ThresholdLowMV / x.scale
 	if c.Threshold.Rule != "" {
-		x.level = c.Threshold.level(field, &f, x.scale)
+		x.level = x.levelBy(c.Threshold, field, &f)
 	}
 	x.mark(field, n, x.level)
 	f[FActive] = float64(x.active.count) / float64(n*n)

@@ -1201,10 +1201,6 @@ barkleyRow:
 	ADD R19, R7, R7
 	MOVD 40(R15), R9
 	ADD R19, R9, R9
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
@@ -1229,8 +1225,8 @@ barkleyEight:
 	FMOVQ 0(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ -8(R1), F4
-	FMOVQ 8(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -1240,16 +1236,16 @@ barkleyEight:
 	FMOVQ 0(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ -8(R5), F4
-	FMOVQ 8(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 128(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 192(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 128(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 192(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	FMOVQ 448(R13), F4
 	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
 	FMOVQ 64(R13), F5
@@ -1264,39 +1260,35 @@ barkleyEight:
 	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 0(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 0(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 0(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 0(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU19
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU19:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
-	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x4e60f79c // fmax v28.2d, v28.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d694 // fadd v20.2d, v20.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	WORD $0x4e62d718 // fadd v24.2d, v24.2d, v2.2d
 	FMOVQ 16(R1), F0
 	FMOVQ 16(R0), F2
 	FMOVQ 16(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 8(R1), F4
-	FMOVQ 24(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -1306,16 +1298,16 @@ summedU19:
 	FMOVQ 16(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 8(R5), F4
-	FMOVQ 24(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 144(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 208(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 144(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 208(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	FMOVQ 464(R13), F4
 	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
 	FMOVQ 80(R13), F5
@@ -1330,39 +1322,35 @@ summedU19:
 	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 16(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 16(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 16(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 16(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU20
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU20:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
-	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x4e60f7bd // fmax v29.2d, v29.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6b5 // fadd v21.2d, v21.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	WORD $0x4e62d739 // fadd v25.2d, v25.2d, v2.2d
 	FMOVQ 32(R1), F0
 	FMOVQ 32(R0), F2
 	FMOVQ 32(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 24(R1), F4
-	FMOVQ 40(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -1372,16 +1360,16 @@ summedU20:
 	FMOVQ 32(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 24(R5), F4
-	FMOVQ 40(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 160(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 224(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 160(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 224(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	FMOVQ 480(R13), F4
 	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
 	FMOVQ 96(R13), F5
@@ -1396,39 +1384,35 @@ summedU20:
 	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 32(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 32(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 32(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 32(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU21
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU21:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
-	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x4e60f7de // fmax v30.2d, v30.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6d6 // fadd v22.2d, v22.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	WORD $0x4e62d75a // fadd v26.2d, v26.2d, v2.2d
 	FMOVQ 48(R1), F0
 	FMOVQ 48(R0), F2
 	FMOVQ 48(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 40(R1), F4
-	FMOVQ 56(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -1438,16 +1422,16 @@ summedU21:
 	FMOVQ 48(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 40(R5), F4
-	FMOVQ 56(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 176(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 240(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 176(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 240(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	FMOVQ 496(R13), F4
 	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
 	FMOVQ 112(R13), F5
@@ -1462,32 +1446,28 @@ summedU21:
 	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 48(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 48(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 48(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 48(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU22
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU22:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
-	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x4e60f7ff // fmax v31.2d, v31.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6f7 // fadd v23.2d, v23.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	ADD $64, R2, R2
@@ -1508,8 +1488,8 @@ barkleyTail:
 	FMOVQ 0(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ -8(R1), F4
-	FMOVQ 8(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -1519,16 +1499,16 @@ barkleyTail:
 	FMOVQ 0(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ -8(R5), F4
-	FMOVQ 8(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 128(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 192(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 128(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 192(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	FMOVQ 448(R13), F4
 	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
 	FMOVQ 64(R13), F5
@@ -1543,37 +1523,33 @@ barkleyTail:
 	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 0(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 0(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 768(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 0(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 0(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 768(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU23
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU23:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
-	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x4e60f79c // fmax v28.2d, v28.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d694 // fadd v20.2d, v20.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	WORD $0x4e62d718 // fadd v24.2d, v24.2d, v2.2d
 	LSR $2, R23, R16
 	CBZ R16, barkleyGhosts
 	FMOVQ 16(R1), F0
@@ -1581,8 +1557,8 @@ summedU23:
 	FMOVQ 16(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 8(R1), F4
-	FMOVQ 24(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -1592,16 +1568,16 @@ summedU23:
 	FMOVQ 16(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 8(R5), F4
-	FMOVQ 24(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 144(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 208(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 144(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 208(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	FMOVQ 464(R13), F4
 	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
 	FMOVQ 80(R13), F5
@@ -1616,37 +1592,33 @@ summedU23:
 	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 16(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 16(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 784(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 16(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 16(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 784(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU24
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU24:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
-	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x4e60f7bd // fmax v29.2d, v29.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6b5 // fadd v21.2d, v21.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	WORD $0x4e62d739 // fadd v25.2d, v25.2d, v2.2d
 	LSR $4, R23, R16
 	CBZ R16, barkleyGhosts
 	FMOVQ 32(R1), F0
@@ -1654,8 +1626,8 @@ summedU24:
 	FMOVQ 32(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 24(R1), F4
-	FMOVQ 40(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -1665,16 +1637,16 @@ summedU24:
 	FMOVQ 32(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 24(R5), F4
-	FMOVQ 40(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 160(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 224(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 160(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 224(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	FMOVQ 480(R13), F4
 	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
 	FMOVQ 96(R13), F5
@@ -1689,37 +1661,33 @@ summedU24:
 	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 32(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 32(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 800(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 32(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 32(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 800(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU25
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU25:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
-	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x4e60f7de // fmax v30.2d, v30.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6d6 // fadd v22.2d, v22.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	WORD $0x4e62d75a // fadd v26.2d, v26.2d, v2.2d
 	LSR $6, R23, R16
 	CBZ R16, barkleyGhosts
 	FMOVQ 48(R1), F0
@@ -1727,8 +1695,8 @@ summedU25:
 	FMOVQ 48(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 40(R1), F4
-	FMOVQ 56(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -1738,16 +1706,16 @@ summedU25:
 	FMOVQ 48(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 40(R5), F4
-	FMOVQ 56(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 176(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 240(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 176(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 240(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	FMOVQ 496(R13), F4
 	WORD $0x6e64dc04 // fmul v4.2d, v0.2d, v4.2d
 	FMOVQ 112(R13), F5
@@ -1762,37 +1730,33 @@ summedU25:
 	WORD $0x4ee1d405 // fsub v5.2d, v0.2d, v1.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 48(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 48(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 816(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 48(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 48(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 816(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU26
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU26:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
-	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x4e60f7ff // fmax v31.2d, v31.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6f7 // fadd v23.2d, v23.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 barkleyGhosts:
 	MOVD 72(R15), R14
 	SUB R14<<6, R3, R3
@@ -1811,66 +1775,54 @@ barkleyGhosts:
 	MOVD R4, (R7)(R14)
 	CBNZ R25, barkleyOwn
 	FMOVQ 0(R24), F4
-	WORD $0x4e64d58c // fadd v12.2d, v12.2d, v4.2d
-	FMOVQ 16(R24), F4
-	WORD $0x4e64d5ad // fadd v13.2d, v13.2d, v4.2d
-	FMOVQ 32(R24), F4
-	WORD $0x4e64d5ce // fadd v14.2d, v14.2d, v4.2d
-	FMOVQ 48(R24), F4
-	WORD $0x4e64d5ef // fadd v15.2d, v15.2d, v4.2d
-	FMOVQ 64(R24), F4
 	WORD $0x4e64d610 // fadd v16.2d, v16.2d, v4.2d
-	FMOVQ 80(R24), F4
+	FMOVQ 16(R24), F4
 	WORD $0x4e64d631 // fadd v17.2d, v17.2d, v4.2d
-	FMOVQ 96(R24), F4
+	FMOVQ 32(R24), F4
 	WORD $0x4e64d652 // fadd v18.2d, v18.2d, v4.2d
-	FMOVQ 112(R24), F4
+	FMOVQ 48(R24), F4
 	WORD $0x4e64d673 // fadd v19.2d, v19.2d, v4.2d
-	FMOVQ 128(R24), F4
+	FMOVQ 64(R24), F4
 	WORD $0x4e64d694 // fadd v20.2d, v20.2d, v4.2d
-	FMOVQ 144(R24), F4
+	FMOVQ 80(R24), F4
 	WORD $0x4e64d6b5 // fadd v21.2d, v21.2d, v4.2d
-	FMOVQ 160(R24), F4
+	FMOVQ 96(R24), F4
 	WORD $0x4e64d6d6 // fadd v22.2d, v22.2d, v4.2d
-	FMOVQ 176(R24), F4
+	FMOVQ 112(R24), F4
 	WORD $0x4e64d6f7 // fadd v23.2d, v23.2d, v4.2d
+	FMOVQ 128(R24), F4
+	WORD $0x4e64d718 // fadd v24.2d, v24.2d, v4.2d
+	FMOVQ 144(R24), F4
+	WORD $0x4e64d739 // fadd v25.2d, v25.2d, v4.2d
+	FMOVQ 160(R24), F4
+	WORD $0x4e64d75a // fadd v26.2d, v26.2d, v4.2d
+	FMOVQ 176(R24), F4
+	WORD $0x4e64d77b // fadd v27.2d, v27.2d, v4.2d
 	FMOVQ 192(R24), F4
-	WORD $0x4e64f718 // fmax v24.2d, v24.2d, v4.2d
+	WORD $0x4e64f79c // fmax v28.2d, v28.2d, v4.2d
 	FMOVQ 208(R24), F4
-	WORD $0x4e64f739 // fmax v25.2d, v25.2d, v4.2d
+	WORD $0x4e64f7bd // fmax v29.2d, v29.2d, v4.2d
 	FMOVQ 224(R24), F4
-	WORD $0x4e64f75a // fmax v26.2d, v26.2d, v4.2d
+	WORD $0x4e64f7de // fmax v30.2d, v30.2d, v4.2d
 	FMOVQ 240(R24), F4
-	WORD $0x4e64f77b // fmax v27.2d, v27.2d, v4.2d
-	FMOVQ 256(R24), F4
-	WORD $0x4e64d79c // fadd v28.2d, v28.2d, v4.2d
-	FMOVQ 272(R24), F4
-	WORD $0x4e64d7bd // fadd v29.2d, v29.2d, v4.2d
-	FMOVQ 288(R24), F4
-	WORD $0x4e64d7de // fadd v30.2d, v30.2d, v4.2d
-	FMOVQ 304(R24), F4
-	WORD $0x4e64d7ff // fadd v31.2d, v31.2d, v4.2d
+	WORD $0x4e64f7ff // fmax v31.2d, v31.2d, v4.2d
 barkleyOwn:
-	FMOVQ F12, 0(R24)
-	FMOVQ F13, 16(R24)
-	FMOVQ F14, 32(R24)
-	FMOVQ F15, 48(R24)
-	FMOVQ F16, 64(R24)
-	FMOVQ F17, 80(R24)
-	FMOVQ F18, 96(R24)
-	FMOVQ F19, 112(R24)
-	FMOVQ F20, 128(R24)
-	FMOVQ F21, 144(R24)
-	FMOVQ F22, 160(R24)
-	FMOVQ F23, 176(R24)
-	FMOVQ F24, 192(R24)
-	FMOVQ F25, 208(R24)
-	FMOVQ F26, 224(R24)
-	FMOVQ F27, 240(R24)
-	FMOVQ F28, 256(R24)
-	FMOVQ F29, 272(R24)
-	FMOVQ F30, 288(R24)
-	FMOVQ F31, 304(R24)
+	FMOVQ F16, 0(R24)
+	FMOVQ F17, 16(R24)
+	FMOVQ F18, 32(R24)
+	FMOVQ F19, 48(R24)
+	FMOVQ F20, 64(R24)
+	FMOVQ F21, 80(R24)
+	FMOVQ F22, 96(R24)
+	FMOVQ F23, 112(R24)
+	FMOVQ F24, 128(R24)
+	FMOVQ F25, 144(R24)
+	FMOVQ F26, 160(R24)
+	FMOVQ F27, 176(R24)
+	FMOVQ F28, 192(R24)
+	FMOVQ F29, 208(R24)
+	FMOVQ F30, 224(R24)
+	FMOVQ F31, 240(R24)
 	ADD R25, R24, R24
 	ADD R20, R19, R19
 	SUB $1, R21, R21
@@ -1893,10 +1845,6 @@ brusselatorRow:
 	ADD R19, R7, R7
 	MOVD 40(R15), R9
 	ADD R19, R9, R9
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
@@ -1921,8 +1869,8 @@ brusselatorEight:
 	FMOVQ 0(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ -8(R1), F4
-	FMOVQ 8(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -1932,16 +1880,16 @@ brusselatorEight:
 	FMOVQ 0(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ -8(R5), F4
-	FMOVQ 8(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 128(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 192(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 128(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 192(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 448(R13), F5
@@ -1954,39 +1902,35 @@ brusselatorEight:
 	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 0(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 0(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 0(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 0(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU27
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU27:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
-	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x4e60f79c // fmax v28.2d, v28.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d694 // fadd v20.2d, v20.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	WORD $0x4e62d718 // fadd v24.2d, v24.2d, v2.2d
 	FMOVQ 16(R1), F0
 	FMOVQ 16(R0), F2
 	FMOVQ 16(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 8(R1), F4
-	FMOVQ 24(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -1996,16 +1940,16 @@ summedU27:
 	FMOVQ 16(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 8(R5), F4
-	FMOVQ 24(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 144(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 208(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 144(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 208(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 464(R13), F5
@@ -2018,39 +1962,35 @@ summedU27:
 	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 16(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 16(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 16(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 16(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU28
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU28:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
-	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x4e60f7bd // fmax v29.2d, v29.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6b5 // fadd v21.2d, v21.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	WORD $0x4e62d739 // fadd v25.2d, v25.2d, v2.2d
 	FMOVQ 32(R1), F0
 	FMOVQ 32(R0), F2
 	FMOVQ 32(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 24(R1), F4
-	FMOVQ 40(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -2060,16 +2000,16 @@ summedU28:
 	FMOVQ 32(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 24(R5), F4
-	FMOVQ 40(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 160(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 224(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 160(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 224(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 480(R13), F5
@@ -2082,39 +2022,35 @@ summedU28:
 	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 32(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 32(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 32(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 32(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU29
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU29:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
-	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x4e60f7de // fmax v30.2d, v30.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6d6 // fadd v22.2d, v22.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	WORD $0x4e62d75a // fadd v26.2d, v26.2d, v2.2d
 	FMOVQ 48(R1), F0
 	FMOVQ 48(R0), F2
 	FMOVQ 48(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 40(R1), F4
-	FMOVQ 56(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -2124,16 +2060,16 @@ summedU29:
 	FMOVQ 48(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 40(R5), F4
-	FMOVQ 56(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 176(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 240(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 176(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 240(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 496(R13), F5
@@ -2146,32 +2082,28 @@ summedU29:
 	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 48(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 48(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 48(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 48(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU30
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU30:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
-	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x4e60f7ff // fmax v31.2d, v31.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6f7 // fadd v23.2d, v23.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	ADD $64, R2, R2
@@ -2192,8 +2124,8 @@ brusselatorTail:
 	FMOVQ 0(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ -8(R1), F4
-	FMOVQ 8(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -2203,16 +2135,16 @@ brusselatorTail:
 	FMOVQ 0(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ -8(R5), F4
-	FMOVQ 8(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 128(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 192(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 128(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 192(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 448(R13), F5
@@ -2225,37 +2157,33 @@ brusselatorTail:
 	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 0(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 0(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 768(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 0(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 0(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 768(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU31
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU31:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
-	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x4e60f79c // fmax v28.2d, v28.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d694 // fadd v20.2d, v20.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	WORD $0x4e62d718 // fadd v24.2d, v24.2d, v2.2d
 	LSR $2, R23, R16
 	CBZ R16, brusselatorGhosts
 	FMOVQ 16(R1), F0
@@ -2263,8 +2191,8 @@ summedU31:
 	FMOVQ 16(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 8(R1), F4
-	FMOVQ 24(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -2274,16 +2202,16 @@ summedU31:
 	FMOVQ 16(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 8(R5), F4
-	FMOVQ 24(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 144(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 208(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 144(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 208(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 464(R13), F5
@@ -2296,37 +2224,33 @@ summedU31:
 	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 16(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 16(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 784(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 16(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 16(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 784(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU32
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU32:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
-	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x4e60f7bd // fmax v29.2d, v29.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6b5 // fadd v21.2d, v21.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	WORD $0x4e62d739 // fadd v25.2d, v25.2d, v2.2d
 	LSR $4, R23, R16
 	CBZ R16, brusselatorGhosts
 	FMOVQ 32(R1), F0
@@ -2334,8 +2258,8 @@ summedU32:
 	FMOVQ 32(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 24(R1), F4
-	FMOVQ 40(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -2345,16 +2269,16 @@ summedU32:
 	FMOVQ 32(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 24(R5), F4
-	FMOVQ 40(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 160(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 224(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 160(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 224(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 480(R13), F5
@@ -2367,37 +2291,33 @@ summedU32:
 	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 32(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 32(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 800(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 32(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 32(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 800(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU33
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU33:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
-	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x4e60f7de // fmax v30.2d, v30.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6d6 // fadd v22.2d, v22.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	WORD $0x4e62d75a // fadd v26.2d, v26.2d, v2.2d
 	LSR $6, R23, R16
 	CBZ R16, brusselatorGhosts
 	FMOVQ 48(R1), F0
@@ -2405,8 +2325,8 @@ summedU33:
 	FMOVQ 48(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 40(R1), F4
-	FMOVQ 56(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -2416,16 +2336,16 @@ summedU33:
 	FMOVQ 48(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 40(R5), F4
-	FMOVQ 56(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 176(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 240(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 176(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 240(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 496(R13), F5
@@ -2438,37 +2358,33 @@ summedU33:
 	WORD $0x4ee4d4a5 // fsub v5.2d, v5.2d, v4.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 48(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 48(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 816(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 48(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 48(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 816(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU34
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU34:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
-	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x4e60f7ff // fmax v31.2d, v31.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6f7 // fadd v23.2d, v23.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 brusselatorGhosts:
 	MOVD 72(R15), R14
 	SUB R14<<6, R3, R3
@@ -2487,66 +2403,54 @@ brusselatorGhosts:
 	MOVD R4, (R7)(R14)
 	CBNZ R25, brusselatorOwn
 	FMOVQ 0(R24), F4
-	WORD $0x4e64d58c // fadd v12.2d, v12.2d, v4.2d
-	FMOVQ 16(R24), F4
-	WORD $0x4e64d5ad // fadd v13.2d, v13.2d, v4.2d
-	FMOVQ 32(R24), F4
-	WORD $0x4e64d5ce // fadd v14.2d, v14.2d, v4.2d
-	FMOVQ 48(R24), F4
-	WORD $0x4e64d5ef // fadd v15.2d, v15.2d, v4.2d
-	FMOVQ 64(R24), F4
 	WORD $0x4e64d610 // fadd v16.2d, v16.2d, v4.2d
-	FMOVQ 80(R24), F4
+	FMOVQ 16(R24), F4
 	WORD $0x4e64d631 // fadd v17.2d, v17.2d, v4.2d
-	FMOVQ 96(R24), F4
+	FMOVQ 32(R24), F4
 	WORD $0x4e64d652 // fadd v18.2d, v18.2d, v4.2d
-	FMOVQ 112(R24), F4
+	FMOVQ 48(R24), F4
 	WORD $0x4e64d673 // fadd v19.2d, v19.2d, v4.2d
-	FMOVQ 128(R24), F4
+	FMOVQ 64(R24), F4
 	WORD $0x4e64d694 // fadd v20.2d, v20.2d, v4.2d
-	FMOVQ 144(R24), F4
+	FMOVQ 80(R24), F4
 	WORD $0x4e64d6b5 // fadd v21.2d, v21.2d, v4.2d
-	FMOVQ 160(R24), F4
+	FMOVQ 96(R24), F4
 	WORD $0x4e64d6d6 // fadd v22.2d, v22.2d, v4.2d
-	FMOVQ 176(R24), F4
+	FMOVQ 112(R24), F4
 	WORD $0x4e64d6f7 // fadd v23.2d, v23.2d, v4.2d
+	FMOVQ 128(R24), F4
+	WORD $0x4e64d718 // fadd v24.2d, v24.2d, v4.2d
+	FMOVQ 144(R24), F4
+	WORD $0x4e64d739 // fadd v25.2d, v25.2d, v4.2d
+	FMOVQ 160(R24), F4
+	WORD $0x4e64d75a // fadd v26.2d, v26.2d, v4.2d
+	FMOVQ 176(R24), F4
+	WORD $0x4e64d77b // fadd v27.2d, v27.2d, v4.2d
 	FMOVQ 192(R24), F4
-	WORD $0x4e64f718 // fmax v24.2d, v24.2d, v4.2d
+	WORD $0x4e64f79c // fmax v28.2d, v28.2d, v4.2d
 	FMOVQ 208(R24), F4
-	WORD $0x4e64f739 // fmax v25.2d, v25.2d, v4.2d
+	WORD $0x4e64f7bd // fmax v29.2d, v29.2d, v4.2d
 	FMOVQ 224(R24), F4
-	WORD $0x4e64f75a // fmax v26.2d, v26.2d, v4.2d
+	WORD $0x4e64f7de // fmax v30.2d, v30.2d, v4.2d
 	FMOVQ 240(R24), F4
-	WORD $0x4e64f77b // fmax v27.2d, v27.2d, v4.2d
-	FMOVQ 256(R24), F4
-	WORD $0x4e64d79c // fadd v28.2d, v28.2d, v4.2d
-	FMOVQ 272(R24), F4
-	WORD $0x4e64d7bd // fadd v29.2d, v29.2d, v4.2d
-	FMOVQ 288(R24), F4
-	WORD $0x4e64d7de // fadd v30.2d, v30.2d, v4.2d
-	FMOVQ 304(R24), F4
-	WORD $0x4e64d7ff // fadd v31.2d, v31.2d, v4.2d
+	WORD $0x4e64f7ff // fmax v31.2d, v31.2d, v4.2d
 brusselatorOwn:
-	FMOVQ F12, 0(R24)
-	FMOVQ F13, 16(R24)
-	FMOVQ F14, 32(R24)
-	FMOVQ F15, 48(R24)
-	FMOVQ F16, 64(R24)
-	FMOVQ F17, 80(R24)
-	FMOVQ F18, 96(R24)
-	FMOVQ F19, 112(R24)
-	FMOVQ F20, 128(R24)
-	FMOVQ F21, 144(R24)
-	FMOVQ F22, 160(R24)
-	FMOVQ F23, 176(R24)
-	FMOVQ F24, 192(R24)
-	FMOVQ F25, 208(R24)
-	FMOVQ F26, 224(R24)
-	FMOVQ F27, 240(R24)
-	FMOVQ F28, 256(R24)
-	FMOVQ F29, 272(R24)
-	FMOVQ F30, 288(R24)
-	FMOVQ F31, 304(R24)
+	FMOVQ F16, 0(R24)
+	FMOVQ F17, 16(R24)
+	FMOVQ F18, 32(R24)
+	FMOVQ F19, 48(R24)
+	FMOVQ F20, 64(R24)
+	FMOVQ F21, 80(R24)
+	FMOVQ F22, 96(R24)
+	FMOVQ F23, 112(R24)
+	FMOVQ F24, 128(R24)
+	FMOVQ F25, 144(R24)
+	FMOVQ F26, 160(R24)
+	FMOVQ F27, 176(R24)
+	FMOVQ F28, 192(R24)
+	FMOVQ F29, 208(R24)
+	FMOVQ F30, 224(R24)
+	FMOVQ F31, 240(R24)
 	ADD R25, R24, R24
 	ADD R20, R19, R19
 	SUB $1, R21, R21
@@ -2569,10 +2473,6 @@ fitzHughNagumoRow:
 	ADD R19, R7, R7
 	MOVD 40(R15), R9
 	ADD R19, R9, R9
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
@@ -2597,8 +2497,8 @@ fitzHughNagumoEight:
 	FMOVQ 0(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ -8(R1), F4
-	FMOVQ 8(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -2608,16 +2508,16 @@ fitzHughNagumoEight:
 	FMOVQ 0(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ -8(R5), F4
-	FMOVQ 8(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 128(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 192(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 128(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 192(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
 	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
@@ -2627,39 +2527,35 @@ fitzHughNagumoEight:
 	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 0(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 0(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 0(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 0(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU35
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU35:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
-	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x4e60f79c // fmax v28.2d, v28.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d694 // fadd v20.2d, v20.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	WORD $0x4e62d718 // fadd v24.2d, v24.2d, v2.2d
 	FMOVQ 16(R1), F0
 	FMOVQ 16(R0), F2
 	FMOVQ 16(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 8(R1), F4
-	FMOVQ 24(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -2669,16 +2565,16 @@ summedU35:
 	FMOVQ 16(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 8(R5), F4
-	FMOVQ 24(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 144(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 208(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 144(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 208(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
 	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
@@ -2688,39 +2584,35 @@ summedU35:
 	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 16(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 16(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 16(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 16(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU36
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU36:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
-	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x4e60f7bd // fmax v29.2d, v29.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6b5 // fadd v21.2d, v21.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	WORD $0x4e62d739 // fadd v25.2d, v25.2d, v2.2d
 	FMOVQ 32(R1), F0
 	FMOVQ 32(R0), F2
 	FMOVQ 32(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 24(R1), F4
-	FMOVQ 40(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -2730,16 +2622,16 @@ summedU36:
 	FMOVQ 32(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 24(R5), F4
-	FMOVQ 40(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 160(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 224(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 160(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 224(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
 	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
@@ -2749,39 +2641,35 @@ summedU36:
 	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 32(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 32(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 32(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 32(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU37
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU37:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
-	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x4e60f7de // fmax v30.2d, v30.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6d6 // fadd v22.2d, v22.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	WORD $0x4e62d75a // fadd v26.2d, v26.2d, v2.2d
 	FMOVQ 48(R1), F0
 	FMOVQ 48(R0), F2
 	FMOVQ 48(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 40(R1), F4
-	FMOVQ 56(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -2791,16 +2679,16 @@ summedU37:
 	FMOVQ 48(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 40(R5), F4
-	FMOVQ 56(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 176(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 240(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 176(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 240(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
 	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
@@ -2810,32 +2698,28 @@ summedU37:
 	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 48(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 48(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 48(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 48(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU38
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU38:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
-	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x4e60f7ff // fmax v31.2d, v31.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6f7 // fadd v23.2d, v23.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	ADD $64, R2, R2
@@ -2856,8 +2740,8 @@ fitzHughNagumoTail:
 	FMOVQ 0(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ -8(R1), F4
-	FMOVQ 8(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -2867,16 +2751,16 @@ fitzHughNagumoTail:
 	FMOVQ 0(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ -8(R5), F4
-	FMOVQ 8(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 128(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 192(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 128(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 192(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
 	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
@@ -2886,37 +2770,33 @@ fitzHughNagumoTail:
 	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 0(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 0(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 768(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 0(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 0(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 768(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU39
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU39:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
-	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x4e60f79c // fmax v28.2d, v28.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d694 // fadd v20.2d, v20.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	WORD $0x4e62d718 // fadd v24.2d, v24.2d, v2.2d
 	LSR $2, R23, R16
 	CBZ R16, fitzHughNagumoGhosts
 	FMOVQ 16(R1), F0
@@ -2924,8 +2804,8 @@ summedU39:
 	FMOVQ 16(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 8(R1), F4
-	FMOVQ 24(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -2935,16 +2815,16 @@ summedU39:
 	FMOVQ 16(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 8(R5), F4
-	FMOVQ 24(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 144(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 208(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 144(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 208(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
 	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
@@ -2954,37 +2834,33 @@ summedU39:
 	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 16(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 16(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 784(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 16(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 16(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 784(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU40
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU40:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
-	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x4e60f7bd // fmax v29.2d, v29.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6b5 // fadd v21.2d, v21.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	WORD $0x4e62d739 // fadd v25.2d, v25.2d, v2.2d
 	LSR $4, R23, R16
 	CBZ R16, fitzHughNagumoGhosts
 	FMOVQ 32(R1), F0
@@ -2992,8 +2868,8 @@ summedU40:
 	FMOVQ 32(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 24(R1), F4
-	FMOVQ 40(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -3003,16 +2879,16 @@ summedU40:
 	FMOVQ 32(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 24(R5), F4
-	FMOVQ 40(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 160(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 224(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 160(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 224(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
 	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
@@ -3022,37 +2898,33 @@ summedU40:
 	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 32(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 32(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 800(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 32(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 32(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 800(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU41
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU41:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
-	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x4e60f7de // fmax v30.2d, v30.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6d6 // fadd v22.2d, v22.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	WORD $0x4e62d75a // fadd v26.2d, v26.2d, v2.2d
 	LSR $6, R23, R16
 	CBZ R16, fitzHughNagumoGhosts
 	FMOVQ 48(R1), F0
@@ -3060,8 +2932,8 @@ summedU41:
 	FMOVQ 48(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 40(R1), F4
-	FMOVQ 56(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -3071,16 +2943,16 @@ summedU41:
 	FMOVQ 48(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 40(R5), F4
-	FMOVQ 56(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 176(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 240(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 176(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 240(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e60dc84 // fmul v4.2d, v4.2d, v0.2d
 	WORD $0x4ee4d405 // fsub v5.2d, v0.2d, v4.2d
@@ -3090,37 +2962,33 @@ summedU41:
 	WORD $0x4ee1d406 // fsub v6.2d, v0.2d, v1.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 48(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 48(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 816(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 48(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 48(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 816(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU42
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU42:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
-	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x4e60f7ff // fmax v31.2d, v31.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6f7 // fadd v23.2d, v23.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 fitzHughNagumoGhosts:
 	MOVD 72(R15), R14
 	SUB R14<<6, R3, R3
@@ -3139,66 +3007,54 @@ fitzHughNagumoGhosts:
 	MOVD R4, (R7)(R14)
 	CBNZ R25, fitzHughNagumoOwn
 	FMOVQ 0(R24), F4
-	WORD $0x4e64d58c // fadd v12.2d, v12.2d, v4.2d
-	FMOVQ 16(R24), F4
-	WORD $0x4e64d5ad // fadd v13.2d, v13.2d, v4.2d
-	FMOVQ 32(R24), F4
-	WORD $0x4e64d5ce // fadd v14.2d, v14.2d, v4.2d
-	FMOVQ 48(R24), F4
-	WORD $0x4e64d5ef // fadd v15.2d, v15.2d, v4.2d
-	FMOVQ 64(R24), F4
 	WORD $0x4e64d610 // fadd v16.2d, v16.2d, v4.2d
-	FMOVQ 80(R24), F4
+	FMOVQ 16(R24), F4
 	WORD $0x4e64d631 // fadd v17.2d, v17.2d, v4.2d
-	FMOVQ 96(R24), F4
+	FMOVQ 32(R24), F4
 	WORD $0x4e64d652 // fadd v18.2d, v18.2d, v4.2d
-	FMOVQ 112(R24), F4
+	FMOVQ 48(R24), F4
 	WORD $0x4e64d673 // fadd v19.2d, v19.2d, v4.2d
-	FMOVQ 128(R24), F4
+	FMOVQ 64(R24), F4
 	WORD $0x4e64d694 // fadd v20.2d, v20.2d, v4.2d
-	FMOVQ 144(R24), F4
+	FMOVQ 80(R24), F4
 	WORD $0x4e64d6b5 // fadd v21.2d, v21.2d, v4.2d
-	FMOVQ 160(R24), F4
+	FMOVQ 96(R24), F4
 	WORD $0x4e64d6d6 // fadd v22.2d, v22.2d, v4.2d
-	FMOVQ 176(R24), F4
+	FMOVQ 112(R24), F4
 	WORD $0x4e64d6f7 // fadd v23.2d, v23.2d, v4.2d
+	FMOVQ 128(R24), F4
+	WORD $0x4e64d718 // fadd v24.2d, v24.2d, v4.2d
+	FMOVQ 144(R24), F4
+	WORD $0x4e64d739 // fadd v25.2d, v25.2d, v4.2d
+	FMOVQ 160(R24), F4
+	WORD $0x4e64d75a // fadd v26.2d, v26.2d, v4.2d
+	FMOVQ 176(R24), F4
+	WORD $0x4e64d77b // fadd v27.2d, v27.2d, v4.2d
 	FMOVQ 192(R24), F4
-	WORD $0x4e64f718 // fmax v24.2d, v24.2d, v4.2d
+	WORD $0x4e64f79c // fmax v28.2d, v28.2d, v4.2d
 	FMOVQ 208(R24), F4
-	WORD $0x4e64f739 // fmax v25.2d, v25.2d, v4.2d
+	WORD $0x4e64f7bd // fmax v29.2d, v29.2d, v4.2d
 	FMOVQ 224(R24), F4
-	WORD $0x4e64f75a // fmax v26.2d, v26.2d, v4.2d
+	WORD $0x4e64f7de // fmax v30.2d, v30.2d, v4.2d
 	FMOVQ 240(R24), F4
-	WORD $0x4e64f77b // fmax v27.2d, v27.2d, v4.2d
-	FMOVQ 256(R24), F4
-	WORD $0x4e64d79c // fadd v28.2d, v28.2d, v4.2d
-	FMOVQ 272(R24), F4
-	WORD $0x4e64d7bd // fadd v29.2d, v29.2d, v4.2d
-	FMOVQ 288(R24), F4
-	WORD $0x4e64d7de // fadd v30.2d, v30.2d, v4.2d
-	FMOVQ 304(R24), F4
-	WORD $0x4e64d7ff // fadd v31.2d, v31.2d, v4.2d
+	WORD $0x4e64f7ff // fmax v31.2d, v31.2d, v4.2d
 fitzHughNagumoOwn:
-	FMOVQ F12, 0(R24)
-	FMOVQ F13, 16(R24)
-	FMOVQ F14, 32(R24)
-	FMOVQ F15, 48(R24)
-	FMOVQ F16, 64(R24)
-	FMOVQ F17, 80(R24)
-	FMOVQ F18, 96(R24)
-	FMOVQ F19, 112(R24)
-	FMOVQ F20, 128(R24)
-	FMOVQ F21, 144(R24)
-	FMOVQ F22, 160(R24)
-	FMOVQ F23, 176(R24)
-	FMOVQ F24, 192(R24)
-	FMOVQ F25, 208(R24)
-	FMOVQ F26, 224(R24)
-	FMOVQ F27, 240(R24)
-	FMOVQ F28, 256(R24)
-	FMOVQ F29, 272(R24)
-	FMOVQ F30, 288(R24)
-	FMOVQ F31, 304(R24)
+	FMOVQ F16, 0(R24)
+	FMOVQ F17, 16(R24)
+	FMOVQ F18, 32(R24)
+	FMOVQ F19, 48(R24)
+	FMOVQ F20, 64(R24)
+	FMOVQ F21, 80(R24)
+	FMOVQ F22, 96(R24)
+	FMOVQ F23, 112(R24)
+	FMOVQ F24, 128(R24)
+	FMOVQ F25, 144(R24)
+	FMOVQ F26, 160(R24)
+	FMOVQ F27, 176(R24)
+	FMOVQ F28, 192(R24)
+	FMOVQ F29, 208(R24)
+	FMOVQ F30, 224(R24)
+	FMOVQ F31, 240(R24)
 	ADD R25, R24, R24
 	ADD R20, R19, R19
 	SUB $1, R21, R21
@@ -3221,10 +3077,6 @@ giererMeinhardtRow:
 	ADD R19, R7, R7
 	MOVD 40(R15), R9
 	ADD R19, R9, R9
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
@@ -3249,8 +3101,8 @@ giererMeinhardtEight:
 	FMOVQ 0(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ -8(R1), F4
-	FMOVQ 8(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -3260,16 +3112,16 @@ giererMeinhardtEight:
 	FMOVQ 0(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ -8(R5), F4
-	FMOVQ 8(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 128(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 192(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 128(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 192(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	FMOVQ 384(R13), F5
 	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
@@ -3282,39 +3134,35 @@ giererMeinhardtEight:
 	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 0(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 0(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 0(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 0(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU43
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU43:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
-	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x4e60f79c // fmax v28.2d, v28.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d694 // fadd v20.2d, v20.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	WORD $0x4e62d718 // fadd v24.2d, v24.2d, v2.2d
 	FMOVQ 16(R1), F0
 	FMOVQ 16(R0), F2
 	FMOVQ 16(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 8(R1), F4
-	FMOVQ 24(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -3324,16 +3172,16 @@ summedU43:
 	FMOVQ 16(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 8(R5), F4
-	FMOVQ 24(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 144(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 208(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 144(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 208(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	FMOVQ 400(R13), F5
 	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
@@ -3346,39 +3194,35 @@ summedU43:
 	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 16(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 16(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 16(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 16(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU44
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU44:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
-	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x4e60f7bd // fmax v29.2d, v29.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6b5 // fadd v21.2d, v21.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	WORD $0x4e62d739 // fadd v25.2d, v25.2d, v2.2d
 	FMOVQ 32(R1), F0
 	FMOVQ 32(R0), F2
 	FMOVQ 32(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 24(R1), F4
-	FMOVQ 40(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -3388,16 +3232,16 @@ summedU44:
 	FMOVQ 32(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 24(R5), F4
-	FMOVQ 40(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 160(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 224(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 160(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 224(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	FMOVQ 416(R13), F5
 	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
@@ -3410,39 +3254,35 @@ summedU44:
 	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 32(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 32(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 32(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 32(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU45
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU45:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
-	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x4e60f7de // fmax v30.2d, v30.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6d6 // fadd v22.2d, v22.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	WORD $0x4e62d75a // fadd v26.2d, v26.2d, v2.2d
 	FMOVQ 48(R1), F0
 	FMOVQ 48(R0), F2
 	FMOVQ 48(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 40(R1), F4
-	FMOVQ 56(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -3452,16 +3292,16 @@ summedU45:
 	FMOVQ 48(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 40(R5), F4
-	FMOVQ 56(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 176(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 240(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 176(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 240(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	FMOVQ 432(R13), F5
 	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
@@ -3474,32 +3314,28 @@ summedU45:
 	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 48(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 48(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 48(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 48(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU46
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU46:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
-	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x4e60f7ff // fmax v31.2d, v31.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6f7 // fadd v23.2d, v23.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	ADD $64, R2, R2
@@ -3520,8 +3356,8 @@ giererMeinhardtTail:
 	FMOVQ 0(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ -8(R1), F4
-	FMOVQ 8(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -3531,16 +3367,16 @@ giererMeinhardtTail:
 	FMOVQ 0(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ -8(R5), F4
-	FMOVQ 8(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 128(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 192(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 128(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 192(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	FMOVQ 384(R13), F5
 	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
@@ -3553,37 +3389,33 @@ giererMeinhardtTail:
 	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 0(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 0(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 768(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 0(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 0(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 768(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU47
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU47:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
-	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x4e60f79c // fmax v28.2d, v28.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d694 // fadd v20.2d, v20.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	WORD $0x4e62d718 // fadd v24.2d, v24.2d, v2.2d
 	LSR $2, R23, R16
 	CBZ R16, giererMeinhardtGhosts
 	FMOVQ 16(R1), F0
@@ -3591,8 +3423,8 @@ summedU47:
 	FMOVQ 16(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 8(R1), F4
-	FMOVQ 24(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -3602,16 +3434,16 @@ summedU47:
 	FMOVQ 16(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 8(R5), F4
-	FMOVQ 24(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 144(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 208(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 144(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 208(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	FMOVQ 400(R13), F5
 	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
@@ -3624,37 +3456,33 @@ summedU47:
 	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 16(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 16(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 784(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 16(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 16(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 784(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU48
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU48:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
-	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x4e60f7bd // fmax v29.2d, v29.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6b5 // fadd v21.2d, v21.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	WORD $0x4e62d739 // fadd v25.2d, v25.2d, v2.2d
 	LSR $4, R23, R16
 	CBZ R16, giererMeinhardtGhosts
 	FMOVQ 32(R1), F0
@@ -3662,8 +3490,8 @@ summedU48:
 	FMOVQ 32(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 24(R1), F4
-	FMOVQ 40(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -3673,16 +3501,16 @@ summedU48:
 	FMOVQ 32(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 24(R5), F4
-	FMOVQ 40(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 160(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 224(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 160(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 224(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	FMOVQ 416(R13), F5
 	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
@@ -3695,37 +3523,33 @@ summedU48:
 	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 32(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 32(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 800(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 32(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 32(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 800(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU49
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU49:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
-	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x4e60f7de // fmax v30.2d, v30.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6d6 // fadd v22.2d, v22.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	WORD $0x4e62d75a // fadd v26.2d, v26.2d, v2.2d
 	LSR $6, R23, R16
 	CBZ R16, giererMeinhardtGhosts
 	FMOVQ 48(R1), F0
@@ -3733,8 +3557,8 @@ summedU49:
 	FMOVQ 48(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 40(R1), F4
-	FMOVQ 56(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -3744,16 +3568,16 @@ summedU49:
 	FMOVQ 48(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 40(R5), F4
-	FMOVQ 56(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 176(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 240(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 176(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 240(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	FMOVQ 432(R13), F5
 	WORD $0x6e65dc05 // fmul v5.2d, v0.2d, v5.2d
@@ -3766,37 +3590,33 @@ summedU49:
 	WORD $0x4ee5d485 // fsub v5.2d, v4.2d, v5.2d
 	WORD $0x4e66d442 // fadd v2.2d, v2.2d, v6.2d
 	WORD $0x4e65d463 // fadd v3.2d, v3.2d, v5.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 48(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 48(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 816(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 48(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 48(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 816(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU50
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU50:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
-	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x4e60f7ff // fmax v31.2d, v31.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6f7 // fadd v23.2d, v23.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 giererMeinhardtGhosts:
 	MOVD 72(R15), R14
 	SUB R14<<6, R3, R3
@@ -3815,66 +3635,54 @@ giererMeinhardtGhosts:
 	MOVD R4, (R7)(R14)
 	CBNZ R25, giererMeinhardtOwn
 	FMOVQ 0(R24), F4
-	WORD $0x4e64d58c // fadd v12.2d, v12.2d, v4.2d
-	FMOVQ 16(R24), F4
-	WORD $0x4e64d5ad // fadd v13.2d, v13.2d, v4.2d
-	FMOVQ 32(R24), F4
-	WORD $0x4e64d5ce // fadd v14.2d, v14.2d, v4.2d
-	FMOVQ 48(R24), F4
-	WORD $0x4e64d5ef // fadd v15.2d, v15.2d, v4.2d
-	FMOVQ 64(R24), F4
 	WORD $0x4e64d610 // fadd v16.2d, v16.2d, v4.2d
-	FMOVQ 80(R24), F4
+	FMOVQ 16(R24), F4
 	WORD $0x4e64d631 // fadd v17.2d, v17.2d, v4.2d
-	FMOVQ 96(R24), F4
+	FMOVQ 32(R24), F4
 	WORD $0x4e64d652 // fadd v18.2d, v18.2d, v4.2d
-	FMOVQ 112(R24), F4
+	FMOVQ 48(R24), F4
 	WORD $0x4e64d673 // fadd v19.2d, v19.2d, v4.2d
-	FMOVQ 128(R24), F4
+	FMOVQ 64(R24), F4
 	WORD $0x4e64d694 // fadd v20.2d, v20.2d, v4.2d
-	FMOVQ 144(R24), F4
+	FMOVQ 80(R24), F4
 	WORD $0x4e64d6b5 // fadd v21.2d, v21.2d, v4.2d
-	FMOVQ 160(R24), F4
+	FMOVQ 96(R24), F4
 	WORD $0x4e64d6d6 // fadd v22.2d, v22.2d, v4.2d
-	FMOVQ 176(R24), F4
+	FMOVQ 112(R24), F4
 	WORD $0x4e64d6f7 // fadd v23.2d, v23.2d, v4.2d
+	FMOVQ 128(R24), F4
+	WORD $0x4e64d718 // fadd v24.2d, v24.2d, v4.2d
+	FMOVQ 144(R24), F4
+	WORD $0x4e64d739 // fadd v25.2d, v25.2d, v4.2d
+	FMOVQ 160(R24), F4
+	WORD $0x4e64d75a // fadd v26.2d, v26.2d, v4.2d
+	FMOVQ 176(R24), F4
+	WORD $0x4e64d77b // fadd v27.2d, v27.2d, v4.2d
 	FMOVQ 192(R24), F4
-	WORD $0x4e64f718 // fmax v24.2d, v24.2d, v4.2d
+	WORD $0x4e64f79c // fmax v28.2d, v28.2d, v4.2d
 	FMOVQ 208(R24), F4
-	WORD $0x4e64f739 // fmax v25.2d, v25.2d, v4.2d
+	WORD $0x4e64f7bd // fmax v29.2d, v29.2d, v4.2d
 	FMOVQ 224(R24), F4
-	WORD $0x4e64f75a // fmax v26.2d, v26.2d, v4.2d
+	WORD $0x4e64f7de // fmax v30.2d, v30.2d, v4.2d
 	FMOVQ 240(R24), F4
-	WORD $0x4e64f77b // fmax v27.2d, v27.2d, v4.2d
-	FMOVQ 256(R24), F4
-	WORD $0x4e64d79c // fadd v28.2d, v28.2d, v4.2d
-	FMOVQ 272(R24), F4
-	WORD $0x4e64d7bd // fadd v29.2d, v29.2d, v4.2d
-	FMOVQ 288(R24), F4
-	WORD $0x4e64d7de // fadd v30.2d, v30.2d, v4.2d
-	FMOVQ 304(R24), F4
-	WORD $0x4e64d7ff // fadd v31.2d, v31.2d, v4.2d
+	WORD $0x4e64f7ff // fmax v31.2d, v31.2d, v4.2d
 giererMeinhardtOwn:
-	FMOVQ F12, 0(R24)
-	FMOVQ F13, 16(R24)
-	FMOVQ F14, 32(R24)
-	FMOVQ F15, 48(R24)
-	FMOVQ F16, 64(R24)
-	FMOVQ F17, 80(R24)
-	FMOVQ F18, 96(R24)
-	FMOVQ F19, 112(R24)
-	FMOVQ F20, 128(R24)
-	FMOVQ F21, 144(R24)
-	FMOVQ F22, 160(R24)
-	FMOVQ F23, 176(R24)
-	FMOVQ F24, 192(R24)
-	FMOVQ F25, 208(R24)
-	FMOVQ F26, 224(R24)
-	FMOVQ F27, 240(R24)
-	FMOVQ F28, 256(R24)
-	FMOVQ F29, 272(R24)
-	FMOVQ F30, 288(R24)
-	FMOVQ F31, 304(R24)
+	FMOVQ F16, 0(R24)
+	FMOVQ F17, 16(R24)
+	FMOVQ F18, 32(R24)
+	FMOVQ F19, 48(R24)
+	FMOVQ F20, 64(R24)
+	FMOVQ F21, 80(R24)
+	FMOVQ F22, 96(R24)
+	FMOVQ F23, 112(R24)
+	FMOVQ F24, 128(R24)
+	FMOVQ F25, 144(R24)
+	FMOVQ F26, 160(R24)
+	FMOVQ F27, 176(R24)
+	FMOVQ F28, 192(R24)
+	FMOVQ F29, 208(R24)
+	FMOVQ F30, 224(R24)
+	FMOVQ F31, 240(R24)
 	ADD R25, R24, R24
 	ADD R20, R19, R19
 	SUB $1, R21, R21
@@ -3897,10 +3705,6 @@ grayScottRow:
 	ADD R19, R7, R7
 	MOVD 40(R15), R9
 	ADD R19, R9, R9
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
@@ -3925,8 +3729,8 @@ grayScottEight:
 	FMOVQ 0(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ -8(R1), F4
-	FMOVQ 8(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -3936,16 +3740,16 @@ grayScottEight:
 	FMOVQ 0(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ -8(R5), F4
-	FMOVQ 8(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 128(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 192(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 128(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 192(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 64(R13), F5
@@ -3958,39 +3762,35 @@ grayScottEight:
 	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 0(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 0(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 0(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 0(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU51
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU51:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
-	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x4e60f79c // fmax v28.2d, v28.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d694 // fadd v20.2d, v20.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	WORD $0x4e62d718 // fadd v24.2d, v24.2d, v2.2d
 	FMOVQ 16(R1), F0
 	FMOVQ 16(R0), F2
 	FMOVQ 16(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 8(R1), F4
-	FMOVQ 24(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -4000,16 +3800,16 @@ summedU51:
 	FMOVQ 16(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 8(R5), F4
-	FMOVQ 24(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 144(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 208(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 144(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 208(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 80(R13), F5
@@ -4022,39 +3822,35 @@ summedU51:
 	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 16(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 16(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 16(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 16(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU52
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU52:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
-	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x4e60f7bd // fmax v29.2d, v29.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6b5 // fadd v21.2d, v21.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	WORD $0x4e62d739 // fadd v25.2d, v25.2d, v2.2d
 	FMOVQ 32(R1), F0
 	FMOVQ 32(R0), F2
 	FMOVQ 32(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 24(R1), F4
-	FMOVQ 40(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -4064,16 +3860,16 @@ summedU52:
 	FMOVQ 32(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 24(R5), F4
-	FMOVQ 40(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 160(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 224(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 160(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 224(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 96(R13), F5
@@ -4086,39 +3882,35 @@ summedU52:
 	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 32(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 32(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 32(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 32(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU53
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU53:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
-	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x4e60f7de // fmax v30.2d, v30.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6d6 // fadd v22.2d, v22.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	WORD $0x4e62d75a // fadd v26.2d, v26.2d, v2.2d
 	FMOVQ 48(R1), F0
 	FMOVQ 48(R0), F2
 	FMOVQ 48(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 40(R1), F4
-	FMOVQ 56(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -4128,16 +3920,16 @@ summedU53:
 	FMOVQ 48(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 40(R5), F4
-	FMOVQ 56(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 176(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 240(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 176(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 240(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 112(R13), F5
@@ -4150,32 +3942,28 @@ summedU53:
 	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 48(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 48(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 48(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 48(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU54
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU54:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
-	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x4e60f7ff // fmax v31.2d, v31.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6f7 // fadd v23.2d, v23.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	ADD $64, R2, R2
@@ -4196,8 +3984,8 @@ grayScottTail:
 	FMOVQ 0(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ -8(R1), F4
-	FMOVQ 8(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -4207,16 +3995,16 @@ grayScottTail:
 	FMOVQ 0(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ -8(R5), F4
-	FMOVQ 8(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 128(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 192(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 128(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 192(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 64(R13), F5
@@ -4229,37 +4017,33 @@ grayScottTail:
 	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 0(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 0(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 768(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 0(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 0(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 768(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU55
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU55:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
-	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x4e60f79c // fmax v28.2d, v28.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d694 // fadd v20.2d, v20.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	WORD $0x4e62d718 // fadd v24.2d, v24.2d, v2.2d
 	LSR $2, R23, R16
 	CBZ R16, grayScottGhosts
 	FMOVQ 16(R1), F0
@@ -4267,8 +4051,8 @@ summedU55:
 	FMOVQ 16(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 8(R1), F4
-	FMOVQ 24(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -4278,16 +4062,16 @@ summedU55:
 	FMOVQ 16(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 8(R5), F4
-	FMOVQ 24(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 144(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 208(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 144(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 208(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 80(R13), F5
@@ -4300,37 +4084,33 @@ summedU55:
 	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 16(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 16(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 784(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 16(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 16(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 784(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU56
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU56:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
-	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x4e60f7bd // fmax v29.2d, v29.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6b5 // fadd v21.2d, v21.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	WORD $0x4e62d739 // fadd v25.2d, v25.2d, v2.2d
 	LSR $4, R23, R16
 	CBZ R16, grayScottGhosts
 	FMOVQ 32(R1), F0
@@ -4338,8 +4118,8 @@ summedU56:
 	FMOVQ 32(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 24(R1), F4
-	FMOVQ 40(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -4349,16 +4129,16 @@ summedU56:
 	FMOVQ 32(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 24(R5), F4
-	FMOVQ 40(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 160(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 224(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 160(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 224(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 96(R13), F5
@@ -4371,37 +4151,33 @@ summedU56:
 	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 32(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 32(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 800(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 32(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 32(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 800(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU57
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU57:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
-	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x4e60f7de // fmax v30.2d, v30.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6d6 // fadd v22.2d, v22.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	WORD $0x4e62d75a // fadd v26.2d, v26.2d, v2.2d
 	LSR $6, R23, R16
 	CBZ R16, grayScottGhosts
 	FMOVQ 48(R1), F0
@@ -4409,8 +4185,8 @@ summedU57:
 	FMOVQ 48(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 40(R1), F4
-	FMOVQ 56(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -4420,16 +4196,16 @@ summedU57:
 	FMOVQ 48(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 40(R5), F4
-	FMOVQ 56(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 176(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 240(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 176(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 240(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e61dc04 // fmul v4.2d, v0.2d, v1.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 112(R13), F5
@@ -4442,37 +4218,33 @@ summedU57:
 	WORD $0x4ee6d486 // fsub v6.2d, v4.2d, v6.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 48(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 48(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 816(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 48(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 48(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 816(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU58
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU58:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
-	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x4e60f7ff // fmax v31.2d, v31.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6f7 // fadd v23.2d, v23.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 grayScottGhosts:
 	MOVD 72(R15), R14
 	SUB R14<<6, R3, R3
@@ -4491,66 +4263,54 @@ grayScottGhosts:
 	MOVD R4, (R7)(R14)
 	CBNZ R25, grayScottOwn
 	FMOVQ 0(R24), F4
-	WORD $0x4e64d58c // fadd v12.2d, v12.2d, v4.2d
-	FMOVQ 16(R24), F4
-	WORD $0x4e64d5ad // fadd v13.2d, v13.2d, v4.2d
-	FMOVQ 32(R24), F4
-	WORD $0x4e64d5ce // fadd v14.2d, v14.2d, v4.2d
-	FMOVQ 48(R24), F4
-	WORD $0x4e64d5ef // fadd v15.2d, v15.2d, v4.2d
-	FMOVQ 64(R24), F4
 	WORD $0x4e64d610 // fadd v16.2d, v16.2d, v4.2d
-	FMOVQ 80(R24), F4
+	FMOVQ 16(R24), F4
 	WORD $0x4e64d631 // fadd v17.2d, v17.2d, v4.2d
-	FMOVQ 96(R24), F4
+	FMOVQ 32(R24), F4
 	WORD $0x4e64d652 // fadd v18.2d, v18.2d, v4.2d
-	FMOVQ 112(R24), F4
+	FMOVQ 48(R24), F4
 	WORD $0x4e64d673 // fadd v19.2d, v19.2d, v4.2d
-	FMOVQ 128(R24), F4
+	FMOVQ 64(R24), F4
 	WORD $0x4e64d694 // fadd v20.2d, v20.2d, v4.2d
-	FMOVQ 144(R24), F4
+	FMOVQ 80(R24), F4
 	WORD $0x4e64d6b5 // fadd v21.2d, v21.2d, v4.2d
-	FMOVQ 160(R24), F4
+	FMOVQ 96(R24), F4
 	WORD $0x4e64d6d6 // fadd v22.2d, v22.2d, v4.2d
-	FMOVQ 176(R24), F4
+	FMOVQ 112(R24), F4
 	WORD $0x4e64d6f7 // fadd v23.2d, v23.2d, v4.2d
+	FMOVQ 128(R24), F4
+	WORD $0x4e64d718 // fadd v24.2d, v24.2d, v4.2d
+	FMOVQ 144(R24), F4
+	WORD $0x4e64d739 // fadd v25.2d, v25.2d, v4.2d
+	FMOVQ 160(R24), F4
+	WORD $0x4e64d75a // fadd v26.2d, v26.2d, v4.2d
+	FMOVQ 176(R24), F4
+	WORD $0x4e64d77b // fadd v27.2d, v27.2d, v4.2d
 	FMOVQ 192(R24), F4
-	WORD $0x4e64f718 // fmax v24.2d, v24.2d, v4.2d
+	WORD $0x4e64f79c // fmax v28.2d, v28.2d, v4.2d
 	FMOVQ 208(R24), F4
-	WORD $0x4e64f739 // fmax v25.2d, v25.2d, v4.2d
+	WORD $0x4e64f7bd // fmax v29.2d, v29.2d, v4.2d
 	FMOVQ 224(R24), F4
-	WORD $0x4e64f75a // fmax v26.2d, v26.2d, v4.2d
+	WORD $0x4e64f7de // fmax v30.2d, v30.2d, v4.2d
 	FMOVQ 240(R24), F4
-	WORD $0x4e64f77b // fmax v27.2d, v27.2d, v4.2d
-	FMOVQ 256(R24), F4
-	WORD $0x4e64d79c // fadd v28.2d, v28.2d, v4.2d
-	FMOVQ 272(R24), F4
-	WORD $0x4e64d7bd // fadd v29.2d, v29.2d, v4.2d
-	FMOVQ 288(R24), F4
-	WORD $0x4e64d7de // fadd v30.2d, v30.2d, v4.2d
-	FMOVQ 304(R24), F4
-	WORD $0x4e64d7ff // fadd v31.2d, v31.2d, v4.2d
+	WORD $0x4e64f7ff // fmax v31.2d, v31.2d, v4.2d
 grayScottOwn:
-	FMOVQ F12, 0(R24)
-	FMOVQ F13, 16(R24)
-	FMOVQ F14, 32(R24)
-	FMOVQ F15, 48(R24)
-	FMOVQ F16, 64(R24)
-	FMOVQ F17, 80(R24)
-	FMOVQ F18, 96(R24)
-	FMOVQ F19, 112(R24)
-	FMOVQ F20, 128(R24)
-	FMOVQ F21, 144(R24)
-	FMOVQ F22, 160(R24)
-	FMOVQ F23, 176(R24)
-	FMOVQ F24, 192(R24)
-	FMOVQ F25, 208(R24)
-	FMOVQ F26, 224(R24)
-	FMOVQ F27, 240(R24)
-	FMOVQ F28, 256(R24)
-	FMOVQ F29, 272(R24)
-	FMOVQ F30, 288(R24)
-	FMOVQ F31, 304(R24)
+	FMOVQ F16, 0(R24)
+	FMOVQ F17, 16(R24)
+	FMOVQ F18, 32(R24)
+	FMOVQ F19, 48(R24)
+	FMOVQ F20, 64(R24)
+	FMOVQ F21, 80(R24)
+	FMOVQ F22, 96(R24)
+	FMOVQ F23, 112(R24)
+	FMOVQ F24, 128(R24)
+	FMOVQ F25, 144(R24)
+	FMOVQ F26, 160(R24)
+	FMOVQ F27, 176(R24)
+	FMOVQ F28, 192(R24)
+	FMOVQ F29, 208(R24)
+	FMOVQ F30, 224(R24)
+	FMOVQ F31, 240(R24)
 	ADD R25, R24, R24
 	ADD R20, R19, R19
 	SUB $1, R21, R21
@@ -4573,10 +4333,6 @@ schnakenbergRow:
 	ADD R19, R7, R7
 	MOVD 40(R15), R9
 	ADD R19, R9, R9
-	VEOR V12.B16, V12.B16, V12.B16
-	VEOR V13.B16, V13.B16, V13.B16
-	VEOR V14.B16, V14.B16, V14.B16
-	VEOR V15.B16, V15.B16, V15.B16
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
@@ -4601,8 +4357,8 @@ schnakenbergEight:
 	FMOVQ 0(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ -8(R1), F4
-	FMOVQ 8(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -4612,16 +4368,16 @@ schnakenbergEight:
 	FMOVQ 0(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ -8(R5), F4
-	FMOVQ 8(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 128(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 192(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 128(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 192(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 320(R13), F5
@@ -4635,39 +4391,35 @@ schnakenbergEight:
 	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 0(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 0(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 0(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 0(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU59
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU59:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
-	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x4e60f79c // fmax v28.2d, v28.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d694 // fadd v20.2d, v20.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	WORD $0x4e62d718 // fadd v24.2d, v24.2d, v2.2d
 	FMOVQ 16(R1), F0
 	FMOVQ 16(R0), F2
 	FMOVQ 16(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 8(R1), F4
-	FMOVQ 24(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -4677,16 +4429,16 @@ summedU59:
 	FMOVQ 16(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 8(R5), F4
-	FMOVQ 24(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 144(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 208(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 144(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 208(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 336(R13), F5
@@ -4700,39 +4452,35 @@ summedU59:
 	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 16(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 16(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 16(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 16(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU60
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU60:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
-	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x4e60f7bd // fmax v29.2d, v29.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6b5 // fadd v21.2d, v21.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	WORD $0x4e62d739 // fadd v25.2d, v25.2d, v2.2d
 	FMOVQ 32(R1), F0
 	FMOVQ 32(R0), F2
 	FMOVQ 32(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 24(R1), F4
-	FMOVQ 40(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -4742,16 +4490,16 @@ summedU60:
 	FMOVQ 32(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 24(R5), F4
-	FMOVQ 40(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 160(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 224(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 160(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 224(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 352(R13), F5
@@ -4765,39 +4513,35 @@ summedU60:
 	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 32(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 32(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 32(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 32(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU61
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU61:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
-	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x4e60f7de // fmax v30.2d, v30.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6d6 // fadd v22.2d, v22.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	WORD $0x4e62d75a // fadd v26.2d, v26.2d, v2.2d
 	FMOVQ 48(R1), F0
 	FMOVQ 48(R0), F2
 	FMOVQ 48(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 40(R1), F4
-	FMOVQ 56(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -4807,16 +4551,16 @@ summedU61:
 	FMOVQ 48(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 40(R5), F4
-	FMOVQ 56(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 176(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 240(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 176(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 240(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 368(R13), F5
@@ -4830,32 +4574,28 @@ summedU61:
 	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 48(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 48(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 48(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 48(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU62
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU62:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
-	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x4e60f7ff // fmax v31.2d, v31.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6f7 // fadd v23.2d, v23.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 	ADD $64, R0, R0
 	ADD $64, R1, R1
 	ADD $64, R2, R2
@@ -4876,8 +4616,8 @@ schnakenbergTail:
 	FMOVQ 0(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ -8(R1), F4
-	FMOVQ 8(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -4887,16 +4627,16 @@ schnakenbergTail:
 	FMOVQ 0(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ -8(R5), F4
-	FMOVQ 8(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 8(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 128(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 192(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 128(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 192(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 320(R13), F5
@@ -4910,37 +4650,33 @@ schnakenbergTail:
 	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 256(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 0(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 0(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 768(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 256(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 0(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 0(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 768(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU63
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU63:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d58c // fadd v12.2d, v12.2d, v0.2d
-	WORD $0x4e60f718 // fmax v24.2d, v24.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
+	WORD $0x4e60f79c // fmax v28.2d, v28.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d694 // fadd v20.2d, v20.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d694 // fadd v20.2d, v20.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d79c // fadd v28.2d, v28.2d, v3.2d
+	WORD $0x4e62d718 // fadd v24.2d, v24.2d, v2.2d
 	LSR $2, R23, R16
 	CBZ R16, schnakenbergGhosts
 	FMOVQ 16(R1), F0
@@ -4948,8 +4684,8 @@ summedU63:
 	FMOVQ 16(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 8(R1), F4
-	FMOVQ 24(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -4959,16 +4695,16 @@ summedU63:
 	FMOVQ 16(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 8(R5), F4
-	FMOVQ 24(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 24(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 144(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 208(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 144(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 208(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 336(R13), F5
@@ -4982,37 +4718,33 @@ summedU63:
 	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 272(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 16(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 16(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 784(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 272(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 16(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 16(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 784(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU64
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU64:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ad // fadd v13.2d, v13.2d, v0.2d
-	WORD $0x4e60f739 // fmax v25.2d, v25.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
+	WORD $0x4e60f7bd // fmax v29.2d, v29.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6b5 // fadd v21.2d, v21.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6b5 // fadd v21.2d, v21.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7bd // fadd v29.2d, v29.2d, v3.2d
+	WORD $0x4e62d739 // fadd v25.2d, v25.2d, v2.2d
 	LSR $4, R23, R16
 	CBZ R16, schnakenbergGhosts
 	FMOVQ 32(R1), F0
@@ -5020,8 +4752,8 @@ summedU64:
 	FMOVQ 32(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 24(R1), F4
-	FMOVQ 40(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -5031,16 +4763,16 @@ summedU64:
 	FMOVQ 32(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 24(R5), F4
-	FMOVQ 40(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 40(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 160(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 224(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 160(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 224(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 352(R13), F5
@@ -5054,37 +4786,33 @@ summedU64:
 	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 288(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 32(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 32(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 800(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 288(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 32(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 32(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 800(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU65
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU65:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ce // fadd v14.2d, v14.2d, v0.2d
-	WORD $0x4e60f75a // fmax v26.2d, v26.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
+	WORD $0x4e60f7de // fmax v30.2d, v30.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6d6 // fadd v22.2d, v22.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6d6 // fadd v22.2d, v22.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7de // fadd v30.2d, v30.2d, v3.2d
+	WORD $0x4e62d75a // fadd v26.2d, v26.2d, v2.2d
 	LSR $6, R23, R16
 	CBZ R16, schnakenbergGhosts
 	FMOVQ 48(R1), F0
@@ -5092,8 +4820,8 @@ summedU65:
 	FMOVQ 48(R2), F4
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	FMOVQ 40(R1), F4
-	FMOVQ 56(R1), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R1), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d442 // fadd v2.2d, v2.2d, v4.2d
 	WORD $0x4e60d404 // fadd v4.2d, v0.2d, v0.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
@@ -5103,16 +4831,16 @@ summedU65:
 	FMOVQ 48(R6), F4
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	FMOVQ 40(R5), F4
-	FMOVQ 56(R5), F11
-	WORD $0x4e6bd484 // fadd v4.2d, v4.2d, v11.2d
+	FMOVQ 56(R5), F15
+	WORD $0x4e6fd484 // fadd v4.2d, v4.2d, v15.2d
 	WORD $0x4e64d463 // fadd v3.2d, v3.2d, v4.2d
 	WORD $0x4e61d424 // fadd v4.2d, v1.2d, v1.2d
 	WORD $0x4e64d484 // fadd v4.2d, v4.2d, v4.2d
 	WORD $0x4ee4d463 // fsub v3.2d, v3.2d, v4.2d
-	FMOVQ 176(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 240(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
+	FMOVQ 176(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 240(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
 	WORD $0x6e60dc04 // fmul v4.2d, v0.2d, v0.2d
 	WORD $0x6e61dc84 // fmul v4.2d, v4.2d, v1.2d
 	FMOVQ 368(R13), F5
@@ -5126,37 +4854,33 @@ summedU65:
 	WORD $0x6e67dcc6 // fmul v6.2d, v6.2d, v7.2d
 	WORD $0x4e65d442 // fadd v2.2d, v2.2d, v5.2d
 	WORD $0x4e66d463 // fadd v3.2d, v3.2d, v6.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc42 // fmul v2.2d, v2.2d, v11.2d
-	FMOVQ 304(R13), F11
-	WORD $0x6e6bdc63 // fmul v3.2d, v3.2d, v11.2d
-	FMOVQ 48(R8), F11
-	WORD $0x4e6bd442 // fadd v2.2d, v2.2d, v11.2d
-	FMOVQ 48(R9), F11
-	WORD $0x4e6bd463 // fadd v3.2d, v3.2d, v11.2d
-	FMOVQ 816(R13), F11
-	VAND V11.B16, V0.B16, V0.B16
-	VAND V11.B16, V1.B16, V1.B16
-	VAND V11.B16, V2.B16, V2.B16
-	VAND V11.B16, V3.B16, V3.B16
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc42 // fmul v2.2d, v2.2d, v15.2d
+	FMOVQ 304(R13), F15
+	WORD $0x6e6fdc63 // fmul v3.2d, v3.2d, v15.2d
+	FMOVQ 48(R8), F15
+	WORD $0x4e6fd442 // fadd v2.2d, v2.2d, v15.2d
+	FMOVQ 48(R9), F15
+	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
+	FMOVQ 816(R13), F15
+	VAND V15.B16, V0.B16, V0.B16
+	VAND V15.B16, V1.B16, V1.B16
+	VAND V15.B16, V2.B16, V2.B16
+	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU66
 	VMOV V1.B16, V0.B16
-	VMOV V2.B16, V4.B16
 	VMOV V3.B16, V2.B16
-	VMOV V4.B16, V3.B16
 summedU66:
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
-	WORD $0x4e60d5ef // fadd v15.2d, v15.2d, v0.2d
-	WORD $0x4e60f77b // fmax v27.2d, v27.2d, v0.2d
-	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
+	WORD $0x4e60f7ff // fmax v31.2d, v31.2d, v0.2d
+	WORD $0x6e60dc00 // fmul v0.2d, v0.2d, v0.2d
+	WORD $0x4e60d6f7 // fadd v23.2d, v23.2d, v0.2d
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
-	WORD $0x4e62d6f7 // fadd v23.2d, v23.2d, v2.2d
-	WORD $0x6e63dc63 // fmul v3.2d, v3.2d, v3.2d
-	WORD $0x4e63d7ff // fadd v31.2d, v31.2d, v3.2d
+	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 schnakenbergGhosts:
 	MOVD 72(R15), R14
 	SUB R14<<6, R3, R3
@@ -5175,66 +4899,54 @@ schnakenbergGhosts:
 	MOVD R4, (R7)(R14)
 	CBNZ R25, schnakenbergOwn
 	FMOVQ 0(R24), F4
-	WORD $0x4e64d58c // fadd v12.2d, v12.2d, v4.2d
-	FMOVQ 16(R24), F4
-	WORD $0x4e64d5ad // fadd v13.2d, v13.2d, v4.2d
-	FMOVQ 32(R24), F4
-	WORD $0x4e64d5ce // fadd v14.2d, v14.2d, v4.2d
-	FMOVQ 48(R24), F4
-	WORD $0x4e64d5ef // fadd v15.2d, v15.2d, v4.2d
-	FMOVQ 64(R24), F4
 	WORD $0x4e64d610 // fadd v16.2d, v16.2d, v4.2d
-	FMOVQ 80(R24), F4
+	FMOVQ 16(R24), F4
 	WORD $0x4e64d631 // fadd v17.2d, v17.2d, v4.2d
-	FMOVQ 96(R24), F4
+	FMOVQ 32(R24), F4
 	WORD $0x4e64d652 // fadd v18.2d, v18.2d, v4.2d
-	FMOVQ 112(R24), F4
+	FMOVQ 48(R24), F4
 	WORD $0x4e64d673 // fadd v19.2d, v19.2d, v4.2d
-	FMOVQ 128(R24), F4
+	FMOVQ 64(R24), F4
 	WORD $0x4e64d694 // fadd v20.2d, v20.2d, v4.2d
-	FMOVQ 144(R24), F4
+	FMOVQ 80(R24), F4
 	WORD $0x4e64d6b5 // fadd v21.2d, v21.2d, v4.2d
-	FMOVQ 160(R24), F4
+	FMOVQ 96(R24), F4
 	WORD $0x4e64d6d6 // fadd v22.2d, v22.2d, v4.2d
-	FMOVQ 176(R24), F4
+	FMOVQ 112(R24), F4
 	WORD $0x4e64d6f7 // fadd v23.2d, v23.2d, v4.2d
+	FMOVQ 128(R24), F4
+	WORD $0x4e64d718 // fadd v24.2d, v24.2d, v4.2d
+	FMOVQ 144(R24), F4
+	WORD $0x4e64d739 // fadd v25.2d, v25.2d, v4.2d
+	FMOVQ 160(R24), F4
+	WORD $0x4e64d75a // fadd v26.2d, v26.2d, v4.2d
+	FMOVQ 176(R24), F4
+	WORD $0x4e64d77b // fadd v27.2d, v27.2d, v4.2d
 	FMOVQ 192(R24), F4
-	WORD $0x4e64f718 // fmax v24.2d, v24.2d, v4.2d
+	WORD $0x4e64f79c // fmax v28.2d, v28.2d, v4.2d
 	FMOVQ 208(R24), F4
-	WORD $0x4e64f739 // fmax v25.2d, v25.2d, v4.2d
+	WORD $0x4e64f7bd // fmax v29.2d, v29.2d, v4.2d
 	FMOVQ 224(R24), F4
-	WORD $0x4e64f75a // fmax v26.2d, v26.2d, v4.2d
+	WORD $0x4e64f7de // fmax v30.2d, v30.2d, v4.2d
 	FMOVQ 240(R24), F4
-	WORD $0x4e64f77b // fmax v27.2d, v27.2d, v4.2d
-	FMOVQ 256(R24), F4
-	WORD $0x4e64d79c // fadd v28.2d, v28.2d, v4.2d
-	FMOVQ 272(R24), F4
-	WORD $0x4e64d7bd // fadd v29.2d, v29.2d, v4.2d
-	FMOVQ 288(R24), F4
-	WORD $0x4e64d7de // fadd v30.2d, v30.2d, v4.2d
-	FMOVQ 304(R24), F4
-	WORD $0x4e64d7ff // fadd v31.2d, v31.2d, v4.2d
+	WORD $0x4e64f7ff // fmax v31.2d, v31.2d, v4.2d
 schnakenbergOwn:
-	FMOVQ F12, 0(R24)
-	FMOVQ F13, 16(R24)
-	FMOVQ F14, 32(R24)
-	FMOVQ F15, 48(R24)
-	FMOVQ F16, 64(R24)
-	FMOVQ F17, 80(R24)
-	FMOVQ F18, 96(R24)
-	FMOVQ F19, 112(R24)
-	FMOVQ F20, 128(R24)
-	FMOVQ F21, 144(R24)
-	FMOVQ F22, 160(R24)
-	FMOVQ F23, 176(R24)
-	FMOVQ F24, 192(R24)
-	FMOVQ F25, 208(R24)
-	FMOVQ F26, 224(R24)
-	FMOVQ F27, 240(R24)
-	FMOVQ F28, 256(R24)
-	FMOVQ F29, 272(R24)
-	FMOVQ F30, 288(R24)
-	FMOVQ F31, 304(R24)
+	FMOVQ F16, 0(R24)
+	FMOVQ F17, 16(R24)
+	FMOVQ F18, 32(R24)
+	FMOVQ F19, 48(R24)
+	FMOVQ F20, 64(R24)
+	FMOVQ F21, 80(R24)
+	FMOVQ F22, 96(R24)
+	FMOVQ F23, 112(R24)
+	FMOVQ F24, 128(R24)
+	FMOVQ F25, 144(R24)
+	FMOVQ F26, 160(R24)
+	FMOVQ F27, 176(R24)
+	FMOVQ F28, 192(R24)
+	FMOVQ F29, 208(R24)
+	FMOVQ F30, 224(R24)
+	FMOVQ F31, 240(R24)
 	ADD R25, R24, R24
 	ADD R20, R19, R19
 	SUB $1, R21, R21

@@ -117,19 +117,56 @@ func (s *Simulator) RunModel(ctx context.Context, p ModelParams, o Options) (*Mo
 	if s.model == nil {
 		s.model = &modelRun{}
 	}
-	s.random.start(*p.Seed, s.kernel.draw)
 	m := s.model
-	m.prepare(model, &p, o)
-	m.step = s.kernel.reaction
-	(&starter{layout: m.layout, params: &p, model: model, random: &s.random}).set(&m.planes[0])
-	if s.tiling != nil {
-		m.pass.tiling = *s.tiling
-	}
-	if err := m.steps(ctx, &p); err != nil {
+	if err := s.runModel(ctx, model, &p, o); err != nil {
 		return nil, err
 	}
 	m.finish(&p, o)
 	return &m.result, nil
+}
+
+// runModel runs the steps. The sums that tell a divergence are those of the plane
+// whose features are taken; which plane was the first to diverge, and when, a
+// second run finds out. A run that ends well needs none.
+func (s *Simulator) runModel(ctx context.Context, model *Model, p *ModelParams, o Options) error {
+	first, err := s.modelSteps(ctx, model, p, o)
+	if err != nil || first == nil && s.model.otherIsFinite() {
+		return err
+	}
+	until := *p
+	if first != nil {
+		until.Steps = first.Step
+	}
+	o.Features.Plane = otherPlane(o.Features.Plane)
+	other, err := s.modelSteps(ctx, model, &until, o)
+	if err != nil {
+		return err
+	}
+	if first == nil || other != nil && (other.Step < first.Step || other.Step == first.Step && other.plane == U) {
+		first = other
+	}
+	return first
+}
+
+// modelSteps runs the steps from the start, and says whether the plane whose
+// features are taken has diverged.
+func (s *Simulator) modelSteps(ctx context.Context, model *Model, p *ModelParams, o Options) (*DivergenceError, error) {
+	m := s.model
+	s.random.start(*p.Seed, s.kernel.draw)
+	m.prepare(model, p, o)
+	m.step = s.kernel.reaction
+	(&starter{layout: m.layout, params: p, model: model, random: &s.random}).set(&m.planes[0])
+	if s.tiling != nil {
+		m.pass.tiling = *s.tiling
+	}
+	return m.steps(ctx, p)
+}
+
+func otherPlane(p Plane) Plane {
+	if p == V {
+		return U
+	}
+	return V
 }
 
 // featureConfig returns the settings with the model's defaults in place.
@@ -193,7 +230,7 @@ func speciesOf(p Plane) int {
 }
 
 // steps runs all time steps. Afterwards m.last holds the last state.
-func (m *modelRun) steps(ctx context.Context, p *ModelParams) error {
+func (m *modelRun) steps(ctx context.Context, p *ModelParams) (*DivergenceError, error) {
 	x := &m.pass
 	x.step, x.planes = m.step, m.planes
 	x.workers = slices.Grow(x.workers[:0], x.tiling.bands)[:x.tiling.bands]
@@ -206,12 +243,13 @@ func (m *modelRun) steps(ctx context.Context, p *ModelParams) error {
 			x.run(ctx)
 		}
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
 		for k := range x.depth {
 			sums := foldRows(x.sums[k])
-			if err := m.diverged(sums, t+k+1); err != nil {
-				return err
+			if !finite(sums.energy) {
+				plane := m.result.Plane
+				return &DivergenceError{Field: "plane " + string(plane), Step: t + k + 1, plane: plane}, nil
 			}
 			m.history.add(sums)
 		}
@@ -220,20 +258,19 @@ func (m *modelRun) steps(ctx context.Context, p *ModelParams) error {
 		}
 	}
 	m.last = &x.planes[0]
-	return nil
+	return nil, nil
 }
 
-// diverged returns a *DivergenceError if the sum of the squares of a species is
-// not finite.
-func (m *modelRun) diverged(sums stepSums, step int) error {
-	energy := [species]float64{sums.other, sums.other}
-	energy[m.reaction.summed] = sums.energy
-	for k, plane := range [species]Plane{U, V} {
-		if !finite(energy[k]) {
-			return &DivergenceError{Field: "plane " + string(plane), Step: step}
+// otherIsFinite says whether the sum of the squares of the plane that has no sums
+// is finite after the last step.
+func (m *modelRun) otherIsFinite() bool {
+	sum := 0.0
+	for r := range m.layout.n {
+		for _, x := range m.layout.row(m.last.cells[species-1-m.reaction.summed], r) {
+			sum += float64(x * x)
 		}
 	}
-	return nil
+	return finite(sum)
 }
 
 // finish takes the result from the last state.

@@ -86,11 +86,13 @@ func (s *starter) squares(to *planes, around, inside [2]float64) {
 			}
 		}
 	}
+	draws := make([]float64, n)
 	for _, cells := range to.cells[:species] {
 		for r := range n {
+			s.random.fillUniform(draws, -1, 1)
 			row := s.layout.row(cells, r)
-			for c := range row {
-				row[c] *= 1 + float64(p.StartAmplitude*(2*s.random.random()-1))
+			for c, draw := range draws {
+				row[c] *= 1 + float64(p.StartAmplitude*draw)
 			}
 		}
 	}

@@ -149,19 +149,22 @@ func (c FeatureConfig) resolved(periodic bool) FeatureConfig {
 	return c
 }
 
-// level returns the level above which a cell is active, in the field's own
+// levelBy returns the level above which a cell is active, in the field's own
 // numbers, by any rule but the default.
-func (t Threshold) level(field []float64, f *Features, scale float64) float64 {
+func (x *extractor) levelBy(t Threshold, field []float64, f *Features) float64 {
 	switch t.Rule {
 	case Midrange:
-		lo, hi := slices.Min(field), slices.Max(field)
-		return (lo + hi) / 2
+		all := x.rows[0]
+		for _, row := range x.rows[1:] {
+			all.min, all.max = min(all.min, row.min), max(all.max, row.max)
+		}
+		return (all.min + all.max) / 2
 	case AtMean:
-		return f[VMean] / scale
+		return f[VMean] / x.scale
 	case Otsu:
 		return otsu(field)
 	default:
-		return t.Value / scale
+		return t.Value / x.scale
 	}
 }
 

@@ -92,9 +92,7 @@ func stepReaction(run *rowRun) {
 			sums = &run.sums[r]
 			*sums = laneSums{}
 		}
-		summed, other := k.summed, species-1-k.summed
-		sums.addRow(run.layout.row(run.dst.cells[summed], r), run.layout.row(run.src.cells[summed], r))
-		sums.addOther(run.layout.row(run.dst.cells[other], r))
+		sums.addRow(run.layout.row(run.dst.cells[k.summed], r), run.layout.row(run.src.cells[k.summed], r))
 	}
 }
 
@@ -107,21 +105,5 @@ func diffuseRow(l layout, to, base []float64, r int, x stencil, kinetics []float
 	for c := range n {
 		lap := ((up[c] + down[c]) + (mid[c] + mid[c+2])) - float64(4*mid[c+1])
 		out[c] = from[c] + float64(h*(float64(d*lap)+kinetics[c]))
-	}
-}
-
-// addOther adds a row of the other species.
-func (s *laneSums) addOther(row []float64) {
-	var sums [lanes]float64
-	for ; len(row) >= lanes; row = row[lanes:] {
-		for k, x := range (*[lanes]float64)(row) {
-			sums[k] += float64(x * x)
-		}
-	}
-	for k, x := range row {
-		sums[k] += float64(x * x)
-	}
-	for k, x := range sums {
-		s.other[k] += x
 	}
 }

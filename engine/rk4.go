@@ -46,11 +46,10 @@ func combine(y1, y, y2, y3 []float64) {
 
 // sumRows takes the sums of a step from the states after and before it.
 func (m *modelRun) sumRows(now, before *planes) {
-	summed, other := m.reaction.summed, species-1-m.reaction.summed
+	summed := m.reaction.summed
 	total := &m.pass.sums[0][0]
 	clear(m.pass.sums[0])
 	for r := range m.layout.n {
 		total.addRow(m.layout.row(now.cells[summed], r), m.layout.row(before.cells[summed], r))
-		total.addOther(m.layout.row(now.cells[other], r))
 	}
 }

@@ -260,6 +260,8 @@ func (s *Simulator) noiseBuffer(n int) []float64 {
 type DivergenceError struct {
 	Field string
 	Step  int // from 1
+
+	plane Plane // of a model of two species
 }
 
 // Error names the field and the step.

@@ -9,9 +9,6 @@ import "math"
 // the bits.
 type laneSums struct {
 	absDiff, sqDiff, energy, maxDiff [lanes]float64
-
-	// other is Σ of the squares of the other species. mfn has none.
-	other [lanes]float64
 }
 
 // add adds another run of rows, which come after those in s.
@@ -21,7 +18,6 @@ func (s *laneSums) add(rows *laneSums) {
 		s.sqDiff[k] += rows.sqDiff[k]
 		s.energy[k] += rows.energy[k]
 		s.maxDiff[k] = max(s.maxDiff[k], rows.maxDiff[k])
-		s.other[k] += rows.other[k]
 	}
 }
 
@@ -92,7 +88,6 @@ type stepSums struct {
 	sqDiff  float64 // Σ d²
 	maxDiff float64 // max d
 	energy  float64 // Σ V²
-	other   float64 // Σ of the squares of the other species
 }
 
 // foldRows adds up the sums of consecutive rows.
@@ -109,7 +104,7 @@ func (s *laneSums) fold() stepSums {
 	for _, x := range s.maxDiff[1:] {
 		m = max(m, x)
 	}
-	return stepSums{absDiff: foldLanes(&s.absDiff), sqDiff: foldLanes(&s.sqDiff), maxDiff: m, energy: foldLanes(&s.energy), other: foldLanes(&s.other)}
+	return stepSums{absDiff: foldLanes(&s.absDiff), sqDiff: foldLanes(&s.sqDiff), maxDiff: m, energy: foldLanes(&s.energy)}
 }
 
 func foldLanes(x *[lanes]float64) float64 {

@@ -17,7 +17,9 @@ type bench struct {
 	rounds  int
 	turn    time.Duration // what a contender's turn should take
 	program bool
-	end     time.Time
+	// modelsOnly leaves out all but the models of two species.
+	modelsOnly bool
+	end        time.Time
 
 	columns []*column
 	missing []string
@@ -59,6 +61,10 @@ func (b *bench) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
+	if b.modelsOnly {
+		b.describe()
+		return b.models(ctx, directory)
+	}
 	closers, err := b.start(ctx, directory)
 	defer func() {
 		for _, p := range closers {
@@ -80,7 +86,7 @@ func (b *bench) run(ctx context.Context) error {
 	b.printRatios()
 	b.printProgram()
 	b.printRoofline()
-	return nil
+	return b.models(ctx, directory)
 }
 
 // start starts all contenders there are, and returns their processes.

@@ -22,6 +22,30 @@ func TestServeEngine(t *testing.T) {
 	}
 }
 
+func TestServeModels(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, serveModels(t.Context(), strings.NewReader("gray_scott 8 3 2\nbarkley 9 1 1\n"), &out))
+	assert.Len(t, strings.Fields(out.String()), 2)
+	for _, request := range []string{"mfn 8 3 1", "gray_scott 8 3", "gray_scott 3 1 1"} {
+		require.Error(t, serveModels(t.Context(), strings.NewReader(request+"\n"), &out), request)
+	}
+}
+
+func TestModelsInC(t *testing.T) {
+	if _, err := compiler(); err != nil {
+		t.Skip(err)
+	}
+	p, err := startC(t.Context(), t.TempDir(), "models", modelsSource, nativeVectors)
+	require.NoError(t, err)
+	defer p.close()
+	for _, s := range modelShapes {
+		s.n, s.steps = 33, 5
+		took, err := modelLoop{p}.run(s, 3)
+		require.NoError(t, err)
+		assert.Positive(t, took)
+	}
+}
+
 // Both C programs compile without a warning that stops them, and answer.
 func TestCLoop(t *testing.T) {
 	if _, err := compiler(); err != nil {

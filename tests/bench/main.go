@@ -14,6 +14,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"time"
@@ -33,6 +34,8 @@ func main() {
 	rounds := flag.Int("rounds", 7, "rounds of each shape, if there is time")
 	program := flag.Bool("program", true, "measure the whole program, too")
 	limit := flag.Duration("limit", 170*time.Second, "when to stop")
+	modelsOnly := flag.Bool("models", false, "measure the models of two species alone")
+	modelWorker := flag.Bool("worker-models", false, "be the engine's process for models of two species (used by the benchmark itself)")
 	worker := flag.Bool("worker", false, "be the engine's process (used by the benchmark itself)")
 	flag.Parse()
 
@@ -40,17 +43,20 @@ func main() {
 	if *quick {
 		b.rounds, b.turn, b.end = min(*rounds, 3), 40*time.Millisecond, time.Now().Add(min(*limit, 30*time.Second))
 	}
-	if err := run(&b, *worker); err != nil {
+	b.modelsOnly = *modelsOnly
+	serve := map[bool]func(context.Context, io.Reader, io.Writer) error{*worker: serveEngine, *modelWorker: serveModels}[true]
+	if err := run(&b, serve); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(b *bench, worker bool) error {
+// run runs the benchmark, or serves as one of its processes.
+func run(b *bench, serve func(context.Context, io.Reader, io.Writer) error) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if worker {
-		return serveEngine(ctx, os.Stdin, os.Stdout)
+	if serve != nil {
+		return serve(ctx, os.Stdin, os.Stdout)
 	}
 	return b.run(ctx)
 }

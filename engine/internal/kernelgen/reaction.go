@@ -196,13 +196,13 @@ func reactionAVX512() reactionKernel {
 	var (
 		u, v, lapU, lapV, x = reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4
 
-		four, one, du, dv, h, abs                  = reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15, reg.Z16
-		absDiff, sqDiff, energy, maxDiff, theOther = reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28
+		four, one, du, dv, h, abs        = reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15, reg.Z16
+		absDiff, sqDiff, energy, maxDiff = reg.Z24, reg.Z25, reg.Z26, reg.Z27
 
 		p       = []reg.VecPhysical{reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22}
 		columns = reg.K1
 	)
-	sums := []reg.VecPhysical{absDiff, sqDiff, energy, maxDiff, theOther} // in the order of laneSums
+	sums := []reg.VecPhysical{absDiff, sqDiff, energy, maxDiff} // in the order of laneSums
 	laplacian := func(plane reg.Register, u, lap reg.VecPhysical) {
 		VMOVUPD(cell(plane, here, 0), u)
 		VMOVUPD(cell(plane, above, 0), lap)
@@ -263,14 +263,12 @@ func reactionAVX512() reactionKernel {
 			TESTQ(summed, summed)
 			JZ(LabelRef(label))
 			VMOVAPD(v, u)
-			VMOVAPD(lapU, x)
 			VMOVAPD(lapV, lapU)
-			VMOVAPD(x, lapV)
 			Label(label)
 			VSUBPD(u, lapU, u)
 			VANDPD(abs, u, u)
 			if tail {
-				for _, r := range []reg.VecPhysical{u, lapU, lapV} {
+				for _, r := range []reg.VecPhysical{u, lapU} {
 					VMOVAPD_Z(r, columns, r)
 				}
 			}
@@ -280,8 +278,6 @@ func reactionAVX512() reactionKernel {
 			VADDPD(u, sqDiff, sqDiff)
 			VMULPD(lapU, lapU, lapU)
 			VADDPD(lapU, energy, energy)
-			VMULPD(lapV, lapV, lapV)
-			VADDPD(lapV, theOther, theOther)
 		},
 		addSums: func(int) {
 			for k, sum := range sums {
@@ -308,10 +304,10 @@ func reactionAVX2() reactionKernel {
 	var (
 		u, v, lapU, lapV, x = reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4
 
-		absDiff, sqDiff, energy, maxDiff, theOther = reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15
+		absDiff, sqDiff, energy, maxDiff = reg.Y12, reg.Y13, reg.Y14, reg.Y15
 	)
 	eachSum := func(half int, do func(sum reg.VecPhysical, at Mem)) {
-		for k, sum := range []reg.VecPhysical{absDiff, sqDiff, energy, maxDiff, theOther} {
+		for k, sum := range []reg.VecPhysical{absDiff, sqDiff, energy, maxDiff} {
 			do(sum, Mem{Base: scratch, Disp: 64*k + 32*half})
 		}
 	}
@@ -368,14 +364,12 @@ func reactionAVX2() reactionKernel {
 			TESTQ(summed, summed)
 			JZ(LabelRef(label))
 			VMOVAPD(v, u)
-			VMOVAPD(lapU, x)
 			VMOVAPD(lapV, lapU)
-			VMOVAPD(x, lapV)
 			Label(label)
 			VSUBPD(u, lapU, u)
 			VANDPD(constant(reactAbs), u, u)
 			if tail {
-				for _, r := range []reg.VecPhysical{u, lapU, lapV} {
+				for _, r := range []reg.VecPhysical{u, lapU} {
 					VANDPD(constant(reactTails), r, r)
 				}
 			}
@@ -385,8 +379,6 @@ func reactionAVX2() reactionKernel {
 			VADDPD(u, sqDiff, sqDiff)
 			VMULPD(lapU, lapU, lapU)
 			VADDPD(lapU, energy, energy)
-			VMULPD(lapV, lapV, lapV)
-			VADDPD(lapV, theOther, theOther)
 		},
 		addSums: func(half int) {
 			eachSum(half, func(sum reg.VecPhysical, at Mem) {

@@ -11,7 +11,7 @@ const (
 	neonLapV
 	neonTemporary                     // and those up to the last but one before the sums
 	neonSpare     = neonSumsOfTwo - 1 // the last one
-	neonSumsOfTwo = 12
+	neonSumsOfTwo = 16
 )
 
 // General registers: those of two planes are as in the kernel of mfn, and the
@@ -60,7 +60,7 @@ func (w *neon) reactionModel(k kinetics) {
 		w.arg(reactUBase+8*i, neonBaseU+i)
 		w.line("ADD R%v, R%v, R%v", neonOffset, neonBaseU+i, neonBaseU+i)
 	}
-	for v := range 20 {
+	for v := range 16 {
 		w.clear(neonSumsOfTwo + v)
 	}
 	w.arg(reactVectors, neonCount)
@@ -95,7 +95,7 @@ func (w *neon) reactionModel(k kinetics) {
 		}
 	}
 	w.line("CBNZ R%v, %vOwn", neonSumsStep, k.name)
-	for v := range 20 {
+	for v := range 16 {
 		w.load(neonSumsRow, 16*v, neonTemporary)
 		op := "fadd"
 		if v/4 == 3 {
@@ -104,7 +104,7 @@ func (w *neon) reactionModel(k kinetics) {
 		w.op(op, neonSumsOfTwo+v, neonSumsOfTwo+v, neonTemporary)
 	}
 	w.label(k.name + "Own")
-	for v := range 20 {
+	for v := range 16 {
 		w.store(neonSumsOfTwo+v, neonSumsRow, 16*v)
 	}
 	w.line("ADD R%v, R%v, R%v", neonSumsStep, neonSumsRow, neonSumsRow)
@@ -177,9 +177,7 @@ func (w *neon) reactionVector(k kinetics, two int, tail bool) {
 	w.line("CBZ R%v, %v", neonSummed, label)
 	move := func(from, to int) { w.line("VMOV V%v.B16, V%v.B16", from, to) }
 	move(neonW, neonU)
-	move(neonLapU, neonTemporary)
 	move(neonLapV, neonLapU)
-	move(neonTemporary, neonLapV)
 	w.label(label)
 	w.op("fsub", neonU, neonLapU, neonU)
 	w.abs(neonU, neonU)
@@ -190,6 +188,4 @@ func (w *neon) reactionVector(k kinetics, two int, tail bool) {
 	w.op("fadd", sum(1), sum(1), neonU)
 	w.op("fmul", neonLapU, neonLapU, neonLapU)
 	w.op("fadd", sum(2), sum(2), neonLapU)
-	w.op("fmul", neonLapV, neonLapV, neonLapV)
-	w.op("fadd", sum(4), sum(4), neonLapV)
 }

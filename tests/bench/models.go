@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	_ "embed"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/tests/oracle"
+)
+
+// What compares the models of two species with a C loop of each, which takes no
+// sums and extracts no feature, and with NumPy.
+
+var (
+	//go:embed c/models.c
+	modelsSource []byte
+	//go:embed models.py
+	modelsPython []byte
+)
+
+// modelShapes are the simulations that are compared: gray_scott in every size,
+// the others in one.
+var modelShapes = []modelShape{
+	{"gray_scott", shape{64, 1000}}, {"gray_scott", shape{256, 400}}, {"gray_scott", shape{512, 400}}, {"gray_scott", shape{1024, 200}},
+	{"schnakenberg", shape{256, 400}}, {"brusselator", shape{256, 400}}, {"gierer_meinhardt", shape{256, 400}},
+	{"fitzhugh_nagumo", shape{256, 400}}, {"barkley", shape{256, 400}},
+}
+
+type modelShape struct {
+	model string
+	shape
+}
+
+// modelLoop is a process that takes "model grid steps repetitions" and answers
+// with nanoseconds.
+type modelLoop struct{ *process }
+
+func (l modelLoop) run(s modelShape, repetitions int) (time.Duration, error) {
+	answer, err := l.ask("%v %v %v %v", s.model, s.n, s.steps, repetitions)
+	if err != nil {
+		return 0, err
+	}
+	var nanoseconds int64
+	if _, err := fmt.Sscan(answer, &nanoseconds); err != nil {
+		return 0, fmt.Errorf("answer %q: %w", answer, err)
+	}
+	return time.Duration(nanoseconds), nil
+}
+
+// serveModels answers with the time of whole simulations.
+func serveModels(ctx context.Context, in io.Reader, out io.Writer) error {
+	simulator := engine.NewSimulator()
+	options := engine.Options{Features: engine.DefaultFeatureConfig()}
+	for scanner := bufio.NewScanner(in); scanner.Scan(); {
+		var name string
+		var n, steps, repetitions int
+		if _, err := fmt.Sscan(scanner.Text(), &name, &n, &steps, &repetitions); err != nil {
+			return fmt.Errorf("request %q: %w", scanner.Text(), err)
+		}
+		p, err := engine.DefaultModelParams(name)
+		if err != nil {
+			return err
+		}
+		p.GridSize, p.Steps = n, steps
+		start := time.Now()
+		for k := range repetitions {
+			p.Seed = new(uint64(k))
+			if _, err := simulator.RunModel(ctx, p, options); err != nil {
+				return err
+			}
+		}
+		if _, err := fmt.Fprintln(out, time.Since(start).Nanoseconds()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// models runs the comparison and prints its table.
+func (b *bench) models(ctx context.Context, directory string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	p, err := startProcess(ctx, nil, self, "-worker-models")
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	ours := modelLoop{p}
+	loops := []*modelLoop{&ours, nil, nil} // C, NumPy
+	if c, err := startC(ctx, directory, "models", modelsSource, nativeVectors); err == nil {
+		defer c.close()
+		loops[1] = &modelLoop{c}
+	}
+	if c, err := startNumPyModels(ctx, directory); err == nil {
+		defer c.close()
+		loops[2] = &modelLoop{c}
+	}
+	rows := [][]string{{"Models of two species", "engine", "C", "NumPy", "engine ÷ C"}}
+	for _, s := range modelShapes {
+		rates := make([][]float64, len(loops))
+		for round := range b.rounds {
+			for k, l := range loops {
+				rate := 0.0
+				if l != nil && (k < 2 || round == 0) {
+					if rate, err = l.rate(s, k, b.turn); err != nil {
+						return fmt.Errorf("%v: %w", s.model, err)
+					}
+				}
+				rates[k] = append(rates[k], rate)
+			}
+		}
+		columns := []string{s.model + " " + s.String()}
+		for k := range loops {
+			c := column{rates: map[shape][]float64{s.shape: rates[k]}}
+			columns = append(columns, cell("%.0f", c.rate(s.shape)/1e6))
+		}
+		over := column{rates: map[shape][]float64{s.shape: rates[0]}}
+		under := column{rates: map[shape][]float64{s.shape: rates[1]}}
+		rows = append(rows, append(columns, cell("%.2f", ratio(s.shape, &over, &under))))
+	}
+	b.printf("\nMillion cell-steps a second on one core; the engine draws the start, keeps sums and extracts features, C and NumPy do not.\n")
+	b.table(rows)
+	return nil
+}
+
+// rate returns cell-steps a second over about a turn. NumPy, the last of the
+// contenders, computes a hundredth of the steps.
+func (l *modelLoop) rate(s modelShape, contender int, turn time.Duration) (float64, error) {
+	if contender == 2 {
+		s.steps = max(s.steps/100, 2)
+	}
+	repetitions := max(int(turn.Seconds()*1e9/s.cellSteps()), 1)
+	if contender == 2 {
+		repetitions = 1
+	}
+	took, err := l.run(s, repetitions)
+	return s.cellSteps() * float64(repetitions) / took.Seconds(), err
+}
+
+func startNumPyModels(ctx context.Context, directory string) (*process, error) {
+	python, err := oracle.Python()
+	if err != nil {
+		return nil, err
+	}
+	script := filepath.Join(directory, "models.py")
+	if err := os.WriteFile(script, modelsPython, 0o600); err != nil {
+		return nil, err
+	}
+	return startProcess(ctx, nil, python, script)
+}
