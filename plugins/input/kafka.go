@@ -92,7 +92,7 @@ and the end of a partition, for those assigned to this input.`).
 				Default("").
 				Advanced(),
 			service.NewDurationField(kafkaRevokeTimeout).
-				Description("How long messages in flight are awaited when their partition is taken away. It must be below `rebalance_timeout`. What is not delivered by then is delivered again by the next owner.").
+				Description("How long messages in flight are awaited when their partition is taken away. It must be below `rebalance_timeout`, of which up to 10 seconds are kept for commits and heartbeats. What is not delivered by then is delivered again by the next owner.").
 				Default("30s").
 				Advanced(),
 			service.NewStringField(kafkaFetchMinBytes).
@@ -205,6 +205,7 @@ func parseKafka(conf *service.ParsedConfig, res *service.Resources) (c kafka.Con
 	if c.RevokeTimeout < 0 || c.RevokeTimeout >= reader.rebalance {
 		return c, fmt.Errorf("%v: %v is outside 0s … %v, %v (not included)", kafkaRevokeTimeout, c.RevokeTimeout, kafkaRebalanceTimeout, reader.rebalance)
 	}
+	c.RevokeLimit = reader.revokeLimit()
 	if c.CheckpointLimit, err = kafka.FieldCount(conf, kafkaCheckpointLimit); err != nil {
 		return c, err
 	}

@@ -36,7 +36,7 @@ type kafkaReader struct {
 	topics                     []string
 	regexp                     bool // topics are regular expressions
 	group, instance            string
-	rebalance                  time.Duration
+	rebalance, heartbeat       time.Duration
 	fetchBytes, partitionBytes int32 // of one fetch
 	maxMessages                int   // of one poll
 	pollTimeout                time.Duration
@@ -195,20 +195,25 @@ func (r *kafkaReader) parseGroup(conf *service.ParsedConfig) (err error) {
 	if r.rebalance, err = kafka.FieldPositive(conf, kafkaRebalanceTimeout); err != nil {
 		return err
 	}
-	heartbeat, err := kafka.FieldPositive(conf, kafkaHeartbeat)
-	if err != nil {
+	if r.heartbeat, err = kafka.FieldPositive(conf, kafkaHeartbeat); err != nil {
 		return err
 	}
-	if heartbeat > session/3 {
-		return fmt.Errorf("%v: %v is above a third of %v, %v", kafkaHeartbeat, heartbeat, kafkaSessionTimeout, session)
+	if r.heartbeat > session/3 {
+		return fmt.Errorf("%v: %v is above a third of %v, %v", kafkaHeartbeat, r.heartbeat, kafkaSessionTimeout, session)
 	}
 	r.options = append(r.options,
 		kgo.Balancers(balancer),
 		kgo.SessionTimeout(session),
 		kgo.RebalanceTimeout(r.rebalance),
-		kgo.HeartbeatInterval(heartbeat),
+		kgo.HeartbeatInterval(r.heartbeat),
 	)
 	return nil
+}
+
+// revokeLimit is how long a revocation may take: the group hears of its end, and this
+// member of its beginning, with a heartbeat.
+func (r *kafkaReader) revokeLimit() time.Duration {
+	return max(r.rebalance-r.heartbeat-time.Second, r.rebalance/2)
 }
 
 // parseFetch reads from where and how to fetch.

@@ -248,3 +248,24 @@ func kafkaCommit(t *testing.T, c *kfake.Cluster, offset int64) {
 	offsets.AddOffset("params", 0, offset, -1)
 	require.NoError(t, kadm.NewClient(cl).CommitAllOffsets(t.Context(), "workers", offsets))
 }
+
+// A revocation, with its commits, ends before the group goes on without the member.
+func TestKafkaRevokeLimit(t *testing.T) {
+	for _, row := range []struct {
+		name, fields string
+		want         time.Duration
+	}{
+		{"defaults", "", 41 * time.Second},
+		{"close to the end", "revoke_timeout: 44s", 41 * time.Second},
+		{"few heartbeats", "heartbeat_interval: 20s", 24 * time.Second},
+		{"short", "rebalance_timeout: 2s\nrevoke_timeout: 1s", time.Second},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			conf, err := kafkaSpec().ParseYAML("seed_brokers: [ localhost:9092 ]\ntopics: [ a ]\nconsumer_group: b\n"+row.fields, nil)
+			require.NoError(t, err)
+			parsed, err := parseKafka(conf, service.MockResources())
+			require.NoError(t, err)
+			assert.Equal(t, row.want, parsed.RevokeLimit)
+		})
+	}
+}

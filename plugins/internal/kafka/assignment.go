@@ -150,8 +150,11 @@ func (c *Consumer) revoked(_ context.Context, _ *kgo.Client, lost map[string][]i
 	log := c.log.With("partitions", describe(byTopic(taken)))
 	log.Debug("Partitions are to be revoked, waiting for messages in flight")
 
+	// All of it must end before the group goes on without this member.
+	ctx, cancel := context.WithTimeout(context.Background(), c.conf.RevokeLimit)
+	defer cancel()
 	// A consumer that closes has waited for what was in flight already.
-	limit, cancel := context.WithTimeout(c.ctx, c.conf.RevokeTimeout)
+	limit, cancel := context.WithTimeout(c.ctx, min(c.conf.RevokeTimeout, c.conf.RevokeLimit-min(commitReserve, c.conf.RevokeLimit/4)))
 	defer cancel()
 	inFlight := 0
 	for _, p := range taken {
@@ -162,7 +165,7 @@ func (c *Consumer) revoked(_ context.Context, _ *kgo.Client, lost map[string][]i
 			Warn("Messages of revoked partitions are still in flight and will be delivered again")
 	}
 
-	ctx, cancel := context.WithTimeout(context.Background(), revokeTimeout)
+	ctx, cancel = context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
 	c.committing.Lock()
 	defer c.committing.Unlock()

@@ -23,8 +23,10 @@ const (
 	// connectTimeout bounds one attempt to reach the brokers.
 	connectTimeout = 30 * time.Second
 	// commitTimeout bounds one commit, revokeTimeout those of a revocation.
+	// commitReserve is the part of a revocation that is kept for them.
 	commitTimeout = 3 * time.Second
 	revokeTimeout = 10 * time.Second
+	commitReserve = 2 * commitTimeout
 	// leaveTimeout is how long a consumer that closes waits for its group to
 	// finish rebalancing, closeTimeout bounds what it does then.
 	leaveTimeout = 2 * time.Second
@@ -50,6 +52,7 @@ type ConsumerConfig struct {
 	CheckpointLimit int           // records of a partition from the oldest not confirmed to the newest handed out
 	CommitPeriod    time.Duration
 	RevokeTimeout   time.Duration // for records in flight when their partition is revoked
+	RevokeLimit     time.Duration // for all of a revocation, commits included
 	LagPeriod       time.Duration // between refreshes of the lag
 	QueueBytes      int64         // fetched records of a partition that should wait, each
 	TotalBytes      int64         // and of all partitions together; a small multiple at most does
@@ -251,18 +254,29 @@ func (c *Consumer) Close(ctx context.Context) error {
 	c.mu.Unlock()
 
 	c.stop()
-	c.workers.Wait()
-	c.ended()
+	defer c.ended()
+	done := make(chan struct{})
+	go func() {
+		c.workers.Wait()
+		close(done)
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = fmt.Errorf("closing the Kafka consumer: %w", ctx.Err())
+	}
 
 	// Leaving revokes what is assigned, which commits it.
 	leaving, cancel := context.WithTimeout(ctx, leaveTimeout)
-	err := c.client.LeaveGroupContext(leaving)
+	leaveErr := c.client.LeaveGroupContext(leaving)
 	cancel()
-	if err != nil {
+	if leaveErr != nil {
 		parting, cancel := context.WithTimeout(ctx, closeTimeout)
-		err = c.leave(parting)
+		leaveErr = c.leave(parting)
 		cancel()
 	}
+	err = errors.Join(err, leaveErr)
 	c.stopClient()
 	c.client.Close()
 	return err

@@ -73,7 +73,7 @@ func join(t *testing.T, c *kfake.Cluster, change func(*ConsumerConfig)) *Consume
 			kgo.SessionTimeout(5 * time.Second), kgo.HeartbeatInterval(50 * time.Millisecond),
 		},
 		MaxMessages: 10, PollTimeout: time.Second, CheckpointLimit: 1000, CommitPeriod: 20 * time.Millisecond,
-		RevokeTimeout: patience, LagPeriod: time.Minute, QueueBytes: 1 << 20, TotalBytes: 50 << 20,
+		RevokeTimeout: patience, RevokeLimit: 2 * patience, LagPeriod: time.Minute, QueueBytes: 1 << 20, TotalBytes: 50 << 20,
 	}
 	if change != nil {
 		change(&conf)
@@ -260,6 +260,38 @@ func TestRevocationWaits(t *testing.T) {
 	assert.EqualValues(t, 5, next[0].offset)
 	confirm(t, next)
 	eventually(t, func() bool { return committedAt(c, 0) == 6 && committedAt(c, 1) == 6 })
+}
+
+// A revocation ends, with its commits, before the group goes on without the member:
+// though messages are in flight, and though commits fail.
+func TestRevocationEndsInTime(t *testing.T) {
+	c := newCluster(t, 2)
+	fill(t, c, 2, 5, "")
+	first := join(t, c, func(conf *ConsumerConfig) {
+		conf.RevokeLimit, conf.CommitPeriod = 800*time.Millisecond, time.Hour
+	})
+	confirm(t, take(t, first, 10)[:9])
+	failing := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.UnstableOffsetCommit, Count: -1})
+	began := time.Now()
+	second := join(t, c, nil)
+	assert.Len(t, take(t, second, 5), 5)
+	assert.Less(t, time.Since(began), revokeTimeout/2)
+	failing.Remove()
+}
+
+// Closing takes no longer than its context, though a worker does not end.
+func TestCloseWithinItsContext(t *testing.T) {
+	c := newCluster(t, 1)
+	fill(t, c, 1, 3, "")
+	consumer := join(t, c, nil)
+	confirm(t, take(t, consumer, 3))
+	eventually(t, func() bool { return committedAt(c, 0) == 3 })
+	stuck := make(chan struct{})
+	consumer.workers.Go(func() { <-stuck })
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, consumer.Close(ctx), context.DeadlineExceeded)
+	close(stuck)
 }
 
 // A partition whose fetching has paused is read again under its next assignment.
