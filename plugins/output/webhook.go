@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -39,7 +37,7 @@ type webhookOutput struct {
 	client  *httpclient.Client
 	signer  *standardwebhooks.Webhook // nil for no signature
 
-	url         *service.InterpolatedString
+	url         *httpclient.Template
 	method      string
 	format      string
 	key         *service.InterpolatedString // nil for the default
@@ -128,25 +126,19 @@ func (w *webhookOutput) parse(conf *service.ParsedConfig) error {
 }
 
 // parseWebhookURL checks as much of the URL as is known before there is a message.
-func parseWebhookURL(conf *service.ParsedConfig) (*service.InterpolatedString, error) {
+func parseWebhookURL(conf *service.ParsedConfig) (*httpclient.Template, error) {
 	raw, err := conf.FieldString(webhookFieldURL)
 	if err != nil {
 		return nil, err
 	}
-	expr, err := conf.FieldInterpolatedString(webhookFieldURL)
+	template, err := httpclient.NewTemplate(raw, false)
 	if err != nil {
-		return nil, errors.New("the interpolation does not parse")
+		return nil, err
 	}
-	if static, ok := expr.Static(); ok {
-		_, err = httpclient.ParseURL(static)
-		return expr, err
-	}
-	// The field's scrubber finds a password only in what parses as a URL.
-	fixed := regexp.MustCompile(`\$\{!.*?\}`).ReplaceAllString(raw, "x")
-	if _, err := url.Parse(raw); err != nil && strings.Contains(fixed, "@") {
+	if template.UserBesideHost() {
 		return nil, errors.New("a user and password cannot stand beside an interpolated host; use auth.basic_auth")
 	}
-	return expr, nil
+	return template, nil
 }
 
 // Connect is ready at once; each request finds out whether the server is.

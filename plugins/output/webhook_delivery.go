@@ -104,11 +104,7 @@ func (w *webhookOutput) compact(body []byte) ([]byte, error) {
 
 // delivery makes a request with the interpolated fields of message i.
 func (w *webhookOutput) delivery(in *interpolator, i int, key string, body []byte) (d webhookDelivery, err error) {
-	raw, err := in.at(i)(w.url)
-	if err != nil {
-		return d, fmt.Errorf("%v: %w", webhookFieldURL, err)
-	}
-	u, err := httpclient.ParseURL(raw)
+	u, err := w.url.URL(in.at(i))
 	if err != nil {
 		return d, fmt.Errorf("%v: %w", webhookFieldURL, err)
 	}

@@ -32,6 +32,7 @@ func webhookSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Stable().
 		Categories("Network").
+		LintRule(httpclient.OriginLint(webhookFieldURL)).
 		Summary("Publishes messages to an HTTP endpoint.").
 		Description(`
 A message whose retries are used up, or whose request fails for a reason that will not pass, is rejected: its input delivers it again, or a `+"`fallback`"+` output takes it. Of a batch, only the messages that failed are rejected. A message that waits for its retry holds up no other, as long as fewer than `+"`max_in_flight`"+` wait; with `+"`max_in_flight: 1`"+` messages are sent in order. At a shutdown, the messages under way may finish within the `+"`shutdown_timeout`"+` of the service, and are then returned to their input.
@@ -53,8 +54,8 @@ A response is judged by its status. Its body is read to 64 KiB at most, and for 
 Headers, tokens and secrets appear in no log, error, metric or `+"`echo`"+`. A URL is shown with its path, without its user and password, and with the values of its query hidden. A proxy is taken from the environment (`+"`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`"+`).`).
 		Fields(
 			service.NewURLField(webhookFieldURL).
-				Description("The URL to publish to. It supports interpolation functions. A user and password in it authenticate by basic authentication.").
-				Examples("https://results.example.com/webhook", `https://results.example.com/${! json("simulation_id").escape_url_query() }`),
+				Description("The URL to publish to. A user and password in it authenticate by basic authentication. It supports interpolation functions: blanks and other special characters of a value are percent-encoded as browsers do it, so that `/`, `?`, `&` and `=` keep their meaning (encode a query value that may hold them with `escape_url_query`). A value cannot change the scheme, host, port or user that the URL names, and a segment of its path that is `..` is encoded.").
+				Examples("https://results.example.com/webhook", `https://results.example.com/results/${! json("simulation_id") }`),
 			service.NewStringField(webhookFieldMethod).
 				Description("The HTTP method.").
 				Default(http.MethodPost).

@@ -25,6 +25,7 @@ type Scalar[T any] struct {
 	parse   func(scalar) (T, bool)
 	new     func(name string) *service.ConfigField
 	secret  bool
+	url     bool // may hold a secret: its user and its query are hidden
 }
 
 // Name returns the name of the field.
@@ -32,7 +33,11 @@ func (s Scalar[T]) Name() string { return s.name }
 
 // Field returns the field, with its lint rule.
 func (s Scalar[T]) Field() *service.ConfigField {
-	return annotate(s.new(s.name).LintRule(s.lint(shapeScalar)), s.secret)
+	field := annotate(s.new(s.name).LintRule(s.lint(shapeScalar)), s.secret)
+	if s.url {
+		return amend(field, `{"scrubber":`+literal(urlScrubber)+`}`)
+	}
+	return field
 }
 
 // Where narrows a kind. The values that remain are named by allowed; check is a
@@ -72,7 +77,7 @@ func (s Scalar[T]) parseValue(name string, value any) (x T, err error) {
 	switch {
 	case ok:
 		return x, nil
-	case s.secret:
+	case s.secret, s.url && strings.ContainsAny(v.text, "@?"):
 		return x, s.refuse(name, "")
 	default:
 		return x, s.refuse(name, "it is "+v.text)

@@ -25,7 +25,7 @@ var underTest = []struct {
 	field field
 	parse func(*service.ParsedConfig) (any, error)
 }{
-	of(Text("text")), of(Secret("secret")), of(NotEmpty("not_empty")),
+	of(Text("text")), of(Secret("secret")), of(NotEmpty("not_empty")), of(URL("url")), of(BaseURL("base_url")),
 	{Interpolated("interpolated"), evaluated(Interpolated("interpolated"))},
 	{InterpolatedSecret("interpolated_secret"), evaluated(InterpolatedSecret("interpolated_secret"))},
 	{MappingField("mapping"), func(c *service.ParsedConfig) (any, error) { return MappingField("mapping").Parse(c) }},
@@ -107,6 +107,7 @@ var spellings = []string{
 	"2026-11-25", "2026-11-25T10:00:00Z", "12:30:00", "5", "5s", "0s", "-5s", "1h30m", "abc", "1.5", "0.5", "0", "1", "first", "12",
 	"512KiB", "50 MB", "0B", "1.5k", "[]", "[S3CR3T]", "[[S3CR3T]]", "[[]]", "[~]", "[1, 0123]", "{}", "{a}", "{a: S3CR3T}",
 	"{a: {b: S3CR3T}}", "{a: [S3CR3T]}", "{a: ~}", "{a: 0123, b: yes}", "!!str 12", "'${! bad S3CR3T( }'", "'${! 1 + 1 }'",
+	"http://h", "https://u:S3CR3T@h:80/a b?c#d", "'http://h:port'", "'http://[::1]/ü'", "'http://h/%zz'", "'http://u ser@h'", "'http:/h'", "'ftp://h'", "'http://ü'", "'http://?x'",
 	"|\n    S3CR3T\n    two", ">-\n    S3CR3T\n    two",
 }
 
@@ -184,6 +185,8 @@ func TestLintNamesFieldValueAndWhatIsAllowed(t *testing.T) {
 		{"bytes", "lots", "bytes: must be a size in bytes, or one such as 512KiB or 50MB, 1 … 1048576 bytes, it is lots"},
 		{"enum", "First", "enum: must be one of 12, first, on, it is First"},
 		{"bool", "maybe", "bool: must be true or false, it is maybe"},
+		{"base_url", "api.example.com", "base_url: must be a URL that begins with http:// or https:// and names a host; special characters in it must be percent-encoded, it is api.example.com"},
+		{"base_url", "https:user:password@h", "base_url: must be a URL that begins with http:// or https:// and names a host; special characters in it must be percent-encoded"},
 		{"secret", "~", "secret: must be text, it is null (nothing, ~ or a comment; quote a value that begins with a special character)"},
 		{"texts", "[[a]]", "texts: must be a list, each of it text"},
 		{"text_map", "{a: {}}", "text_map: must be an object, each value of it text"},

@@ -34,6 +34,29 @@ func NotEmpty(name string) Scalar[string] {
 	return Text(name).Where("text that is not empty", `this.string() != ""`, func(s string) bool { return s != "" })
 }
 
+// URL is a text that may hold a user, a password, and secrets in its query, which
+// neither messages nor echo show.
+func URL(name string) Scalar[string] {
+	s := Text(name)
+	s.kind, s.allowed, s.url = "url", "a URL", true
+	return s
+}
+
+// BaseURL is an absolute URL of the schemes http and https.
+func BaseURL(name string) Scalar[string] {
+	return URL(name).Where("a URL that begins with http:// or https:// and names a host; special characters in it must be percent-encoded",
+		fmt.Sprintf("this.string().re_match(%v)", literal(absoluteURL.String())), absoluteURL.MatchString)
+}
+
+// absoluteURL matches what net/url parses, and no more: user, host, port, path and
+// query.
+var absoluteURL = regexp.MustCompile(`^\s*https?://(([0-9A-Za-z._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*@)?` +
+	`([0-9A-Za-z._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?([/?#]([^%\x00-\x1f\x7f]|%[0-9A-Fa-f]{2})*)?\s*$`)
+
+// urlScrubber hides the user and the values of the query of a URL, which need not
+// be valid.
+const urlScrubber = `root = this.string().re_replace_all("//[^/?#]*@", "//xxxxx@").re_replace_all("([?&][^=&#]*)=[^&#]*", "$1=xxxxx")`
+
 // Interpolated is a text with interpolation functions.
 func Interpolated(name string) Scalar[*service.InterpolatedString] {
 	return Scalar[*service.InterpolatedString]{

@@ -25,6 +25,9 @@ func (s Scalar[T]) lint(of shape) string {
 	if s.secret {
 		got = `""`
 	}
+	if s.url {
+		got = `(if this.string().re_match("[@?]") { "" } else { ", it is %v".format(this) })`
+	}
 	whole := ""
 	switch of {
 	case shapeScalar:

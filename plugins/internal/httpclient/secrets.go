@@ -49,10 +49,14 @@ func secretsOf(req *http.Request) secrets {
 		add(user)
 		add(password)
 	}
-	for _, values := range req.URL.Query() {
-		for _, value := range values {
-			add(value)
+	for pair := range strings.SplitSeq(req.URL.RawQuery, "&") {
+		name, value := queryPair(pair)
+		_, raw, found := strings.Cut(pair, "=")
+		if !found {
+			value, raw = name, pair
 		}
+		add(value)
+		add(raw)
 	}
 	// A secret that holds another is hidden whole.
 	slices.SortFunc(s, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
