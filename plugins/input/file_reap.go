@@ -19,6 +19,7 @@ func (in *fileInput) reapFinished() {
 	for _, d := range in.finisher.take() {
 		f := d.file
 		delete(s.inFlight, f.Path)
+		s.complete = false // so that a job ends with a look after its last file
 		switch d.outcome {
 		case fileDone:
 			in.done(d)

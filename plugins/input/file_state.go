@@ -46,7 +46,7 @@ type fileState struct {
 	lookErr      error
 	missing      bool // the directory is
 	found        bool // there was a file to take
-	// complete says that nothing was taken since a look at the directory.
+	// complete says that nothing was taken or finished since a look at the directory.
 	complete   bool
 	changed    bool // the watcher has something to tell
 	nextNotice time.Time
