@@ -39,6 +39,7 @@ func main() {
 	signalled := watchSignals()
 	watch, serves := watchServer()
 	run := job{version: version}
+	takeStandardLog(&run.log)
 	code, err := service.RunCLIToCode(context.Background(), append(run.options(), watch, apiFlags(),
 		service.CLIOptSetArgs(args...),
 		service.CLIOptSetBinaryName(name),

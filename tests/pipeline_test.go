@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -251,4 +252,32 @@ func TestPipelineEchoHidesSecrets(t *testing.T) {
 	for _, secret := range []string{"url-password", "reading-token", "writing-token", "c2lnbmluZy1zZWNyZXQ"} {
 		assert.NotContains(t, p.stdout.String(), secret)
 	}
+}
+
+// What a server sends beyond its response is in no line.
+func TestResponseThatHasNoBodyButOne(t *testing.T) {
+
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, buffer, err := http.NewResponseController(w).Hijack()
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		for {
+
+			_, _ = buffer.WriteString("HTTP/1.1 304 Not Modified\r\nETag: \"v\"\r\n\r\nsecret content of the body")
+			_ = buffer.Flush()
+			if _, err := http.ReadRequest(buffer.Reader); err != nil {
+				return
+			}
+		}
+	}))
+	defer server.Close()
+	dir := t.TempDir()
+	p := start(t, dir, nil, "-c", writeFile(t, dir, "stream.yaml", withoutService+
+		"input: { mfn_rest: { base_url: '"+server.URL+"', poll_interval: 50ms } }\noutput: { drop: {} }\n"))
+	eventually(t, func() bool { return strings.Contains(p.log(), "A server has sent more than its response") }, "a line of ours")
+	p.stop(t)
+	assert.NotContains(t, p.log(), "secret content")
+	assert.NotContains(t, p.log(), "Unsolicited")
 }

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
@@ -495,6 +493,9 @@ func (r *restInput) fetch(ctx context.Context) (*restPage, error) {
 		if err != nil {
 			return 0, err
 		}
+		if resp.IsHTML() {
+			return 0, resp.HTMLError(body)
+		}
 		page, err = r.read(resp.Response, u, body)
 		return int64(len(body)), err
 	})
@@ -698,39 +699,4 @@ func (v restValidator) addTo(h http.Header) http.Header {
 		h.Set("If-Modified-Since", v.lastModified)
 	}
 	return h
-}
-
-// restValidators holds the version last fetched of each page. One that was rejected
-// is forgotten, by whichever goroutine rejects it.
-type restValidators struct {
-	mu    sync.Mutex
-	byURL map[string]restValidator
-}
-
-func (s *restValidators) get(u string) restValidator {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.byURL[u]
-}
-
-func (s *restValidators) set(u string, v restValidator) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.byURL[u] = v
-}
-
-// forget removes v, unless a later version has taken its place.
-func (s *restValidators) forget(u string, v restValidator) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.byURL[u].same(v) {
-		delete(s.byURL, u)
-	}
-}
-
-// keep removes the pages that are not among those of the last poll.
-func (s *restValidators) keep(pages map[string]bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	maps.DeleteFunc(s.byURL, func(u string, _ restValidator) bool { return !pages[u] })
 }

@@ -1,11 +1,13 @@
 package httpclient
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -43,22 +45,72 @@ func (r *Response) Close() {
 // OK says whether the status is a success.
 func (r *Response) OK() bool { return r.client.ok(r.StatusCode) }
 
-// ReadAll returns the body, decompressed, of at most limit bytes; a larger one
-// is an error. A body that is cut off is a retry.Transient.
+// ReadAll returns the body, of at most limit bytes: decompressed, in UTF-8, and
+// without a byte-order mark. A larger one is an error, as is one whose
+// Content-Encoding or charset is not known. A body that is cut off is a
+// retry.Transient.
 func (r *Response) ReadAll(limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, min(limit, math.MaxInt64-1)+1))
+	// A mistake of the decoders is told from one of the connection.
+	connection := &errorKeeper{Reader: r.Body}
+	buffered := bufio.NewReader(connection)
+	if _, err := buffered.Peek(1); errors.Is(err, io.EOF) {
+		return nil, nil // whatever its encoding
+	}
+	reader, err := decompressed(r.Header, buffered)
+	if err != nil && connection.err == nil {
+		return nil, err
+	}
+	var body []byte
+	if err == nil {
+		body, err = io.ReadAll(io.LimitReader(reader, min(limit, math.MaxInt64-1)+1))
+	}
 	switch {
 	case int64(len(body)) > limit:
 		return nil, tooLarge(limit)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, &retry.Transient{Err: fmt.Errorf("response was cut off after %v bytes: %w", len(body), err)}
+	case connection.err != nil:
+		return nil, &retry.Transient{Err: fmt.Errorf("reading the response after %v bytes: %w", len(body), r.hidden.hideError(connection.err))}
 	case err != nil:
-		return nil, &retry.Transient{Err: fmt.Errorf("reading the response after %v bytes: %w", len(body), r.hidden.hideError(err))}
+		return nil, fmt.Errorf("decoding the response: %w", err)
 	}
-	return body, nil
+	body, err = inUTF8(r.Header, body)
+	if err == nil && int64(len(body)) > limit {
+		err = tooLarge(limit)
+	}
+	return body, err
+}
+
+// errorKeeper keeps the error with which a reader ended.
+type errorKeeper struct {
+	io.Reader
+	err error // nil at the end
+}
+
+func (k *errorKeeper) Read(p []byte) (int, error) {
+	n, err := k.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		k.err = err
+	}
+	return n, err
+}
+
+// IsHTML says whether the response is a page for people, such as one that asks them
+// to log in, though the request did not ask for one.
+func (r *Response) IsHTML() bool {
+	if r.Request != nil && strings.Contains(r.Request.Header.Get("Accept"), "html") {
+		return false
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && (kind == "text/html" || kind == "application/xhtml+xml")
+}
+
+// HTMLError is the error of a page for people, of the given body.
+func (r *Response) HTMLError(body []byte) error {
+	return fmt.Errorf("the response is a page of HTML, not data: %q", r.clip(string(body)))
 }
 
 func tooLarge(limit int64) error {
@@ -99,8 +151,20 @@ func (r *Response) Unexpected() error {
 // secrets.
 func (r *Response) excerpt() string {
 	defer time.AfterFunc(grace, r.cancel).Stop()
-	body, _ := io.ReadAll(io.LimitReader(r.Body, maxExcerptRead)) // what came before an error is shown
-	text := r.hidden.hide(strings.ToValidUTF8(string(body), ""))
+	reader, err := decompressed(r.Header, r.Body)
+	if err != nil {
+		return ""
+	}
+	body, _ := io.ReadAll(io.LimitReader(reader, maxExcerptRead)) // what came before an error is shown
+	if text, err := inUTF8(r.Header, body); err == nil {
+		body = text
+	}
+	return r.clip(string(body))
+}
+
+// clip returns the beginning of a text, in one line and without secrets.
+func (r *Response) clip(text string) string {
+	text = r.hidden.hide(strings.ToValidUTF8(text[:min(len(text), maxExcerptRead)], ""))
 	if strings.ContainsFunc(text, func(c rune) bool { return unicode.IsControl(c) && !unicode.IsSpace(c) }) {
 		return ""
 	}
