@@ -28,6 +28,7 @@ type FeatureConfig struct {
 	Wrap        Wrap        // whether clusters go on at the opposite edge
 	BoxSizes    BoxSizeRule // which sizes the box counting takes
 	BoxSizeList []int       // with ListedBoxes: 2 … 20 sizes, each 1 … 1024
+	Extra       []Group     // further features, which take time only when asked for
 }
 
 // DefaultFeatureConfig returns the model's defaults.

@@ -148,3 +148,35 @@ func finiteFeatures(place string, plane Plane, f Features) (Features, error) {
 	}
 	return f, nil
 }
+
+// FramePattern extracts the groups of further features that c.Extra names from
+// frames as FrameFeatures takes them, of the last of them. The time between two
+// frames is 1, as the width of a cell.
+func FramePattern(frames [][]float64, n int, c FeatureConfig) (*Pattern, error) {
+	f, err := FrameFeatures(frames, n, c)
+	if err != nil || len(c.Extra) == 0 {
+		return nil, err
+	}
+	var w *watch
+	if c.wants(DynamicsGroup) && len(frames) > 1 {
+		w = &watch{}
+		w.reset(len(frames)-1, 1)
+		w.before = frames[w.at]
+		for t, frame := range frames[1:] {
+			w.probe[t] = frame[n/4*n+n/4]
+		}
+	}
+	var x extractor
+	last := frames[len(frames)-1]
+	x.features(last, n, c, nil)
+	return x.pattern(last, n, c.resolved(false), &f, 1, w), nil
+}
+
+// FieldPattern is FramePattern for a given field, as FieldFeatures takes it.
+func FieldPattern(field [][]float64, c FeatureConfig) (*Pattern, error) {
+	cells, err := flattenField("field", field)
+	if err != nil {
+		return nil, err
+	}
+	return FramePattern([][]float64{cells}, len(field), c)
+}

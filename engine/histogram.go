@@ -47,3 +47,19 @@ func newHistogram(field []float64) *histogram {
 	}
 	return h
 }
+
+// Entropy is Shannon's, in bits, of the values in 256 bins of equal width.
+type Entropy struct {
+	Bits float64 `json:"bits"` // 0 … 8
+}
+
+func entropyOf(field []float64) *Entropy {
+	bits := 0.0
+	for _, count := range newHistogram(field).counts {
+		if count > 0 {
+			p := float64(count) / float64(len(field))
+			bits -= float64(p*ln(p)) / ln2.hi
+		}
+	}
+	return &Entropy{Bits: bits + 0} // not −0
+}

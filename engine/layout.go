@@ -67,15 +67,15 @@ const (
 	species // how many there are
 )
 
-// of returns a plane by its name.
-func (p *planes) of(name Plane) []float64 {
+// planeOf returns the place of a plane of mfn.
+func planeOf(name Plane) int {
 	switch name {
 	case Activator:
-		return p.cells[planeA]
+		return planeA
 	case Inhibitor:
-		return p.cells[planeI]
+		return planeI
 	default:
-		return p.cells[planeV]
+		return planeV
 	}
 }
 

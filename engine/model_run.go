@@ -16,6 +16,7 @@ type ModelResult struct {
 	Plane     Plane         // whose features they are
 	Threshold float64       // the level above which a cell is active
 	Features  ModelFeatures // of the plane, in its unit and per step
+	Pattern   *Pattern      // the groups of features that were asked for, or nil
 
 	// Warnings say what makes the result doubtful. CheckerboardWarning is one.
 	Warnings []string
@@ -74,6 +75,7 @@ type modelRun struct {
 	reaction  reaction
 	step      func(*rowRun)
 	history   history
+	watch     *watch // nil unless the dynamics are asked for
 	extractor extractor
 	result    ModelResult
 }
@@ -209,6 +211,13 @@ func (m *modelRun) prepare(model *Model, p *ModelParams, o Options) {
 	x.tiling = tilingFor(m.layout, species, o.Threads, p.Integrator == RK4)
 	x.layout, x.boundary, x.moving = m.layout, p.Boundary, species
 	x.reaction, x.base = &m.reaction, nil
+
+	m.watch = nil
+	if o.Features.wants(DynamicsGroup) {
+		m.watch = &watch{}
+		m.watch.reset(p.Steps, p.Dt)
+	}
+	x.probe = probe{plane: m.reaction.summed, row: p.GridSize / 4, column: p.GridSize / 4}
 }
 
 // ordinal is the model's place among all in the order of their names.
@@ -234,8 +243,11 @@ func (m *modelRun) steps(ctx context.Context, p *ModelParams) (*DivergenceError,
 	x := &m.pass
 	x.step, x.planes = m.step, m.planes
 	x.workers = slices.Grow(x.workers[:0], x.tiling.bands)[:x.tiling.bands]
+	summed := m.reaction.summed
+	m.watch.see(0, m.layout, x.planes[0].cells[summed])
 	for t := 0; t < p.Steps; t += x.depth {
-		x.depth = min(x.tiling.depth, p.Steps-t)
+		x.depth = m.watch.stepsUntil(t, min(x.tiling.depth, p.Steps-t))
+		x.probe.seen = m.watch.room(t, x.depth)
 		x.sums = m.sums.of(m.layout, x.tiling, x.depth)
 		if p.Integrator == RK4 {
 			m.rk4(ctx)
@@ -256,6 +268,7 @@ func (m *modelRun) steps(ctx context.Context, p *ModelParams) (*DivergenceError,
 		if x.depth%2 == 1 {
 			x.planes[0], x.planes[1] = x.planes[1], x.planes[0]
 		}
+		m.watch.see(t+x.depth, m.layout, x.planes[0].cells[summed])
 	}
 	m.last = &x.planes[0]
 	return nil, nil
@@ -291,6 +304,7 @@ func (m *modelRun) finish(p *ModelParams, o Options) {
 	features := x.features(summed, n, o.Features, &m.history)
 	summedStats.take(&features)
 	r.Features, r.Threshold = features.Neutral(), x.level
+	r.Pattern = x.pattern(summed, n, o.Features, &features, p.Dx, m.watch)
 	if hasCheckerboard(r.V, n, r.VStats.Std) {
 		r.Warnings = append(r.Warnings, CheckerboardWarning)
 	}

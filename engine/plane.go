@@ -93,7 +93,10 @@ func (c *FeatureConfig) validatePlane() error {
 	default:
 		return &ParamError{Name: "wrap", Value: string(c.Wrap), Allowed: "true, false or auto"}
 	}
-	return c.validateBoxSizes()
+	if err := c.validateBoxSizes(); err != nil {
+		return err
+	}
+	return c.validateExtra()
 }
 
 func (c *FeatureConfig) validateBoxSizes() error {
@@ -117,6 +120,9 @@ func (c *FeatureConfig) validateBoxSizes() error {
 	}
 	return nil
 }
+
+// wants says whether a group of further features is asked for.
+func (c *FeatureConfig) wants(g Group) bool { return slices.Contains(c.Extra, g) }
 
 // resolved returns the settings with every default of a plane in its place: for
 // a plane of mfn, or for one of a model of two species.

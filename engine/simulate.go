@@ -28,7 +28,8 @@ type Result struct {
 	Activator                    []float64 // concentrations, as Field
 	Inhibitor                    []float64
 	Features                     Features
-	FieldMin                     float64 // of Field, mV
+	Pattern                      *Pattern // the groups of features that were asked for, or nil
+	FieldMin                     float64  // of Field, mV
 	FieldMax                     float64
 	FieldMean                    float64
 	FieldStd                     float64 // of the population
@@ -54,6 +55,7 @@ type Simulator struct {
 	growths []growth  // of one pass, as are the sums
 	sums    passSums
 
+	watch watch     // of the dynamics
 	model *modelRun // of models of two species, once there was one
 	plane []float64 // whose features are taken, if it is not the potential
 
@@ -184,6 +186,8 @@ func (s *Simulator) steps(ctx context.Context, p *Params, o Options) error {
 	x.coef, x.planes = newCoefficients(p), s.planes
 	x.noise, x.activations, x.clamps = nil, 0, 0
 	x.workers = slices.Grow(x.workers[:0], t.bands)[:t.bands]
+	w, of := s.watchFor(p, o), planeOf(plane)
+	x.probe = probe{plane: of, row: p.GridSize / 4, column: p.GridSize / 4}
 	x.moving = mostPlanes
 	if !p.TuringEnabled {
 		x.moving = 1
@@ -195,8 +199,10 @@ func (s *Simulator) steps(ctx context.Context, p *Params, o Options) error {
 	}
 	deviation := math.Sqrt(p.JitterVar)
 
-	for t0 := 0; t0 < p.Steps; t0 += t.depth {
-		depth := min(t.depth, p.Steps-t0)
+	w.see(0, s.layout, x.planes[0].cells[of])
+	for t0 := 0; t0 < p.Steps; t0 += x.depth {
+		depth := w.stepsUntil(t0, min(t.depth, p.Steps-t0))
+		x.probe.seen = w.room(t0, depth)
 		x.growths, x.sums = s.growths[:0], s.sums.of(s.layout, t, depth)
 		for range depth {
 			g := drawGrowth(p, &s.random)
@@ -222,18 +228,30 @@ func (s *Simulator) steps(ctx context.Context, p *Params, o Options) error {
 				return &DivergenceError{Field: "potential", Step: t0 + k + 1}
 			}
 			if plane != Potential {
-				now, before := x.planes[1].of(plane), x.planes[0].of(plane)
-				sums = s.sumsOfPlane(now, before)
+				sums = s.sumsOfPlane(x.planes[1].cells[of], x.planes[0].cells[of])
 			}
 			s.history.add(sums)
 		}
 		if depth%2 == 1 {
 			x.planes[0], x.planes[1] = x.planes[1], x.planes[0]
 		}
+		w.see(t0+depth, s.layout, x.planes[0].cells[of])
 	}
 	s.result.TuringActivations, s.result.ClampingEvents = x.activations, x.clamps
 	s.last = x.planes[0]
 	return nil
+}
+
+// watchFor returns the watch, ready for a run unless p is nil, if the dynamics are
+// asked for.
+func (s *Simulator) watchFor(p *Params, o Options) *watch {
+	if !o.Features.wants(DynamicsGroup) {
+		return nil
+	}
+	if p != nil {
+		s.watch.reset(p.Steps, 1)
+	}
+	return &s.watch
 }
 
 // sumsOfPlane returns the sums of a step of one plane, in the order in which
@@ -285,11 +303,13 @@ func (s *Simulator) finish(p *Params, o Options) {
 	if o.Features.Plane != Potential {
 		potential := s.extractor.distribution(r.Field, p.GridSize, Potential.scale())
 		r.setField(&potential)
-		s.plane = s.layout.flatten(s.plane, s.last.of(o.Features.Plane))
+		s.plane = s.layout.flatten(s.plane, s.last.cells[planeOf(o.Features.Plane)])
 		r.Features = s.extractor.features(s.plane, p.GridSize, o.Features, &s.history)
+		r.Pattern = s.extractor.pattern(s.plane, p.GridSize, o.Features, &r.Features, 1, s.watchFor(nil, o))
 		return
 	}
 	r.Features = s.extractor.features(r.Field, p.GridSize, o.Features, &s.history)
+	r.Pattern = s.extractor.pattern(r.Field, p.GridSize, o.Features, &r.Features, 1, s.watchFor(nil, o))
 	r.setField(&r.Features)
 }
 

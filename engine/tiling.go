@@ -77,6 +77,7 @@ type pass struct {
 	workers  []worker  // one for each band
 	noise    []float64 // of its only step, or none
 	growths  []growth  // of its steps, with mfn
+	probe    probe
 
 	// sums of the rows of each step; of all its rows, if the tiling is whole.
 	sums [][]laneSums
@@ -217,7 +218,22 @@ func (w *worker) rows(k, first, last int) {
 	for _, cells := range run.dst.cells[:x.moving] {
 		x.boundary.setGhostRows(x.layout, cells, first, last)
 	}
+	x.probe.look(x.layout, run.dst, k, first, last)
 	x.grow(k+1, first, last)
+}
+
+// probe is a cell that is looked at after each step, if there is room for what is
+// seen.
+type probe struct {
+	plane, row, column int
+	seen               []float64 // of each step of the pass
+}
+
+// look looks at the cell if it is in the rows that were computed.
+func (p *probe) look(l layout, after *planes, k, first, last int) {
+	if k < len(p.seen) && p.row >= first && p.row < last {
+		p.seen[k] = l.row(after.cells[p.plane], p.row)[p.column]
+	}
 }
 
 func (w *worker) kernelRows(first, last int) {
