@@ -269,3 +269,68 @@ func TestKafkaRevokeLimit(t *testing.T) {
 		})
 	}
 }
+
+// line returns the first log line with a message, empty if there is none.
+func (r *kafkaRun) line(message string) string {
+	logs := r.Logs.String()
+	at := strings.Index(logs, fmt.Sprintf("msg=%q", message))
+	if at < 0 {
+		return ""
+	}
+	line, _, _ := strings.Cut(logs[at:], "\n")
+	return line
+}
+
+func TestKafkaTellsOfFetchesAndCommits(t *testing.T) {
+	c := kafkaCluster(t, "a", "bc")
+	r := runKafka(t, c, "")
+	webtest.Await(t, func() bool { return r.line("Offsets committed") != "" }, "the log tells of a commit")
+	for message, fields := range map[string][]string{
+		"Records fetched":   {`operation="Kafka fetch"`, "topic=params", "partitions=params[0]", "records=2", "bytes=3", "milliseconds="},
+		"Offsets committed": {`operation="Kafka commit"`, "topic=params", "partitions=params[0]", "milliseconds="},
+	} {
+		for _, field := range fields {
+			assert.Contains(t, r.line(message), field)
+		}
+	}
+	assert.Equal(t, 1, strings.Count(r.Logs.String(), `msg="Records fetched"`), "polls that bring nothing are left out")
+}
+
+// An input whose brokers cannot be reached says so in its status.
+func TestKafkaThatCannotConnect(t *testing.T) {
+	webtest.VerifyNoLeak(t)
+	webtest.Run(t, func(b *service.StreamBuilder) {
+		require.NoError(t, b.AddInputYAML(fmt.Sprintf(`
+mfn_kafka:
+  seed_brokers: [ %q ]
+  topics: [ params ]
+  consumer_group: workers
+  retry: { max_retries: 1, initial_delay: 1ms }`, strings.TrimPrefix(webtest.Unreachable(t), "http://"))))
+		require.NoError(t, b.AddConsumerFunc(func(context.Context, *service.Message) error { return nil }))
+	})
+	webtest.Await(t, func() bool {
+		report := webtest.Report(t, kafkaType)
+		m, _ := report.Metrics.(status.ConnectorMetrics)
+		return report.Status == status.Error && m.FailedRequests > 0 && m.LastErrorTimestamp != nil &&
+			strings.Contains(*m.LastError, "connection refused")
+	}, "the status is an error")
+}
+
+// A topic that does not exist is told of once, and waited for.
+func TestKafkaWaitsForItsTopic(t *testing.T) {
+	c := kafkaCluster(t)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	require.NoError(t, err)
+	defer cl.Close()
+	adm := kadm.NewClient(cl)
+	_, err = adm.DeleteTopic(t.Context(), "params")
+	require.NoError(t, err)
+	r := runKafka(t, c, "metadata_max_age: 1s")
+	webtest.Await(t, func() bool { return r.line("Topic does not exist, waiting for it") != "" }, "the log says so")
+	_, err = adm.CreateTopic(t.Context(), 1, 1, nil, "params")
+	require.NoError(t, err)
+	publish(t, c, kgo.StringRecord("a"))
+	webtest.Await(t, func() bool { return kafkaCommitted(c) == 1 }, "it is read")
+	assert.Equal(t, 1, strings.Count(r.Logs.String(), "Topic does not exist"))
+	assert.NotContains(t, r.Logs.String(), "level=ERROR")
+}

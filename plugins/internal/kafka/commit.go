@@ -3,10 +3,13 @@ package kafka
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 )
 
 // commitAll commits all partitions that are assigned.
@@ -40,6 +43,8 @@ func (c *Consumer) commit(ctx context.Context, partitions []*partition) (again b
 
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
+	began := time.Now()
+	done := make(map[string][]int32)
 	c.client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
 		if err != nil {
 			again = c.commitFailed(offsets, err)
@@ -58,9 +63,14 @@ func (c *Consumer) commit(ctx context.Context, partitions []*partition) (again b
 					continue
 				}
 				p.markCommitted(position)
+				done[p.topic] = append(done[p.topic], p.number)
 			}
 		}
 	})
+	if len(done) > 0 {
+		logs.With(c.log, "operation", "Kafka commit", "topic", topicsOf(done), "partitions", describe(done),
+			"milliseconds", milliseconds(began)).Debug("Offsets committed")
+	}
 	return again
 }
 

@@ -4,12 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 )
+
+// polled is what one poll brought.
+type polled struct {
+	partitions map[string][]int32 // with messages
+	records    int                // markers among them
+	messages   int
+	bytes      int64
+	gone       map[string]topicID // topics that the brokers do not know any more
+	err        error
+}
 
 // pollAll polls until the consumer closes. It does not wait after an error:
 // the client goes on by itself, and the next poll may bring other partitions.
@@ -17,12 +30,16 @@ func (c *Consumer) pollAll() {
 	var last string
 	var logged time.Time
 	for c.awaitRoom() {
-		n, gone, err := c.poll()
-		if n > 0 {
-			c.status.Succeeded(n)
+		began := time.Now()
+		got := c.poll()
+		if got.messages > 0 {
+			c.status.Succeeded(got.bytes)
+			logs.With(c.log, "operation", "Kafka fetch", "topic", topicsOf(got.partitions), "partitions", describe(got.partitions),
+				"records", got.messages, "bytes", got.bytes, "milliseconds", milliseconds(began)).Debug("Records fetched")
 		}
-		if len(gone) > 0 {
-			err = errors.Join(err, c.renew(gone))
+		err := got.err
+		if len(got.gone) > 0 {
+			err = errors.Join(err, c.renew(got.gone))
 		}
 		if err == nil {
 			continue
@@ -37,13 +54,20 @@ func (c *Consumer) pollAll() {
 			c.log.With("operation", "Kafka poll", "topic", strings.Join(c.conf.Topics, ","), "error", last).
 				Error("Fetching failed, the client tries again")
 		}
-		if n == 0 {
+		if got.records == 0 {
 			select {
 			case <-time.After(pollPause):
 			case <-c.ctx.Done():
 			}
 		}
 	}
+}
+
+func milliseconds(since time.Time) float64 { return float64(time.Since(since).Microseconds()) / 1000 }
+
+// topicsOf lists the topics of partitions for a log line.
+func topicsOf(partitions map[string][]int32) string {
+	return strings.Join(slices.Sorted(maps.Keys(partitions)), ",")
 }
 
 // awaitRoom waits until some partition wants records, or there is no partition,
@@ -69,9 +93,8 @@ func (c *Consumer) tellHungry() {
 	}
 }
 
-// poll takes what has been fetched into the partitions' queues and returns how
-// many bytes that was, and which topics the brokers do not know any more.
-func (c *Consumer) poll() (bytes int64, gone map[string]topicID, err error) {
+// poll takes what has been fetched into the partitions' queues.
+func (c *Consumer) poll() polled {
 	c.assignment.RLock()
 	defer c.assignment.RUnlock()
 	c.mu.Lock()
@@ -80,42 +103,45 @@ func (c *Consumer) poll() (bytes int64, gone map[string]topicID, err error) {
 	ctx, cancel := context.WithTimeout(polling, c.conf.PollTimeout)
 	defer cancel()
 
-	fetches := c.client.PollRecords(ctx, c.conf.MaxMessages)
-	records := 0
-	gone = make(map[string]topicID)
-	fetches.EachTopic(func(f kgo.FetchTopic) {
-		f.EachPartition(func(p kgo.FetchPartition) {
+	got := polled{partitions: make(map[string][]int32), gone: make(map[string]topicID)}
+	c.client.PollRecords(ctx, c.conf.MaxMessages).EachTopic(func(topic kgo.FetchTopic) {
+		topic.EachPartition(func(f kgo.FetchPartition) {
 			switch {
-			case p.Err == nil || isContext(p.Err) || errors.Is(p.Err, kgo.ErrClientClosed):
-			case isGone(p.Err):
-				gone[f.Topic] = f.TopicID
+			case f.Err == nil || isContext(f.Err) || errors.Is(f.Err, kgo.ErrClientClosed):
+			case isGone(f.Err):
+				got.gone[topic.Topic] = topic.TopicID
 			default:
-				err = errors.Join(err, fetchError(f.Topic, p))
+				got.err = errors.Join(got.err, fetchError(topic.Topic, f))
 			}
-			records += len(p.Records)
-			bytes += c.enqueue(f, p)
+			got.records += len(f.Records)
+			if messages, bytes := c.enqueue(topic, f); messages > 0 {
+				got.messages += messages
+				got.bytes += bytes
+				got.partitions[topic.Topic] = append(got.partitions[topic.Topic], f.Partition)
+			}
 		})
 	})
 	// A pause makes the client drop what it has fetched of a partition and fetch
 	// it again, so it waits until the client holds nothing, or memory demands it.
-	if records < c.conf.MaxMessages || c.waiting.Load() > 2*c.conf.TotalBytes {
+	if got.records < c.conf.MaxMessages || c.waiting.Load() > 2*c.conf.TotalBytes {
 		c.pauseFull()
 	}
-	return bytes, gone, err
+	return got
 }
 
 // enqueue puts what was fetched of a partition into its queue and returns how many
-// bytes that was.
-func (c *Consumer) enqueue(topic kgo.FetchTopic, f kgo.FetchPartition) (bytes int64) {
+// messages that makes, and their bytes.
+func (c *Consumer) enqueue(topic kgo.FetchTopic, f kgo.FetchPartition) (messages int, bytes int64) {
 	if len(f.Records) == 0 {
-		return 0
+		return 0, 0
 	}
 	p := c.partition(topicPartition{topic.Topic, f.Partition})
 	if p == nil {
-		return 0 // revoked while the client was fetching
+		return 0, 0 // revoked while the client was fetching
 	}
 	for _, r := range f.Records {
 		if !r.Attrs.IsControl() {
+			messages++
 			bytes += size(r)
 		}
 	}
@@ -124,7 +150,7 @@ func (c *Consumer) enqueue(topic kgo.FetchTopic, f kgo.FetchPartition) (bytes in
 		end = f.LastStableOffset
 	}
 	p.push(topic.TopicID, f.Records, end)
-	return bytes
+	return messages, bytes
 }
 
 func (c *Consumer) pauseFull() {
