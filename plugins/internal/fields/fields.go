@@ -11,6 +11,7 @@ package fields
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -26,6 +27,7 @@ type Scalar[T any] struct {
 	new     func(name string) *service.ConfigField
 	secret  bool
 	url     bool // may hold a secret: its user and its query are hidden
+	dynamic bool // holds interpolations
 }
 
 // Name returns the name of the field.
@@ -122,7 +124,7 @@ func (l List[T]) Field() *service.ConfigField {
 	if l.element.secret {
 		// To Benthos it is a single value: of a list it would hide the elements, and
 		// show what stands there instead of a list.
-		return hide(service.NewAnyField(l.element.name).LintRule(l.element.lintWhole("list of ", "a list", "array", "this")), shapeList)
+		return hide(service.NewAnyField(l.element.name).LintRule(l.lintSecrets()), shapeList)
 	}
 	field := l.element.new(l.element.name).LintRule(l.element.lint(shapeList))
 	return annotate(amend(field, `{"kind":"array"}`), false)
@@ -151,18 +153,34 @@ func (l List[T]) Parse(conf *service.ParsedConfig) ([]T, error) {
 }
 
 // Map is a field that holds scalars by names that the user chooses.
-type Map[T any] struct{ element Scalar[T] }
+type Map[T any] struct {
+	element Scalar[T]
+	names   *regexp.Regexp // of what is in it; nil for any
+	allowed string         // what a name must be, in words
+}
 
 // MapOf returns the field that holds a map of what the scalar holds.
-func MapOf[T any](element Scalar[T]) Map[T] { return Map[T]{element} }
+func MapOf[T any](element Scalar[T]) Map[T] { return Map[T]{element: element} }
 
 // Name returns the name of the field.
 func (m Map[T]) Name() string { return m.element.name }
 
+// Names narrows the names that users may choose to those that match the pattern, and
+// says in words what they must be.
+func (m Map[T]) Names(allowed string, pattern *regexp.Regexp) Map[T] {
+	m.allowed, m.names = allowed, pattern
+	return m
+}
+
 // Field returns the field, with its lint rule.
 func (m Map[T]) Field() *service.ConfigField {
 	if m.element.secret {
-		return hide(service.NewAnyField(m.element.name).LintRule(m.element.lintWhole("map of ", "an object", "object", "this.values()")), shapeMap)
+		field := hide(service.NewAnyField(m.element.name).LintRule(m.lintSecrets()), shapeMap)
+		if m.element.dynamic {
+			field = lintInterpolations(service.NewInternalField, field, m.element.name+".%v: must be "+m.element.allowed)
+			return amend(field, `{"linter":`+literal(m.lintSecrets())+`}`) // which tells the kind
+		}
+		return field
 	}
 	field := m.element.new(m.element.name).LintRule(m.element.lint(shapeMap))
 	return annotate(amend(field, `{"kind":"map"}`), false)
@@ -183,6 +201,9 @@ func (m Map[T]) Parse(conf *service.ParsedConfig) (map[string]T, error) {
 	}
 	parsed := make(map[string]T, len(object))
 	for key, value := range object {
+		if m.names != nil && !m.names.MatchString(key) {
+			return nil, fmt.Errorf("%v: %q must be %v", m.element.name, key, m.allowed)
+		}
 		if parsed[key], err = m.element.parseValue(m.element.name+"."+key, value); err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,7 @@ var underTest = []struct {
 	of(Int("int", 1, 100)), of(Uint64("uint64")), of(Count("count", 0)), of(Float("float", 0, 1)), of(Bytes("bytes", 1, 1<<20)),
 	ofList(ListOf(Text("texts"))), ofList(ListOf(Secret("secrets"))), ofList(ListOf(Int("ints", 1, 100))),
 	ofMap(MapOf(Text("text_map"))), ofMap(MapOf(Secret("secret_map"))),
+	ofMap(MapOf(InterpolatedSecret("interpolated_secret_map"))), ofMap(MapOf(Secret("named_secret_map")).Names("one letter", regexp.MustCompile("^[a-z]$"))),
 }
 
 type parser = func(*service.ParsedConfig) (any, error)
@@ -106,7 +108,7 @@ var spellings = []string{
 	"root = this.a", "'root = this.('", "18446744073709551615", "'18446744073709551616'", "'018446744073709551615'", "18446744073709551616", "99999999999999999999999999", "true", "True", "FALSE", "yes", "on", "off", "n",
 	"2026-11-25", "2026-11-25T10:00:00Z", "12:30:00", "5", "5s", "0s", "-5s", "1h30m", "abc", "1.5", "0.5", "0", "1", "first", "12",
 	"512KiB", "50 MB", "0B", "1.5k", "[]", "[S3CR3T]", "[[S3CR3T]]", "[[]]", "[~]", "[1, 0123]", "{}", "{a}", "{a: S3CR3T}",
-	"{a: {b: S3CR3T}}", "{a: [S3CR3T]}", "{a: ~}", "{a: 0123, b: yes}", "!!str 12", "'${! bad S3CR3T( }'", "'${! 1 + 1 }'",
+	"{a: {b: S3CR3T}}", "{bc: S3CR3T}", "{a: '${! bad S3CR3T( }'}", "{a: [S3CR3T]}", "{a: ~}", "{a: 0123, b: yes}", "!!str 12", "'${! bad S3CR3T( }'", "'${! 1 + 1 }'",
 	"http://h", "https://u:S3CR3T@h:80/a b?c#d", "'http://h:port'", "'http://[::1]/ü'", "'http://h/%zz'", "'http://u ser@h'", "'http:/h'", "'ftp://h'", "'http://ü'", "'http://?x'",
 	"|\n    S3CR3T\n    two", ">-\n    S3CR3T\n    two",
 }
@@ -189,6 +191,9 @@ func TestLintNamesFieldValueAndWhatIsAllowed(t *testing.T) {
 		{"base_url", "https:user:password@h", "base_url: must be a URL that begins with http:// or https:// and names a host; special characters in it must be percent-encoded"},
 		{"secret", "~", "secret: must be text, it is null (nothing, ~ or a comment; quote a value that begins with a special character)"},
 		{"texts", "[[a]]", "texts: must be a list, each of it text"},
+		{"interpolated_secret_map", "{ok: b, a: '${! bad( }'}", "interpolated_secret_map.a: must be text whose interpolations can be parsed"},
+		{"secret_map", "{ok: b, a: {}}", "secret_map.a: must be text"},
+		{"named_secret_map", "{b: c, cd: e}", `named_secret_map: "cd" must be one letter`},
 		{"text_map", "{a: {}}", "text_map: must be an object, each value of it text"},
 	} {
 		t.Run(row.name+"/"+row.value, func(t *testing.T) {

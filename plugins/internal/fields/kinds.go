@@ -61,7 +61,7 @@ const urlScrubber = `root = this.string().re_replace_all("//[^/?#]*@", "//xxxxx@
 func Interpolated(name string) Scalar[*service.InterpolatedString] {
 	return Scalar[*service.InterpolatedString]{
 		name: name, kind: "text", allowed: "text whose interpolations can be parsed", check: "true",
-		new: service.NewInterpolatedStringField,
+		new: service.NewInterpolatedStringField, dynamic: true,
 		parse: func(s scalar) (*service.InterpolatedString, bool) {
 			expr, err := service.NewInterpolatedString(s.text)
 			return expr, err == nil

@@ -45,14 +45,31 @@ func (s Scalar[T]) lint(of shape) string {
 		fmt.Sprintf("  !(%v).catch(false) => [ %v + %v ]\n}", s.check, literal(must), got)
 }
 
-// lintWhole returns the lint rule of a field that Benthos takes for a scalar though
-// it holds several of them: whole is their type, values the expression for them.
-func (s Scalar[T]) lintWhole(prefix, words, whole, values string) string {
-	must := literal(fmt.Sprintf("%v: must be %v, each of it %v", s.name, words, s.allowed))
-	return kindMark + prefix + s.kind + "\nroot = match {\n" +
-		fmt.Sprintf("  this.type() == \"null\" => [ %v ]\n", literal(s.name+": must be "+words+", "+itIsNull)) +
-		fmt.Sprintf("  this.type() != %v => [ %v ]\n", literal(whole), must) +
-		fmt.Sprintf("  %v.any(e -> [\"null\", \"array\", \"object\"].contains(e.type()) || !(e.(%v)).catch(false)) => [ %v ]\n}", values, s.check, must)
+// lintSecrets returns the lint rule of a list of secrets, which Benthos takes for a
+// scalar.
+func (l List[T]) lintSecrets() string {
+	s := l.element
+	must := literal(fmt.Sprintf("%v: must be a list, each of it %v", s.name, s.allowed))
+	return kindMark + "list of " + s.kind + "\nroot = match {\n" +
+		fmt.Sprintf("  this.type() == \"null\" => [ %v ]\n", literal(s.name+": must be a list, "+itIsNull)) +
+		fmt.Sprintf("  this.type() != \"array\" => [ %v ]\n", must) +
+		fmt.Sprintf("  this.any(e -> [\"null\", \"array\", \"object\"].contains(e.type()) || !(e.(%v)).catch(false)) => [ %v ]\n}", s.check, must)
+}
+
+// lintSecrets returns the lint rule of a map of secrets, which Benthos takes for a
+// scalar. It names what is wrong, without the value.
+func (m Map[T]) lintSecrets() string {
+	names := "[]"
+	if m.names != nil {
+		names = fmt.Sprintf("this.keys().filter(key -> !key.re_match(%v)).map_each(key -> %v.format(key))",
+			literal(m.names.String()), literal(m.element.name+": %q must be "+m.allowed))
+	}
+	must := m.element.name + ": must be an object"
+	return kindMark + "map of " + m.element.kind + "\nroot = match {\n" +
+		fmt.Sprintf("  this.type() == \"null\" => [ %v ]\n", literal(must+", "+itIsNull)) +
+		fmt.Sprintf("  this.type() != \"object\" => [ %v ]\n", literal(must+", each value of it "+m.element.allowed)) +
+		fmt.Sprintf("  _ => %v.concat(this.key_values().filter(item -> [\"null\", \"array\", \"object\"].contains(item.value.type()) || !(item.value.(%v)).catch(false)).map_each(item -> %v.format(item.key)))\n}",
+			names, m.element.check, literal(m.element.name+".%v: must be "+m.element.allowed))
 }
 
 // itIsNull says why a field that is there has no value.

@@ -44,11 +44,10 @@ const (
 // retry_on_status.
 func Fields() []*service.ConfigField {
 	return []*service.ConfigField{
-		service.NewInterpolatedStringMapField(FieldHeaders).
-			Description("Headers of each request. Their values appear in no log, error or `echo`.").
+		headers.Field().
+			Description("Headers of each request. A value may hold " + AllowedValue + ". Values appear in no log, error or `echo`.").
 			Default(map[string]any{}).
-			Example(map[string]any{"X-Api-Key": "${API_KEY}"}).
-			Secret(),
+			Example(map[string]any{"X-Api-Key": "${API_KEY}"}),
 		service.NewObjectField(fieldAuth,
 			append([]*service.ConfigField{
 				service.NewStringField(fieldBearerToken).
@@ -131,16 +130,8 @@ func New(conf *service.ParsedConfig, res *service.Resources, opts Options) (*Cli
 	c := &Client{fs: res.FS(), ok: opts.OK}
 
 	var err error
-	if c.headers, err = conf.FieldInterpolatedStringMap(FieldHeaders); err != nil {
+	if c.headers, err = headers.Parse(conf); err != nil {
 		return nil, err
-	}
-	for name, expr := range c.headers {
-		if !validName(name) {
-			return nil, fmt.Errorf("%v: %q is not a header name", FieldHeaders, name)
-		}
-		if value, static := expr.Static(); static && !ValidValue(value) {
-			return nil, invalidValue(name)
-		}
 	}
 	if err = c.parseAuth(conf.Namespace(fieldAuth)); err != nil {
 		return nil, fmt.Errorf("%v: %w", fieldAuth, err)
@@ -203,7 +194,7 @@ func Method(conf *service.ParsedConfig, field string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !validName(method) {
+	if !headerName.MatchString(method) {
 		return "", fmt.Errorf("%v: %q is not an HTTP method", field, method)
 	}
 	return strings.ToUpper(method), nil

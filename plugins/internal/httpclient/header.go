@@ -2,8 +2,12 @@ package httpclient
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 )
 
 // AllowedValue says in words what the value of a header may hold.
@@ -18,12 +22,18 @@ func ValidValue(s string) bool {
 
 // invalidValue is the error of a configured header. Its value may be a secret.
 func invalidValue(name string) error {
-	return fmt.Errorf("%v: the value of %v may hold only %v", FieldHeaders, name, AllowedValue)
+	return fmt.Errorf("%v.%v: may hold only %v", FieldHeaders, name, AllowedValue)
 }
 
-// validName says whether s is a header name, a token of RFC 9110, section 5.6.2.
-func validName(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r >= utf8.RuneSelf || r == 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
-}
+// headerName matches the name of a header, a token of RFC 9110, section 5.6.2.
+var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+
+// headers are checked as far as they are known before they are evaluated.
+var headers = fields.MapOf(fields.InterpolatedSecret(FieldHeaders).Where(
+	"text of "+AllowedValue+", whose interpolations can be parsed",
+	`this.string().contains("${!") || this.string().re_match("^[\\t -~]*$")`,
+	func(expr *service.InterpolatedString) bool {
+		value, static := expr.Static()
+		return !static || ValidValue(value)
+	},
+)).Names("a header name", headerName)
