@@ -1,6 +1,7 @@
 package dirwatch
 
 import (
+	"errors"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -16,8 +17,10 @@ var localFileSystems = []uint32{
 	0x3153464a, // JFS
 }
 
-// announces reports whether the system tells of all changes to a directory.
+// announces reports whether the system tells of all changes to a directory. One
+// that has vanished has none.
 func announces(path string) bool {
 	var fs unix.Statfs_t
-	return unix.Statfs(path, &fs) == nil && slices.Contains(localFileSystems, uint32(fs.Type))
+	err := unix.Statfs(path, &fs)
+	return errors.Is(err, unix.ENOENT) || (err == nil && slices.Contains(localFileSystems, uint32(fs.Type)))
 }

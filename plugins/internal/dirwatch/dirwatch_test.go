@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +24,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -330,10 +334,14 @@ func TestRestoreAfterACrash(t *testing.T) {
 func TestWatcher(t *testing.T) {
 	in := t.TempDir()
 	d := dir(t, in, "**/*.json")
-	w := Watch(d, service.MockResources().Logger())
+	logs := &webtest.Logs{}
+	w := Watch(d, service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(logs, nil))))
 	w.Add(".")
+	reliable := w.Reliable()
 	w.Add(".")
 	w.Add("missing")
+	assert.Equal(t, reliable, w.Reliable())
+	assert.Empty(t, logs.String())
 	put(t, in, "a.json", "1")
 	put(t, in, "ignored.txt", "1")
 	require.NoError(t, os.Mkdir(filepath.Join(in, "sub"), 0o755))
@@ -354,4 +362,30 @@ func TestWatcher(t *testing.T) {
 	none := &Watcher{dir: d, notify: make(chan struct{})}
 	none.Add(".")
 	require.NoError(t, none.Close(), "a system may offer no watcher")
+}
+
+func TestWatcherIsReliableOnLocalFileSystems(t *testing.T) {
+	in := t.TempDir()
+	local, err := exec.Command("stat", "-f", "-c", "%T", in).Output() // in words
+	if err != nil {
+		t.Skipf("the system does not tell of its file systems: %v", err)
+	}
+	known := regexp.MustCompile(`^(ext2/ext3|tmpfs|xfs|btrfs|overlayfs|zfs|f2fs)\n`).Match(local)
+	logs := &webtest.Logs{}
+	w := Watch(dir(t, in, "**"), service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(logs, nil))))
+	defer func() { require.NoError(t, w.Close()) }()
+	w.Add(".")
+	assert.Equal(t, known, w.Reliable(), "%s", local)
+
+	proc := Watch(dir(t, "/proc/self", "**"), service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(logs, nil))))
+	defer func() { require.NoError(t, proc.Close()) }()
+	proc.Add("fd")
+	assert.False(t, proc.Reliable(), "no system tells of what is in /proc")
+
+	failing := Watch(dir(t, in, "**"), service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(logs, nil))))
+	defer func() { require.NoError(t, failing.Close()) }()
+	failing.warn(errNo)
+	failing.warn(errNo)
+	assert.False(t, failing.Reliable())
+	assert.Equal(t, 1, strings.Count(logs.String(), "The system does not tell of all changes"))
 }
