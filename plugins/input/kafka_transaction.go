@@ -1,32 +1,40 @@
 package input
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
-const (
-	transactionID      = "transactional_id"
-	transactionTimeout = "transaction_timeout"
+const kafkaTransactionType = "mfn_kafka_transaction"
+
+var (
+	transactionPeriod  = fields.Positive("transaction_period")
+	transactionTimeout = fields.Duration("transaction_timeout", time.Second).Where("a duration with a unit, such as 30s or 5m, 1s … 596h",
+		fmt.Sprintf("this.parse_duration() <= %v", maxTransactionTimeout.Nanoseconds()),
+		func(d time.Duration) bool { return d <= maxTransactionTimeout })
 )
+
+// maxTransactionTimeout is about as much as the protocol can tell.
+const maxTransactionTimeout = 596 * time.Hour
 
 // longestFencePause is how long an instance that another one fences again and
 // again waits before it takes over in its turn.
 const longestFencePause = 30 * time.Second
 
 func init() {
-	service.MustRegisterBatchInput("mfn_kafka_transaction", kafkaTransactionSpec(),
+	fields.RegisterBatchInput(kafkaTransactionType, kafkaTransactionSpec(),
 		func(conf *service.ParsedConfig, res *service.Resources) (service.BatchInput, error) {
 			return newKafkaTransaction(conf, res)
 		})
@@ -37,10 +45,11 @@ func kafkaTransactionSpec() *service.ConfigSpec {
 		Categories("Services").
 		Summary("Consumes Kafka topics so that each message has exactly one result: offsets and what `mfn_kafka_transaction` outputs write are committed in one transaction.").
 		Description(`
-Each poll is one transaction and one batch of up to `+"`max_messages`"+`. The next poll waits until all of the batch has been
-delivered; then the offsets and the results are committed together. If a message is rejected, an instance fails or the
-group rebalances before that, the transaction is aborted: its results never become visible, and its messages are read
-again, after a growing pause where they are rejected again and again.
+Each transaction is one batch: as many of the records that are there as are done in about `+"`transaction_period`"+`. The next one
+begins when all of the batch has been delivered, and the offsets and the results are committed together. If a message is
+rejected, an instance fails or the group rebalances before that, the transaction is aborted: its results never become
+visible, and its messages are read again. What has been simulated is not simulated again for that. The pause before a
+message that was rejected is read again grows from `+"`retry.initial_delay` to `retry.max_delay`"+`.
 
 Exactly once holds under these conditions:
 
@@ -55,28 +64,36 @@ Messages that the stream filters out are done with; send those that fail to an o
 second `+"`mfn_kafka_transaction`"+`, since a message that is rejected holds up those behind it. There must be no buffer in the
 stream: it confirms messages too early.
 
-A transaction takes the brokers some milliseconds, whatever it holds, so throughput grows with `+"`max_messages`"+`, and with
-the number of instances. While a transaction is open, consumers with `+"`read_committed`"+` wait for it; one that a killed
+A result that is too large, or that the brokers refuse for another reason that will not pass, is rejected without
+aborting the transaction that is committed in the end: an output behind it in a `+"`fallback`"+`, or with `+"`oversized: describe`"+`,
+takes it. What the brokers alone can tell costs one transaction that is aborted. An error that may pass aborts
+the transaction; after `+"`retry.max_retries`"+` of those in a row, the message is rejected, too.
+
+A topic that is deleted and made again is read from `+"`start_offset`"+`, and written to, again.
+
+A transaction takes the brokers some milliseconds, whatever it holds. While a transaction is open, consumers with `+"`read_committed`"+` wait for it; one that a killed
 instance has left behind ends when the instance starts again, or after `+"`transaction_timeout`"+`.
 
 Messages of one partition are handed out in order. Only records of committed transactions are read.
 
-`+"`retry` and `circuit_breaker`"+` are about connecting; from then on the client reconnects by itself.
+Otherwise `+"`retry` and `circuit_breaker`"+` are about connecting; from then on the client reconnects by itself.
 
 ### Metadata
 
 `+"```text\n"+kafka.MetadataDocs+"\n```").
 		Fields(kafkaReaderFields()...).
 		Fields(
-			service.NewStringField(transactionID).
+			kafka.FieldTransactionalID.Field().
 				Description("The name of this instance's transactions, which no other instance may have. It should stay the same when the instance starts again.").
-				Example("mfn-processor-${HOSTNAME}").
-				LintRule(`root = if this.trim() == "" { [ "transactional_id must not be empty" ] }`),
+				Example("mfn-processor-${HOSTNAME}"),
 			service.NewIntField(kafkaMaxMessages).
 				Description("The most records of a transaction.").
-				Default(100).
+				Default(10_000).
 				LintRule(`root = if this < 1 { [ "max_messages must be 1 or more, got %v".format(this) ] }`),
-			service.NewDurationField(transactionTimeout).
+			transactionPeriod.Field().
+				Description("How long a transaction should take. It gets as many records, up to `max_messages`, as are done in this time at the speed of those before, but at least one for each core. Whatever has been fetched is taken at once: no transaction waits for more records.").
+				Default("100ms"),
+			transactionTimeout.Field().
 				Description("How long a transaction may take before the brokers abort it; the brokers' `transaction.max.timeout.ms` is the most that they allow. A record that is not confirmed in this time is rejected.").
 				Default("1m"),
 		).
@@ -136,8 +153,10 @@ func newKafkaTransaction(conf *service.ParsedConfig, res *service.Resources) (*k
 		return nil, err
 	}
 	in.conf.Connection.Warn(res.Logger())
-	in.status = status.New(res, "mfn_kafka_transaction", status.Connector)
+	in.status = status.New(res, kafkaTransactionType, status.Connector)
+	in.conf.Memory = kafka.NewMemory(in.policy, in.conf.MaxMessages, in.conf.Period)
 	kafka.AnnounceTransactions(res, in.conf.ID)
+	ledger.Process.HasInput()
 	return in, nil
 }
 
@@ -151,17 +170,16 @@ func parseKafkaTransaction(conf *service.ParsedConfig) (c kafka.TransactionConfi
 	}
 	c.Topics, c.Regexp = reader.topics, reader.regexp
 	c.MaxMessages, c.PollTimeout, c.HeaderLists = reader.maxMessages, reader.pollTimeout, reader.headerLists
-	if c.ID, err = conf.FieldString(transactionID); err != nil {
+	err = cmp.Or(
+		fields.Into(&c.ID, kafka.FieldTransactionalID, conf),
+		fields.Into(&c.Period, transactionPeriod, conf),
+		fields.Into(&c.Timeout, transactionTimeout, conf),
+	)
+	if err != nil {
 		return c, err
 	}
-	if strings.TrimSpace(c.ID) == "" {
-		return c, fmt.Errorf("%v: a name is required", transactionID)
-	}
-	if c.Timeout, err = kafka.FieldPositive(conf, transactionTimeout); err != nil {
+	if c.MaxBytes, err = kafka.MaxMessageBytes(conf); err != nil {
 		return c, err
-	}
-	if c.Timeout < time.Second || c.Timeout > math.MaxInt32*time.Millisecond {
-		return c, fmt.Errorf("%v: %v is outside 1s … %v", transactionTimeout, c.Timeout, math.MaxInt32*time.Millisecond)
 	}
 	producer, create, err := kafka.ProducerOptions(conf)
 	if err != nil {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
@@ -34,11 +36,13 @@ func kafkaTransactionSpec() *service.ConfigSpec {
 What it writes becomes visible to consumers with the isolation level `+"`read_committed`"+` when the input commits, together
 with the input's offsets, or never. It uses the connection of the input with the same `+"`transactional_id`"+` in the same
 stream, and so has no settings for one. Several outputs may take part in the same transaction, such as one for results
-and one for dead letters.
+and one for dead letters. They are outputs of the stream itself, within `+"`switch`, `fallback`"+` and the like: what is among
+`+"`output_resources`"+` is made before the input, and cannot find it.
 
 It takes only messages of the transaction that is open: a message of another input is rejected, as is one of which a
 processor has kept nothing but the content. A message that the brokers refuse is rejected; the input then aborts the
-transaction and reads its messages again, unless the stream sends the message elsewhere.`).
+transaction and reads its messages again, unless the stream sends the message elsewhere. What is too large for a
+topic can stay in it without its content, by `+"`oversized: describe`"+`.`).
 		Fields(
 			kafka.FieldTransactionalID.Field().
 				Description("The `transactional_id` of the input.").
@@ -86,11 +90,12 @@ output:
 type kafkaTransactionOutput struct {
 	id     string
 	record recordTemplate
+	log    *service.Logger
 	status *status.Component
 }
 
 func newKafkaTransaction(conf *service.ParsedConfig, res *service.Resources) (*kafkaTransactionOutput, error) {
-	k := &kafkaTransactionOutput{}
+	k := &kafkaTransactionOutput{log: res.Logger()}
 	var err error
 	if k.id, err = kafka.FieldTransactionalID.Parse(conf); err != nil {
 		return nil, err
@@ -99,8 +104,9 @@ func newKafkaTransaction(conf *service.ParsedConfig, res *service.Resources) (*k
 		return nil, err
 	}
 	if !kafka.TransactionsAnnounced(res, k.id) {
-		return nil, fmt.Errorf("%v: the stream has no input mfn_kafka_transaction with the transactional_id %q, in whose transactions to write", kafka.FieldTransactionalID.Name(), k.id)
+		return nil, fmt.Errorf("%v: the stream has no input mfn_kafka_transaction with the transactional_id %q, in whose transactions to write; outputs among output_resources are made before their input", kafka.FieldTransactionalID.Name(), k.id)
 	}
+	ledger.Process.HasOutput()
 	k.status = status.New(res, kafkaTransactionType, status.Publisher)
 	return k, nil
 }
@@ -125,10 +131,6 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 		failed = failed.Failed(i, err)
 	}
 	// They are of one transaction, unless a mistake in the stream mixes them.
-	type part struct {
-		records []*kgo.Record
-		indices []int
-	}
 	parts := make(map[*kafka.Transaction]*part)
 	interpolations := newInterpolator(messages)
 	for i, msg := range messages {
@@ -156,7 +158,7 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 
 	var bytes int64
 	for tx, p := range parts {
-		for n, err := range tx.Produce(ctx, p.records) {
+		for n, err := range k.produce(ctx, tx, messages, p) {
 			if err != nil {
 				reject(p.indices[n], err)
 				continue
@@ -176,14 +178,51 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 	return failed
 }
 
+// part is what belongs to one transaction of a batch: records, and the places of
+// their messages.
+type part struct {
+	records []*kgo.Record
+	indices []int
+}
+
+// produce writes records in a transaction. What is too large is described, if it
+// should be.
+func (k *kafkaTransactionOutput) produce(ctx context.Context, tx *kafka.Transaction, messages service.MessageBatch, p *part) []error {
+	errs := tx.Produce(ctx, p.records)
+	if !k.record.describes || !tx.Open() {
+		return errs
+	}
+	var descriptions []*kgo.Record
+	var places []int
+	for n, err := range errs {
+		if errors.Is(err, kerr.MessageTooLarge) {
+			msg := messages[p.indices[n]]
+			warnOversized(k.log, msg, p.records[n], err)
+			descriptions, places = append(descriptions, describe(msg, p.records[n], err)), append(places, n)
+		}
+	}
+	if len(descriptions) == 0 {
+		return errs
+	}
+	for d, err := range tx.Produce(ctx, descriptions) {
+		errs[places[d]] = err
+		p.records[places[d]] = descriptions[d]
+	}
+	return errs
+}
+
 // recordOf makes the record of a message. Without a partition of its own it goes
 // where its key says.
 func (k *kafkaTransactionOutput) recordOf(msg *service.Message, at evaluate) (*kgo.Record, error) {
 	record, err := k.record.record(msg, at)
-	if err == nil && k.record.partition == nil {
+	if err != nil {
+		return nil, err
+	}
+	if k.record.partition == nil {
 		record.Partition = -1
 	}
-	return record, err
+	record.Context = msg.Context() // which tells what the brokers have refused before
+	return record, nil
 }
 
 // Close has nothing to do: the input closes the connection.

@@ -34,6 +34,11 @@ func ProducerFields() []*service.ConfigField {
 	}
 }
 
+// MaxMessageBytes reads the size of the largest message.
+func MaxMessageBytes(conf *service.ParsedConfig) (int64, error) {
+	return fieldMaxMessageBytes.Parse(conf)
+}
+
 // ProducerOptions reads ProducerFields. Whether topics are created is left to the
 // caller, since the client's option for it holds for the topics that it reads, too.
 func ProducerOptions(conf *service.ParsedConfig) (opts []kgo.Opt, create bool, err error) {

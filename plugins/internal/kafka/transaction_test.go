@@ -47,8 +47,10 @@ func begin(t *testing.T, c *kfake.Cluster, id string) *TransactionSession {
 			kgo.SessionTimeout(5 * time.Second), kgo.HeartbeatInterval(50 * time.Millisecond),
 		},
 		ID: id, Topics: []string{topicName},
-		MaxMessages: 100, PollTimeout: time.Second, Timeout: patience,
+		MaxMessages: 100, MaxBytes: 1 << 20, PollTimeout: time.Second, Timeout: patience,
 	}
+	conf.Memory = NewMemory(retry.Policy{Strategy: retry.NoRetry}, 100, time.Minute)
+	conf.Memory.size = transactionSize{least: 100, most: 100, now: 100, period: time.Minute}
 	res := service.MockResources()
 	component := status.New(res, "mfn_kafka_transaction", status.Connector)
 	t.Cleanup(component.Close)

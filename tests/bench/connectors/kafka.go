@@ -101,7 +101,26 @@ func (k *kafka) steady(ctx context.Context, topic string, messages int) (time.Du
 	return time.Duration(float64(time.Since(half)) * float64(messages) / float64(after-before)), nil
 }
 
+// program carries messages from topic to topic, each at least once.
 func (k *kafka) program(ctx context.Context, messages int) (time.Duration, error) {
+	return k.stream(ctx, messages, `
+input: { mfn_kafka: { seed_brokers: [ %[1]q ], topics: [ %[2]v ], consumer_group: %[2]v } }
+%[4]v
+output: { mfn_kafka: { seed_brokers: [ %[1]q ], topic: %[3]v } }
+`)
+}
+
+// exactlyOnce carries them in transactions.
+func (k *kafka) exactlyOnce(ctx context.Context, messages int) (time.Duration, error) {
+	return k.stream(ctx, messages, `
+input: { mfn_kafka_transaction: { seed_brokers: [ %[1]q ], topics: [ %[2]v ], consumer_group: %[2]v, transactional_id: %[2]v } }
+%[4]v
+output: { mfn_kafka_transaction: { transactional_id: %[2]v, topic: %[3]v } }
+`)
+}
+
+// stream runs a stream from topic to topic.
+func (k *kafka) stream(ctx context.Context, messages int, format string) (time.Duration, error) {
 	in, out, err := k.prepare(ctx, messages)
 	if err != nil {
 		return 0, err
@@ -110,11 +129,7 @@ func (k *kafka) program(ctx context.Context, messages int) (time.Duration, error
 	if err != nil {
 		return 0, err
 	}
-	cmd, err := k.bench.start(ctx, dir, fmt.Sprintf(`
-input: { mfn_kafka: { seed_brokers: [ %[1]q ], topics: [ %[2]v ], consumer_group: %[2]v } }
-%[4]v
-output: { mfn_kafka: { seed_brokers: [ %[1]q ], topic: %[3]v } }
-`, strings.Join(k.cluster.Brokers(), ","), in, out, pipeline))
+	cmd, err := k.bench.start(ctx, dir, fmt.Sprintf(format, strings.Join(k.cluster.Brokers(), ","), in, out, pipeline))
 	if err != nil {
 		return 0, err
 	}

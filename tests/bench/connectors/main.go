@@ -1,6 +1,6 @@
 // Connectors measures what the whole program carries: simulations of three sizes
 // without connectors; and with tiny simulations files in and out, HTTP in and out,
-// and Kafka to Kafka next to bare loops that consume and produce with the same
+// and Kafka to Kafka, at least once and exactly once, next to bare loops that consume and produce with the same
 // client library and the same acknowledgements: whole fetches, and 100 records a
 // poll, as the input's max_messages. The contenders take turns; figures are
 // medians. With -profiles it also prints where the program's time goes.
@@ -60,6 +60,7 @@ const (
 	kafkaName = "Kafka to Kafka"
 	bareName  = "bare loop, whole fetches"
 	pollName  = "bare loop, 100 records"
+	onceName  = "Kafka to Kafka, exactly once"
 	// kafkaTimes is how many times as many messages the rows of Kafka get, so
 	// that they take some seconds too.
 	kafkaTimes = 25
@@ -95,6 +96,7 @@ func run(ctx context.Context, s settings) (err error) {
 		defer k.close()
 		contenders = append(contenders,
 			&contender{name: kafkaName, run: k.program, messages: kafkaTimes * s.messages},
+			&contender{name: onceName, run: k.exactlyOnce, messages: kafkaTimes * s.messages},
 			&contender{name: bareName, run: k.bare(0), messages: kafkaTimes * s.messages},
 			&contender{name: pollName, run: k.bare(100), messages: kafkaTimes * s.messages})
 	}

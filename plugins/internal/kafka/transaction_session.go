@@ -1,0 +1,465 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+)
+
+var (
+	errClosing     = errors.New("the session closes")
+	errStartedOver = errors.New("the client has started over, and what it wrote before is lost")
+)
+
+// TransactionConfig says what a session reads, and how.
+type TransactionConfig struct {
+	Connection Connection
+	Options    []kgo.Opt // group, fetching and producing
+	ID         string    // transactional id
+	Topics     []string
+	Regexp     bool // Topics are regular expressions
+
+	MaxMessages int           // records of a transaction
+	Period      time.Duration // that a transaction should take
+	MaxBytes    int64         // of a record that is produced
+	PollTimeout time.Duration // of each poll
+	Timeout     time.Duration // after which brokers abort a transaction
+	HeaderLists bool
+
+	CreateTopics bool // those that are produced to
+
+	Memory *Memory // that of the session before, if there was one
+}
+
+// TransactionSession reads records as a member of a consumer group, one
+// transaction at a time: what is produced for them and the offsets up to which
+// they were read are committed together, or not at all.
+//
+// After an error whose outcome is not known it is of no use any more. What the
+// brokers hold is the truth then, and the next session begins with it.
+type TransactionSession struct {
+	conf       TransactionConfig
+	log        *service.Logger
+	status     *status.Component
+	session    *kgo.GroupTransactSession
+	topics     *Topics
+	maker      *topicMaker
+	stopClient context.CancelFunc
+	ended      func() // fetching, for the status
+	turn       chan struct{}
+	living     context.Context // ends when the session closes
+	die        context.CancelFunc
+	committed  atomic.Bool
+
+	mu   sync.Mutex
+	open *opened
+	dead error
+}
+
+// NewTransactionSession connects to the brokers, as often as policy says, ends
+// what an earlier session with the same transactional id has left open, fencing
+// it if it still runs, and joins the group.
+func NewTransactionSession(ctx context.Context, conf TransactionConfig, policy retry.Policy, res *service.Resources, component *status.Component) (*TransactionSession, error) {
+	s := &TransactionSession{
+		conf:   conf,
+		log:    res.Logger(),
+		status: component,
+		turn:   make(chan struct{}, 1),
+	}
+	if conf.Memory == nil {
+		s.conf.Memory = NewMemory(policy, conf.MaxMessages, conf.Period)
+	}
+	s.living, s.die = context.WithCancel(context.Background())
+	policy.Timeout = connectTimeout
+	op := retry.Operation{Name: "Kafka connect", Subject: "topic", Value: strings.Join(conf.Topics, ",")}
+	err := retry.New(policy, s.log, component).Do(ctx, op, func(ctx context.Context) (int64, error) {
+		if err := probe(ctx, ConsumerConfig{Connection: conf.Connection, Topics: conf.Topics, Regexp: conf.Regexp}, s.log); err != nil {
+			return 0, err
+		}
+		return 0, s.begin(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.ended = component.Begin()
+	return s, nil
+}
+
+func (s *TransactionSession) begin(ctx context.Context) error {
+	clientCtx, stopClient := context.WithCancel(context.Background())
+	opts := append(s.conf.Connection.Options(s.log), s.conf.Options...)
+	opts = append(opts,
+		kgo.WithContext(clientCtx),
+		kgo.TransactionalID(s.conf.ID),
+		kgo.TransactionTimeout(s.conf.Timeout),
+		kgo.RecordDeliveryTimeout(s.conf.Timeout),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.RecordPartitioner(choosing{kgo.StickyKeyPartitioner(nil)}),
+		kgo.ProducerLinger(0),
+		// What waits is bounded by the transaction; the client's own bound
+		// would block where nothing can interrupt it.
+		kgo.MaxBufferedRecords(math.MaxInt32),
+		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, added map[string][]int32) {
+			if len(added) > 0 {
+				s.log.With("partitions", describe(added)).Info("Partitions assigned")
+			}
+		}),
+		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, revoked map[string][]int32) {
+			if len(revoked) > 0 {
+				s.conf.Memory.lose(revoked)
+				s.log.With("partitions", describe(revoked)).Info("Partitions revoked")
+			}
+		}),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+			if len(lost) > 0 {
+				s.conf.Memory.lose(lost)
+				s.log.With("partitions", describe(lost)).Warn("Partitions lost: the group went on without this member")
+			}
+		}),
+		kgo.WithHooks(&Reach{
+			Lost: func(err error) {
+				s.status.Erred(fmt.Errorf("connecting to a broker: %w", err))
+			},
+			Found: func() { s.status.Connected() },
+		}),
+	)
+	session, err := kgo.NewGroupTransactSession(opts...)
+	if err != nil {
+		stopClient()
+		return fmt.Errorf("making the client: %w", err)
+	}
+	// The offsets of a transaction that was left open are not readable until it
+	// has ended, which this brings about at once.
+	if _, _, err := session.Client().ProducerID(ctx); err != nil {
+		stopClient()
+		session.Close()
+		return fmt.Errorf("taking over transactional_id %q: %w", s.conf.ID, Classify(err))
+	}
+	s.session, s.stopClient = session, stopClient
+	if s.conf.CreateTopics {
+		s.maker = &topicMaker{client: session.Client()}
+	}
+	s.topics = NewTopics(session.Client(), s.log)
+	return nil
+}
+
+// Read waits until the transaction before has ended, and for records, for which
+// it begins one. The function that it returns ends it: it commits without an
+// error, and aborts with one. When the session is of no use any more, Read
+// returns service.ErrNotConnected, and Err says why.
+func (s *TransactionSession) Read(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
+	select {
+	case s.turn <- struct{}{}:
+	case <-s.living.Done():
+		return nil, nil, service.ErrEndOfInput
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	messages, tx, err := s.read(ctx)
+	if err != nil {
+		<-s.turn
+		return nil, nil, err
+	}
+	return messages, func(ctx context.Context, err error) error { return s.end(ctx, tx, err) }, nil
+}
+
+func (s *TransactionSession) read(ctx context.Context) (service.MessageBatch, *opened, error) {
+	if s.Err() != nil {
+		return nil, nil, service.ErrNotConnected
+	}
+	if err := s.pause(ctx); err != nil {
+		return nil, nil, err
+	}
+	for {
+		fetches := s.poll(ctx)
+		switch {
+		case s.living.Err() != nil:
+			return nil, nil, service.ErrEndOfInput
+		case s.Err() != nil:
+			return nil, nil, service.ErrNotConnected
+		}
+		if fetches.NumRecords() > 0 {
+			return s.transaction(ctx, fetches)
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// pause waits after a transaction that was aborted.
+func (s *TransactionSession) pause(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.living, cancel)()
+	err := retry.Sleep(ctx, s.conf.Memory.pause())
+	if s.living.Err() != nil {
+		return service.ErrEndOfInput
+	}
+	return err
+}
+
+// poll returns what has been fetched. After an error that brought nothing else
+// it waits for a while.
+func (s *TransactionSession) poll(ctx context.Context) kgo.Fetches {
+	pollCtx, cancel := context.WithTimeout(ctx, s.conf.PollTimeout)
+	defer cancel()
+	defer context.AfterFunc(s.living, cancel)()
+	fetches := s.session.PollRecords(pollCtx, s.conf.Memory.records())
+	var failed error
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		if f.Err != nil && !isContext(f.Err) {
+			failed = errors.Join(failed, fetchError(f.Topic, f.FetchPartition))
+		}
+	})
+	switch {
+	case failed == nil:
+	case errors.Is(failed, kgo.ErrClientClosed) || errors.Is(failed, kerr.FencedInstanceID) || isGone(failed):
+		s.fail(failed) // a topic that is gone is another for the next session
+	case errors.Is(failed, errNoOffset):
+		s.status.GaveUp(failed)
+		s.log.With("operation", "Kafka poll", "error", failed.Error()).Error("The input ends, since it cannot go on")
+		ledger.Process.Fail(fmt.Errorf("reading from Kafka: %w", failed))
+		s.die()
+	default:
+		s.status.Erred(failed)
+		s.log.With("operation", "Kafka poll", "topic", strings.Join(s.conf.Topics, ","), "error", failed.Error()).
+			Error("Fetching failed, the client tries again")
+		if fetches.NumRecords() == 0 {
+			<-pollCtx.Done()
+		}
+	}
+	return fetches
+}
+
+// opened is a transaction with what was read in it.
+type opened struct {
+	*Transaction
+	records  []*kgo.Record
+	contexts []context.Context // of their messages, with their slots
+	bytes    int64
+	began    time.Time
+	producer producerID
+}
+
+// producerID is that of a client; another epoch is another beginning.
+type producerID struct {
+	id    int64
+	epoch int16
+}
+
+// transaction begins one for the records.
+func (s *TransactionSession) transaction(ctx context.Context, fetches kgo.Fetches) (service.MessageBatch, *opened, error) {
+	tx := &opened{began: time.Now(), Transaction: &Transaction{
+		id: s.conf.ID, topics: s.topics, maker: s.maker,
+		memory: s.conf.Memory, limit: s.conf.MaxBytes, last: s.conf.Memory.usedUp(),
+	}}
+	var messages service.MessageBatch
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		for _, r := range f.Records {
+			messages = append(messages, Message(r, f.LastStableOffset-r.Offset-1, s.conf.HeaderLists))
+			tx.records = append(tx.records, r)
+			tx.bytes += size(r)
+		}
+	})
+	s.conf.Memory.attach(tx.records, messages)
+	tx.contexts = make([]context.Context, len(messages))
+	for i, msg := range messages {
+		tx.contexts[i] = msg.Context()
+		messages[i] = msg.WithContext(context.WithValue(msg.Context(), transactionKey{}, tx.Transaction))
+	}
+	err := s.session.Begin()
+	if err == nil {
+		tx.producer, err = s.producer(ctx)
+	}
+	if err != nil {
+		s.conf.Memory.keep(tx.records, tx.contexts)
+		s.fail(fmt.Errorf("beginning a transaction: %w", err))
+		return nil, nil, service.ErrNotConnected
+	}
+	s.mu.Lock()
+	s.open = tx
+	s.mu.Unlock()
+	s.status.Succeeded(tx.bytes)
+	return messages, tx, nil
+}
+
+func (s *TransactionSession) producer(ctx context.Context) (p producerID, err error) {
+	p.id, p.epoch, err = s.session.Client().ProducerID(context.WithoutCancel(ctx))
+	return p, err
+}
+
+// end ends the transaction that is open, which it must be: ending it again changes
+// nothing.
+func (s *TransactionSession) end(ctx context.Context, tx *opened, rejection error) error {
+	s.mu.Lock()
+	mine := s.open == tx
+	if mine {
+		s.open = nil
+	}
+	s.mu.Unlock()
+	if !mine {
+		return nil
+	}
+	defer func() { <-s.turn }()
+
+	cause, learned := tx.finish()
+	if cause != nil {
+		rejection = cause
+	}
+	// A request that is cut off leaves the client with a state that it does not
+	// know, so it has time.
+	ctx, cancel := context.WithTimeout(ctx, s.conf.Timeout+closeTimeout)
+	defer cancel()
+	if rejection == nil {
+		rejection = s.startedOver(ctx, tx)
+	}
+	committed, err := s.session.End(ctx, kgo.TransactionEndTry(rejection == nil))
+	if !committed {
+		s.conf.Memory.keep(tx.records, tx.contexts)
+	}
+	for _, remade := range tx.remade {
+		s.topics.Renew(remade)
+	}
+	switch {
+	case errors.Is(err, kerr.UnknownTopicID): // the client has aborted, and goes on
+		s.aborted(tx, err, true)
+	case err != nil:
+		err = fmt.Errorf("ending a transaction: %w", err)
+		s.fail(err)
+		return err
+	case rejection != nil:
+		s.aborted(tx, rejection, learned)
+	case !committed:
+		s.log.Info("Transaction aborted, since the group is rebalancing; its records are read again")
+	default:
+		s.commits(tx)
+	}
+	return nil
+}
+
+// startedOver returns an error if the client has another epoch than when the
+// transaction began, as after a record that the brokers have refused. What it wrote
+// before is aborted then, and must not be taken for done.
+func (s *TransactionSession) startedOver(ctx context.Context, tx *opened) error {
+	p, err := s.producer(ctx)
+	if err == nil && p != tx.producer {
+		return errStartedOver
+	}
+	return err
+}
+
+func (s *TransactionSession) aborted(tx *opened, cause error, learned bool) {
+	s.conf.Memory.aborted(learned)
+	if isContext(cause) || errors.Is(cause, errClosing) {
+		return
+	}
+	s.status.Erred(fmt.Errorf("transaction aborted: %w", cause))
+	log := logs.With(s.log, "operation", "Kafka transaction", "messages", len(tx.records), "error", cause.Error())
+	if learned {
+		log.Warn("Transaction aborted; its records are read again")
+	} else {
+		log.Error("Transaction aborted, since a message was rejected; its records are read again")
+	}
+}
+
+func (s *TransactionSession) commits(tx *opened) {
+	took := time.Since(tx.began)
+	s.conf.Memory.committed(tx.records, took)
+	s.committed.Store(true)
+	ledger.Process.Taken.Add(int64(len(tx.records)))
+	ledger.Process.Published.Add(tx.produced)
+	logs.With(s.log, "operation", "Kafka transaction", "messages", len(tx.records), "bytes", tx.bytes,
+		"milliseconds", float64(took.Microseconds())/1000).Debug("Transaction committed")
+}
+
+// Err says why the session is of no use any more, nil if it is.
+func (s *TransactionSession) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dead
+}
+
+// Committed says whether the session has committed a transaction.
+func (s *TransactionSession) Committed() bool { return s.committed.Load() }
+
+// fail notes that the session is of no use any more.
+func (s *TransactionSession) fail(err error) {
+	err = explainFence(s.conf, err)
+	s.conf.Memory.failed()
+	s.mu.Lock()
+	first := s.dead == nil
+	if first {
+		s.dead = err
+	}
+	s.mu.Unlock()
+	if !first || errors.Is(err, kgo.ErrClientClosed) {
+		return
+	}
+	s.status.GaveUp(err)
+	s.log.With("operation", "Kafka transaction", "error", err.Error()).
+		Error("Transaction failed, connecting again; its records are read again unless they were committed")
+}
+
+// Fenced says whether the error is that of a session which gave way to another.
+func Fenced(err error) bool {
+	return errors.Is(err, kerr.ProducerFenced) ||
+		errors.Is(err, kerr.InvalidProducerEpoch) ||
+		errors.Is(err, kerr.FencedInstanceID)
+}
+
+func explainFence(conf TransactionConfig, err error) error {
+	switch {
+	case errors.Is(err, kerr.FencedInstanceID):
+		return fmt.Errorf("another member of the group has the same instance_id, each needs its own: %w", err)
+	case Fenced(err):
+		return fmt.Errorf("transactional_id %q is in use by another instance, each needs its own, or a transaction took longer than transaction_timeout, %v: %w", conf.ID, conf.Timeout, err)
+	}
+	return err
+}
+
+// Close aborts the transaction that is open, if one is, leaves the group
+// (unless as a static member) and ends everything the session runs. With
+// brokers that do not answer it gives up after some 10 seconds, or when ctx
+// ends.
+func (s *TransactionSession) Close(ctx context.Context) error {
+	s.mu.Lock()
+	tx := s.open
+	s.mu.Unlock()
+	s.die()
+	s.ended()
+
+	var err error
+	if tx != nil {
+		endCtx, cancel := context.WithTimeout(ctx, closeTimeout)
+		err = s.end(endCtx, tx, errClosing)
+		cancel()
+	}
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	select {
+	case s.turn <- struct{}{}: // nobody polls or ends a transaction
+	case <-ctx.Done():
+	}
+	if leaveErr := s.session.Client().LeaveGroupContext(ctx); leaveErr != nil {
+		err = errors.Join(err, fmt.Errorf("leaving the consumer group: %w", leaveErr))
+		s.stopClient()
+	}
+	s.session.Close()
+	s.stopClient()
+	return err
+}
