@@ -80,7 +80,7 @@ func (t *Transaction) ID() string { return t.id }
 // go where their key says. The context of a record is that of its message.
 func (t *Transaction) Produce(ctx context.Context, records []*kgo.Record) []error {
 	errs := make([]error, len(records))
-	if cause, _ := t.doomed(); cause != nil {
+	if _, cause := t.doomed(); cause != nil {
 		return slices.Repeat([]error{&abortedError{cause}}, len(records))
 	}
 	t.maker.make(ctx, records)
@@ -233,21 +233,21 @@ func (t *Transaction) abort(cause error, learned bool) {
 	t.learned = t.learned || learned
 }
 
-func (t *Transaction) doomed() (cause error, learned bool) {
+func (t *Transaction) doomed() (learned bool, cause error) {
 	t.state.Lock()
 	defer t.state.Unlock()
-	return t.doom, t.learned
+	return t.learned, t.doom
 }
 
 // Open says whether more can be written that will be committed.
 func (t *Transaction) Open() bool {
-	cause, _ := t.doomed()
+	_, cause := t.doomed()
 	return cause == nil
 }
 
 // finish lets no more records in, and says why those that are may not be
 // committed, if so.
-func (t *Transaction) finish() (cause error, learned bool) {
+func (t *Transaction) finish() (learned bool, cause error) {
 	t.mu.Lock()
 	t.ended = true
 	t.mu.Unlock()

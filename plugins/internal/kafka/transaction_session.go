@@ -317,7 +317,7 @@ func (s *TransactionSession) end(ctx context.Context, tx *opened, rejection erro
 	}
 	defer func() { <-s.turn }()
 
-	cause, learned := tx.finish()
+	learned, cause := tx.finish()
 	if cause != nil {
 		rejection = cause
 	}
