@@ -3,7 +3,9 @@ package input
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"time"
 
@@ -36,6 +38,9 @@ func (in *fileInput) scan(ctx context.Context, now time.Time) {
 	s.lookErr = err
 	if s.lookFailed {
 		s.lookFailures++
+		if info, statErr := timed(ctx, in.policy.Timeout, func() (fs.FileInfo, error) { return os.Stat(in.directory) }); statErr == nil && info.Mode().IsRegular() {
+			err = fmt.Errorf("%w: set %v to read a single file", files.Explain(in.directory, err), fileFieldPath.Name())
+		}
 		in.failed(retry.Operation{Name: "directory scan", Subject: "path", Value: in.directory}, ".", err)
 		return
 	}
@@ -78,6 +83,9 @@ func (in *fileInput) scan(ctx context.Context, now time.Time) {
 		in.enqueue(f, since)
 	}
 	in.forget(seen, scan.Failed)
+	if s.looks == 0 && in.path != "" && !s.found {
+		in.log.With("path", in.path, "error", in.noFile(ctx).Error()).Warn("File cannot be read; it is read when it is there")
+	}
 	if s.looks == 0 && in.trackerPath != "" {
 		logs.With(in.log, "path", in.directory, "files", len(scan.Files), "done", in.known(scan.Files), "tracker", in.trackerPath).
 			Info("Directory is watched; files that the tracker knows as done are not read again")
@@ -85,6 +93,15 @@ func (in *fileInput) scan(ctx context.Context, now time.Time) {
 	s.complete = !restoring // what is hidden is not among the files of this look
 	s.looks++
 	in.restAfter(scan, now)
+}
+
+// noFile says that there is no file of the path, and why.
+func (in *fileInput) noFile(ctx context.Context) error {
+	info, err := timed(ctx, in.policy.Timeout, func() (fs.FileInfo, error) { return os.Stat(in.path) })
+	if err == nil && info.IsDir() {
+		return fmt.Errorf("%v is a directory: set %v to read the files in it", in.path, fileFieldDirectory.Name())
+	}
+	return fmt.Errorf("there is no file %v", in.path)
 }
 
 // known returns how many of the files the tracker knows as done.

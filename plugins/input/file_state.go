@@ -110,7 +110,7 @@ func (in *fileInput) finish() error {
 	case in.state.lookFailed:
 		ledger.Process.Fail(fmt.Errorf("directory %v could not be read: %w", in.directory, in.state.lookErr))
 	case in.path != "" && !in.state.found:
-		ledger.Process.Fail(fmt.Errorf("there is no file %v", in.path))
+		ledger.Process.Fail(in.noFile(in.closing))
 	case in.state.missing:
 		ledger.Process.Fail(fmt.Errorf("directory %v does not exist", in.directory))
 	case len(failed) > 0:

@@ -683,6 +683,25 @@ func TestFileOfAPath(t *testing.T) {
 	}
 }
 
+func TestFileOfAPathThatIsNoFileIsToldOf(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.Mkdir("folder", 0o700))
+	for path, says := range map[string]string{
+		"folder":  "folder is a directory: set directory to read the files in it",
+		"nowhere": "there is no file nowhere",
+	} {
+		t.Run(path, func(t *testing.T) {
+			r := runFileInput(t, "path: "+path+"\n"+fileJob, nil)
+			r.AwaitEnd(t)
+			assert.Len(t, linesWith(r.Logs, "level=WARN", "File cannot be read", says), 1)
+		})
+	}
+	late := runFileInput(t, "path: late.json\n"+fileAtOnce, nil)
+	webtest.Await(t, func() bool { return len(linesWith(late.Logs, "level=WARN", "there is no file late.json")) == 1 }, "word of it")
+	put(t, ".", "late.json", "1")
+	late.await(t, "1")
+}
+
 // Mappings and interpolations see the members of an element.
 func TestFileElementsOfAnArrayHaveMembers(t *testing.T) {
 	dir := t.TempDir()
@@ -908,7 +927,7 @@ func TestFileDirectoryThatCannotBeReadIsToldOfInTheStatus(t *testing.T) {
 	r := runFile(t, file, fileAtOnce, nil)
 	webtest.Await(t, func() bool { return len(linesWith(r.Logs, "level=ERROR", "where a directory should be")) > 0 }, "the error")
 	assert.Equal(t, status.Error, webtest.Report(t, fileType).Status)
-	assert.Contains(t, *webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).LastError, file+": this is a file, where a directory should be")
+	assert.Contains(t, *webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).LastError, file+": this is a file, where a directory should be: set path to read a single file")
 	require.NoError(t, os.Remove(file))
 	put(t, file, "a.json", "1")
 	r.await(t, "1")
