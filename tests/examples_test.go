@@ -188,11 +188,12 @@ func (w *world) check(t *testing.T, example string) {
 		path := stream(t, base, yaml)
 		programs = append(programs, start(t, w.dir, []string{"API_TOKEN=t", "WEBHOOK_TOKEN=t", "WEBHOOK_SECRET=whsec_c2VjcmV0"}, "-c", path))
 	}
-	logs := func() (text string) {
+	logs := func() string {
+		var text strings.Builder
 		for _, p := range programs {
-			text += p.stdout.String() + p.stderr.String()
+			text.WriteString(p.stdout.String() + p.stderr.String())
 		}
-		return text
+		return text.String()
 	}
 	eventually(t, func() bool { return strings.Contains(logs(), "id=bad") }, "the bad message to be named in the log")
 	refused := strings.Contains(example, "errored()")

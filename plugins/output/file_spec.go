@@ -90,7 +90,7 @@ A full disk, an input or output error, too many open files and the like are retr
 			fileFieldMaxInFlight.Field().
 				Description("How many batches are written at once, waiting retries included.").
 				Default(64),
-			service.NewBatchPolicyField(fileFieldBatching),
+			fields.Foreign(service.NewBatchPolicyField(fileFieldBatching)),
 		).
 		Fields(retry.Fields()...).
 		LintRule(`

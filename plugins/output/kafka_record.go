@@ -52,10 +52,10 @@ func kafkaRecordFields() []*service.ConfigField {
 			Example(`${! json("simulation_id") }`).
 			Example(`${! @kafka_key }`).
 			Optional(),
-		service.NewMetadataFilterField(kafkaMetadata).
+		fields.Foreign(service.NewMetadataFilterField(kafkaMetadata).
 			Description("Which metadata become headers; none by default.").
 			Example(map[string]any{"include_prefixes": []any{"mfn_"}}).
-			Optional(),
+			Optional()),
 		kafkaFieldOversized.Field().
 			Description("What happens to a message that is too large for `max_message_bytes`, for the topic or for the brokers. `describe` is for an output that is the last resort, such as one of dead letters.").
 			Default(kafkaReject),

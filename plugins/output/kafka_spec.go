@@ -73,8 +73,8 @@ each other; set `+"`max_in_flight: 1`"+` where order matters.`).
 				Advanced(),
 		).
 		Fields(kafkaRecordTuning("The number of the partition, with the partitioner `manual`.")...).
-		Field(service.NewBatchPolicyField(kafkaBatching).
-			Description("Gathers messages to batches that are published together.")).
+		Field(fields.Foreign(service.NewBatchPolicyField(kafkaBatching).
+			Description("Gathers messages to batches that are published together."))).
 		Fields(retry.Fields()...).
 		LintRule(`root = match {
   this.partitioner.or("") == "manual" && this.partition.or("") == "" => [ "partitioner manual needs the field partition" ]

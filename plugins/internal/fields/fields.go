@@ -111,10 +111,19 @@ func Within(object string, err error) error {
 }
 
 // List is a field that holds a list of scalars.
-type List[T any] struct{ element Scalar[T] }
+type List[T any] struct {
+	element  Scalar[T]
+	notEmpty bool
+}
 
 // ListOf returns the field that holds a list of what the scalar holds.
-func ListOf[T any](element Scalar[T]) List[T] { return List[T]{element} }
+func ListOf[T any](element Scalar[T]) List[T] { return List[T]{element: element} }
+
+// NotEmpty narrows the field to lists that have an element.
+func (l List[T]) NotEmpty() List[T] {
+	l.notEmpty = true
+	return l
+}
 
 // Name returns the name of the field.
 func (l List[T]) Name() string { return l.element.name }
@@ -126,7 +135,7 @@ func (l List[T]) Field() *service.ConfigField {
 		// show what stands there instead of a list.
 		return hide(service.NewAnyField(l.element.name).LintRule(l.lintSecrets()), shapeList)
 	}
-	field := l.element.new(l.element.name).LintRule(l.element.lint(shapeList))
+	field := l.element.new(l.element.name).LintRule(l.lint())
 	return annotate(amend(field, `{"kind":"array"}`), false)
 }
 
@@ -142,6 +151,9 @@ func (l List[T]) Parse(conf *service.ParsedConfig) ([]T, error) {
 	list, ok := elements(values)
 	if !ok {
 		return nil, fmt.Errorf("%v: must be a list, each of it %v", l.element.name, l.element.allowed)
+	}
+	if l.notEmpty && len(list) == 0 {
+		return nil, fmt.Errorf("%v: must be a list with at least one element, each of it %v", l.element.name, l.element.allowed)
 	}
 	parsed := make([]T, len(list))
 	for k, value := range list {

@@ -60,16 +60,19 @@ func lintForeign(field map[string]any) {
 			must := literal(fmt.Sprintf("%v: must be an object that names a %v", name, typ))
 			wrong := `this.type() != "object" || this.length() == 0`
 			if field["kind"] == "array" {
-				wrong = fmt.Sprintf(`this.type() != "array" && (%v)`, wrong)
+				wrong = fmt.Sprintf(`if this.type() == "array" { this.any(e -> e.type() != "object" || e.length() == 0) } else { %v }`, wrong)
 			}
-			field["linter"] = fmt.Sprintf("root = if %v { [ %v ] }", wrong, must)
+			field["linter"] = fmt.Sprintf("let wrong = %v\nroot = if $wrong { [ %v ] }", wrong, must)
 		}
 		return
 	}
 	if mapping, _ := field["bloblang"].(bool); mapping {
 		kind.allowed, kind.check = "a mapping", `this.type() == "string"`
 	}
-	if name == "period" {
+	switch name {
+	case "include_patterns":
+		kind.allowed, kind.check = "a regular expression", `"".re_match(this.string()).type() == "bool"`
+	case "period":
 		kind.allowed, kind.check = "a duration with a unit, such as 500ms, 30s or 5m, or empty", `this == "" || this.parse_duration() >= 0`
 	}
 	if name == "include_patterns" {

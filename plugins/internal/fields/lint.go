@@ -3,6 +3,7 @@ package fields
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	// The rules call methods that it registers. Benthos parses a rule when its field
 	// is made, which must not be before.
@@ -70,6 +71,16 @@ func (m Map[T]) lintSecrets() string {
 		fmt.Sprintf("  this.type() != \"object\" => [ %v ]\n", literal(must+", each value of it "+m.element.allowed)) +
 		fmt.Sprintf("  _ => %v.concat(this.key_values().filter(item -> [\"null\", \"array\", \"object\"].contains(item.value.type()) || !(item.value.(%v)).catch(false)).map_each(item -> %v.format(item.key)))\n}",
 			names, m.element.check, literal(m.element.name+".%v: must be "+m.element.allowed))
+}
+
+// lint returns the lint rule of the list.
+func (l List[T]) lint() string {
+	rule := l.element.lint(shapeList)
+	if !l.notEmpty {
+		return rule
+	}
+	must := literal(fmt.Sprintf("%v: must be a list with at least one element, each of it %v", l.element.name, l.element.allowed))
+	return strings.Replace(rule, "match {\n", fmt.Sprintf("match {\n  this.type() == \"array\" && this.length() == 0 => [ %v ]\n", must), 1)
 }
 
 // itIsNull says why a field that is there has no value.

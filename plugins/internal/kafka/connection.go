@@ -4,6 +4,7 @@
 package kafka
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 )
 
 const (
@@ -42,9 +45,24 @@ const (
 // own default of 5s would make every move of a leader cost that long.
 const metadataMinAge = time.Second
 
+var (
+	seedBrokers = fields.ListOf(fields.Text(fieldSeedBrokers).Where("at least one address of a broker",
+		`this.string().re_match("[^,\\s]")`, func(s string) bool { return len(SplitList([]string{s})) > 0 })).NotEmpty()
+	clientID  = fields.Text(fieldClientID)
+	mechanism = fields.Enum(fieldMechanism, map[string]string{
+		mechanismNone:        "No authentication.",
+		mechanismPlain:       "The password is sent as it is; use it with TLS only.",
+		mechanismScramSHA256: "Salted challenge and response with SHA-256.",
+		mechanismScramSHA512: "Salted challenge and response with SHA-512.",
+	})
+	username       = fields.Text(fieldUsername)
+	password       = fields.Secret(fieldPassword)
+	metadataMaxAge = fields.Duration(fieldMetadataMaxAge, metadataMinAge)
+)
+
 // SeedBrokersField returns the field that names the brokers to start from.
 func SeedBrokersField() *service.ConfigField {
-	return service.NewStringListField(fieldSeedBrokers).
+	return seedBrokers.Field().
 		Description("Addresses of brokers to connect to first, as `host:port`; the others are learnt from them. An element may list several, separated by commas.").
 		Example([]string{"localhost:9092"}).
 		Example([]string{"kafka-1:9092", "kafka-2:9092"}).
@@ -54,32 +72,27 @@ func SeedBrokersField() *service.ConfigField {
 // ConnectionFields returns the fields client_id, tls, sasl and metadata_max_age.
 func ConnectionFields() []*service.ConfigField {
 	return []*service.ConfigField{
-		service.NewStringField(fieldClientID).
+		clientID.Field().
 			Description("The name under which this client appears in the brokers' logs and quotas.").
 			Default("mfn-connect").
 			Advanced(),
-		service.NewTLSToggledField(fieldTLS),
+		fields.Foreign(service.NewTLSToggledField(fieldTLS)),
 		service.NewObjectListField(fieldSASL,
-			service.NewStringAnnotatedEnumField(fieldMechanism, map[string]string{
-				mechanismNone:        "No authentication.",
-				mechanismPlain:       "The password is sent as it is; use it with TLS only.",
-				mechanismScramSHA256: "Salted challenge and response with SHA-256.",
-				mechanismScramSHA512: "Salted challenge and response with SHA-512.",
-			}).Description("The mechanism."),
-			service.NewStringField(fieldUsername).
+			mechanism.Field().
+				Description("The mechanism."),
+			username.Field().
 				Description("The user's name.").
 				Default(""),
-			service.NewStringField(fieldPassword).
+			password.Field().
 				Description("The user's password.").
-				Default("").
-				Secret(),
+				Default(""),
 		).
 			Description("How to authenticate, the preferred mechanism first. Brokers that expect none get none.").
 			Example([]any{map[string]any{"mechanism": mechanismScramSHA512, "username": "mfn", "password": "${KAFKA_PASSWORD}"}}).
 			Optional().
 			Advanced(),
-		service.NewDurationField(fieldMetadataMaxAge).
-			Description("How often the client asks for the topics and partitions there are, and so how soon it finds new ones.").
+		metadataMaxAge.Field().
+			Description("How often the client asks for the topics and partitions there are, and so how soon it finds new ones. Valid: at least 1s.").
 			Default("1m").
 			Advanced(),
 	}
@@ -97,15 +110,17 @@ type Connection struct {
 
 // ParseConnection reads SeedBrokersField and ConnectionFields.
 func ParseConnection(conf *service.ParsedConfig) (c Connection, err error) {
-	seeds, err := conf.FieldStringList(fieldSeedBrokers)
+	var seeds []string
+	err = cmp.Or(
+		fields.Into(&seeds, seedBrokers, conf),
+		fields.Into(&c.ClientID, clientID, conf),
+		fields.Into(&c.MaxAge, metadataMaxAge, conf),
+	)
 	if err != nil {
 		return c, err
 	}
 	if c.Seeds = SplitList(seeds); len(c.Seeds) == 0 {
 		return c, fmt.Errorf("%v: at least one broker is required", fieldSeedBrokers)
-	}
-	if c.ClientID, err = conf.FieldString(fieldClientID); err != nil {
-		return c, err
 	}
 	tlsConf, enabled, err := conf.FieldTLSToggled(fieldTLS)
 	if err != nil {
@@ -113,12 +128,6 @@ func ParseConnection(conf *service.ParsedConfig) (c Connection, err error) {
 	}
 	if enabled {
 		c.TLS = tlsConf
-	}
-	if c.MaxAge, err = conf.FieldDuration(fieldMetadataMaxAge); err != nil {
-		return c, err
-	}
-	if c.MaxAge < metadataMinAge {
-		return c, fmt.Errorf("%v: %v is below %v", fieldMetadataMaxAge, c.MaxAge, metadataMinAge)
 	}
 	if !conf.Contains(fieldSASL) {
 		return c, nil
@@ -141,15 +150,12 @@ func ParseConnection(conf *service.ParsedConfig) (c Connection, err error) {
 }
 
 func parseMechanism(conf *service.ParsedConfig) (sasl.Mechanism, error) {
-	name, err := conf.FieldString(fieldMechanism)
-	if err != nil {
-		return nil, err
-	}
-	user, err := conf.FieldString(fieldUsername)
-	if err != nil {
-		return nil, err
-	}
-	pass, err := conf.FieldString(fieldPassword)
+	var name, user, pass string
+	err := cmp.Or(
+		fields.Into(&name, mechanism, conf),
+		fields.Into(&user, username, conf),
+		fields.Into(&pass, password, conf),
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -163,11 +169,8 @@ func parseMechanism(conf *service.ParsedConfig) (sasl.Mechanism, error) {
 		return plain.Auth{User: user, Pass: pass}.AsMechanism(), nil
 	case mechanismScramSHA256:
 		return scram.Auth{User: user, Pass: pass}.AsSha256Mechanism(), nil
-	case mechanismScramSHA512:
-		return scram.Auth{User: user, Pass: pass}.AsSha512Mechanism(), nil
 	default:
-		return nil, fmt.Errorf("%v: %q is not one of %v, %v, %v, %v", fieldMechanism,
-			name, mechanismNone, mechanismPlain, mechanismScramSHA256, mechanismScramSHA512)
+		return scram.Auth{User: user, Pass: pass}.AsSha512Mechanism(), nil
 	}
 }
 
