@@ -14,7 +14,7 @@ import (
 var foreignKinds = map[string]struct{ allowed, check string }{
 	"string": {"text", "true"},
 	"bool":   {"true or false", `this.type() == "bool"`},
-	"int":    {"a whole number", `this.type() == "number" && this.floor() == this && this.abs() <= 9007199254740992`},
+	"int":    {"a whole number", `this.type() == "number" && this.string().re_match("^-?[0-9]{1,15}$")`},
 	"float":  {"a number", `this.type() == "number"`},
 }
 
