@@ -33,7 +33,6 @@ const (
 	restFieldConditional    = "conditional"
 	restFieldMaxBytes       = "max_response_bytes"
 	restFieldExtractHeaders = "extract_headers"
-	restFieldRateLimit      = "rate_limit"
 )
 
 func restSpec() *service.ConfigSpec {
@@ -113,10 +112,7 @@ Each message has `+"`http_status_code`, `http_url`"+` (as it is shown in logs), 
 				Description("Which response headers become metadata. Their names are in lower case.").
 				Optional().
 				Advanced(),
-			service.NewStringField(restFieldRateLimit).
-				Description("The label of a rate limit resource that each request waits for.").
-				Default("").
-				Advanced(),
+			httpclient.RateLimitField(),
 		).
 		Fields(retry.Fields()...).
 		Fields(replay.Fields()...).
@@ -180,7 +176,7 @@ type restInput struct {
 	conditional bool
 	maxBytes    int64
 	extract     *service.MetadataFilter
-	rateLimit   string
+	limit       *httpclient.RateLimit
 
 	// What follows belongs to ReadBatch.
 	polled     bool
@@ -267,13 +263,8 @@ func (r *restInput) parse(conf *service.ParsedConfig) error {
 			return err
 		}
 	}
-	if r.rateLimit, err = conf.FieldString(restFieldRateLimit); err != nil {
-		return err
-	}
-	if r.rateLimit != "" && !r.res.HasRateLimit(r.rateLimit) {
-		return fmt.Errorf("%v: there is no rate limit resource %q", restFieldRateLimit, r.rateLimit)
-	}
-	return nil
+	r.limit, err = httpclient.ParseRateLimit(conf, r.res)
+	return err
 }
 
 // Connect is ready at once; each poll finds out whether the server is.
@@ -415,33 +406,10 @@ func joinRestURL(base *url.URL, endpoint string) (*url.URL, error) {
 }
 
 func (r *restInput) operation(u *url.URL) retry.Operation {
-	op := retry.Operation{Name: "REST " + r.method + " " + httpclient.PathOf(u), Subject: "url", Value: httpclient.Redact(u), Host: httpclient.Origin(u)}
-	if r.rateLimit != "" {
-		op.Admit = r.awaitRateLimit
-	}
-	return op
-}
-
-// awaitRateLimit waits until the rate limit grants a request.
-func (r *restInput) awaitRateLimit(ctx context.Context) error {
-	for {
-		var wait time.Duration
-		var err error
-		if accessErr := r.res.AccessRateLimit(ctx, r.rateLimit, func(limit service.RateLimit) {
-			wait, err = limit.Access(ctx)
-		}); accessErr != nil {
-			err = accessErr
-		}
-		if err != nil {
-			r.log.With("rate_limit", r.rateLimit, "error", err.Error()).Error("Rate limit cannot be accessed")
-			wait = time.Second
-		}
-		if wait <= 0 {
-			return ctx.Err()
-		}
-		if err := retry.Sleep(ctx, wait); err != nil {
-			return err
-		}
+	return retry.Operation{
+		Name:    "REST " + r.method + " " + httpclient.PathOf(u),
+		Subject: "url", Value: httpclient.Redact(u),
+		Host: httpclient.Origin(u), Admit: r.limit.Admit,
 	}
 }
 

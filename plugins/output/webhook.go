@@ -35,6 +35,7 @@ type webhookOutput struct {
 	status  *status.Component
 	retrier *retry.Retrier
 	client  *httpclient.Client
+	limit   *httpclient.RateLimit
 	signer  *standardwebhooks.Webhook // nil for no signature
 
 	url         *httpclient.Template
@@ -73,6 +74,9 @@ func newWebhookOutput(conf *service.ParsedConfig, res *service.Resources) (*webh
 		opts.OK = func(s int) bool { return slices.Contains(successful, s) }
 	}
 	if w.client, err = httpclient.New(conf, res, opts); err != nil {
+		return nil, err
+	}
+	if w.limit, err = httpclient.ParseRateLimit(conf, res); err != nil {
 		return nil, err
 	}
 	w.status = status.New(res, webhookType, status.Publisher)
@@ -190,7 +194,7 @@ func (w *webhookOutput) send(ctx context.Context, d webhookDelivery) error {
 	op := retry.Operation{
 		Name:    "webhook " + w.method + " " + httpclient.PathOf(d.request.URL),
 		Subject: "url", Value: httpclient.Redact(d.request.URL),
-		Host: httpclient.Origin(d.request.URL), Messages: d.names,
+		Host: httpclient.Origin(d.request.URL), Messages: d.names, Admit: w.limit.Admit,
 	}
 	return w.retrier.Do(ctx, op, func(ctx context.Context) (int64, error) {
 		request, err := w.sign(d)

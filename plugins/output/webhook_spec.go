@@ -75,6 +75,7 @@ Headers, tokens and secrets appear in no log, error, metric or `+"`echo`"+`. A U
 				Description("How many requests are under way at once, waiting retries included.").
 				Default(64).
 				LintRule(`root = if this < 1 { [ "max_in_flight must be 1 or more, got %v".format(this) ] }`),
+			httpclient.RateLimitField(),
 			service.NewIntListField(webhookFieldSuccessfulOn).
 				Description("The response statuses of a success. Empty: 200 to 299.").
 				Default([]any{}).
