@@ -315,6 +315,31 @@ func TestClaimChecksAgainWhatItHasHidden(t *testing.T) {
 	}
 }
 
+func TestFreshFilesAreComparedByContent(t *testing.T) {
+	in := t.TempDir()
+	d := dir(t, in, "*")
+	path := filepath.Join(in, "a")
+	at := time.Now().Add(time.Hour)
+	rewrite := func(content string) {
+		put(t, in, "a", content)
+		require.NoError(t, os.Chtimes(path, at, at))
+	}
+	rewrite("old")
+	sum, err := files.SumFrom(strings.NewReader("old"))
+	require.NoError(t, err)
+	f := look(t, d, "a").ReadNow()
+	assert.True(t, f.Fresh)
+	require.NoError(t, d.Verify(f, sum))
+	rewrite("new")
+	require.ErrorIs(t, d.Verify(f, sum), ErrChanged)
+	f.Fresh = false
+	require.NoError(t, d.Verify(f, sum), "there is nothing to tell them by")
+
+	at = time.Now().Add(-2 * freshAge)
+	rewrite("older")
+	assert.False(t, look(t, d, "a").ReadNow().Fresh)
+}
+
 func TestRestoreAfterACrash(t *testing.T) {
 	in := t.TempDir()
 	d := dir(t, in, "*")
