@@ -89,8 +89,8 @@ func (d *fileDelivery) end(outcome fileOutcome, err error, sum files.Sum) {
 	}
 }
 
-// fileFinisher deletes, moves or remembers files that are done, apart from those
-// who confirm their messages, who must not wait for it.
+// fileFinisher deletes, moves or remembers files that are done. It has a goroutine
+// of its own, so that an acknowledgement does not wait for it.
 type fileFinisher struct {
 	dir        *dirwatch.Dir
 	tracker    *tracker.Tracker
@@ -118,7 +118,7 @@ func newFileFinisher(in *fileInput) *fileFinisher {
 	return f
 }
 
-// add hands over a file of which no batch is under way.
+// add takes a file that has no batch under way.
 func (f *fileFinisher) add(d *fileDelivery) {
 	f.mu.Lock()
 	f.waiting = append(f.waiting, d)
@@ -180,7 +180,7 @@ func (f *fileFinisher) finishAll() {
 	}
 }
 
-// finish does with a file what is to be done with it.
+// finish deletes, moves or remembers a file, or restores its name.
 func (f *fileFinisher) finish(d *fileDelivery) {
 	begin := time.Now()
 	defer func() { d.took = time.Since(begin) }()
@@ -283,7 +283,7 @@ func (f *fileFinisher) move(root *os.Root, path, own string) (err error) {
 		f.sweeper.Wrote(filepath.ToSlash(own))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		// To the caller, that is the file itself.
+		// Only a source that is gone is fs.ErrNotExist to the caller.
 		if _, gone := root.Lstat(path); gone == nil {
 			err = errors.New(err.Error())
 		}

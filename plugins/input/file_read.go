@@ -15,7 +15,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
 )
 
-// fileReading is a file of which the scanner makes messages.
+// fileReading is a file that a scanner turns into messages.
 type fileReading struct {
 	in       *fileInput
 	delivery *fileDelivery
@@ -140,7 +140,7 @@ func showContent(m *service.Message) {
 	}
 }
 
-// end finds out how the file ended, of which err tells.
+// end finds out how the file ended. err is the error after the last message.
 func (r *fileReading) end(ctx context.Context, err error) {
 	in, f := r.in, r.delivery.file
 	// A scanner that finds the file cut off may wrap io.EOF.
@@ -192,7 +192,7 @@ func (r *fileReading) abandon(ctx context.Context) {
 
 func (r *fileReading) close(ctx context.Context) {
 	if r.scanner != nil {
-		_ = r.scanner.Close(ctx) // it closes the source, of which nothing more is wanted
+		_ = r.scanner.Close(ctx) // it closes the source, which is not read any more
 	}
 	_ = r.source.Close() // never fails
 	r.source.cancel()

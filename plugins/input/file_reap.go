@@ -73,8 +73,8 @@ func (in *fileInput) restored(d *fileDelivery) {
 	}
 }
 
-// rejected logs a file of which a message was rejected, unless its last error was
-// the same.
+// rejected logs a file that had a message rejected, unless its last error was the
+// same.
 func (in *fileInput) rejected(d *fileDelivery) {
 	log := in.log.With("path", in.dir.Join(d.file.Path), "error", d.err.Error())
 	text := "delivery: " + d.err.Error()

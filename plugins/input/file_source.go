@@ -29,7 +29,7 @@ type fileSource struct {
 	timeout time.Duration // of a probe
 	file    dirwatch.File
 	// probes says that the file could not be read before, so that it is tried once
-	// before it is tried with retries, each of which is logged.
+	// before it is tried with retries, which are logged.
 	probes bool
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -61,7 +61,7 @@ func (s *fileSource) begin() error {
 	return s.fill()
 }
 
-// Read is of io.Reader.
+// Read implements io.Reader.
 func (s *fileSource) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -174,7 +174,7 @@ func (s *fileSource) chunk() func() (fileRead, error) {
 	return func() (r fileRead, err error) {
 		defer func() {
 			if (err != nil || r.err != nil) && open != nil {
-				_ = open.Close() // it was only read; the next attempt opens it anew
+				_ = open.Close() // it was only read; the next attempt opens it again
 				r.open = nil
 			}
 		}()

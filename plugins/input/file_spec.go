@@ -66,7 +66,7 @@ Hidden files and directories (whose names begin with a full stop), unless the pa
 
 A file that cannot be read, after the retries, is logged, counted and left for later turns, at intervals that double up to `+"`retry.max_delay`"+`; others are not held up. It is logged again only when its error changes. A file that the scanner refuses, such as a CSV with a bad row, or that is too large for `+"`max_bytes`"+`, is logged, counted and left where it is, until it changes or the stream starts again; messages that came of it before the error are delivered.
 
-With `+"`auto_replay_nacks: false`"+`, a file of which a message was rejected is read again, whole, at a later turn.
+With `+"`auto_replay_nacks: false`"+`, a file that had a message rejected is read again, whole, at a later turn.
 
 ### The tracker
 

@@ -43,7 +43,7 @@ func (r *messageReader) overrun() error {
 	return nil
 }
 
-// Read is of io.Reader.
+// Read implements io.Reader.
 func (r *messageReader) Read(p []byte) (n int, err error) {
 	if r.err != nil {
 		return 0, r.err

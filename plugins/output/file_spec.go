@@ -100,7 +100,7 @@ let name = this.filename_pattern.or("output_{timestamp}.json").string()
 root = if !$appends && $limits.any(l -> l) {
   [ "rotation applies to append_mode: true" ]
 } else if !$appends && !$name.re_match("\\{timestamp\\}|\\$\\{") {
-  [ "filename_pattern is the same for all messages, of which each would replace the one before; use {timestamp}, an interpolation, or append_mode: true" ]
+  [ "filename_pattern is the same for all messages, and each would replace the one before; use {timestamp}, an interpolation, or append_mode: true" ]
 } else if $limits.index(1) && $name.contains("{timestamp}") && !$name.split("/").index(-1).contains("{timestamp}") {
   [ "rotation.max_files needs {timestamp} in the name of the file, not in that of its directory" ]
 }`).

@@ -39,7 +39,7 @@ func (f File) ReadNow() File {
 	return f
 }
 
-// Dir is a directory of which the files that match a pattern are of interest.
+// Dir is a directory and a pattern of the files in it that are of interest.
 // Nothing outside of it is ever touched, wherever links may lead.
 type Dir struct {
 	path    string
@@ -185,7 +185,7 @@ func (d *Dir) OpenFile(rel string) (*os.File, File, error) {
 	return f, File{Path: rel, Version: files.VersionOf(info)}, nil
 }
 
-// ErrNotRegular is the error of a path that is of no file: a directory, a
+// ErrNotRegular is the error of a path that is not a regular file: a directory, a
 // pipe, a device.
 var ErrNotRegular = errors.New("not a regular file")
 

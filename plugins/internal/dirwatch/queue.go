@@ -22,8 +22,7 @@ type item struct {
 	index   int // in heap
 }
 
-// NewQueue returns a queue for files of which each must not have changed for
-// minAge.
+// NewQueue returns a queue. A file is ready when it has not changed for minAge.
 func NewQueue(minAge time.Duration) *Queue {
 	return &Queue{
 		minAge:  minAge,
@@ -98,7 +97,7 @@ func (q *Queue) Next() (time.Time, bool) {
 	return q.waiting.items[0].readyAt, true
 }
 
-// itemHeap is a heap of which each item knows its place.
+// itemHeap is a heap whose items know their places.
 type itemHeap struct {
 	items []*item
 	less  func(a, b *item) bool

@@ -24,7 +24,7 @@ type Watcher struct {
 	changed  map[string]bool // by path, relative to the directory
 	overflow bool
 	warned   bool
-	silent   bool // there is a directory of which the system does not tell all changes
+	silent   bool // the system does not tell of all changes of some directory
 
 	notify chan struct{}
 	ended  sync.WaitGroup

@@ -1,6 +1,6 @@
-// Package files holds what the file input and the file output share: which
-// errors may pass, what tells one version of a file from another, and how a
-// file comes by a name that nothing else has.
+// Package files holds what the file input and the file output share: which errors
+// are transient and what they mean in a user's words, what tells one version of a
+// file from another, and how a file gets a name that nothing else has.
 package files
 
 import (
@@ -38,8 +38,8 @@ func Classify(err error) error {
 
 // Abandonable runs do, and returns its result, or ctx's error if ctx ends first: a
 // call to a file system that hangs cannot be interrupted. Then discard gets the
-// result when do returns at last, from which do can tell no difference; so do
-// must not share memory with its caller.
+// result when do returns at last. do does not notice, so it must not share memory
+// with its caller.
 func Abandonable[T any](ctx context.Context, do func() (T, error), discard func(T)) (T, error) {
 	type result struct {
 		value T

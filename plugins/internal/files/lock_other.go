@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// NonBlock is the flag for os.OpenFile by which opening a pipe does not wait for
-// its other end.
+// NonBlock is a flag for os.OpenFile: opening a pipe does not wait for its other
+// end.
 const NonBlock = 0
 
 // Lock does nothing where files cannot be locked: there each file may have one

@@ -13,8 +13,8 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 )
 
-// NonBlock is the flag for os.OpenFile by which opening a pipe does not wait for
-// its other end.
+// NonBlock is a flag for os.OpenFile: opening a pipe does not wait for its other
+// end.
 const NonBlock = unix.O_NONBLOCK
 
 // Lock locks a file against every other process and every other open file of

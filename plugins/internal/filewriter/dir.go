@@ -1,6 +1,6 @@
 // Package filewriter writes files into a directory: whole files, which nobody
-// sees before they are complete, and lines at the end of files, of which nobody
-// sees a part that stays.
+// sees before they are complete, and lines at the end of files, all of a batch or
+// none.
 package filewriter
 
 import (

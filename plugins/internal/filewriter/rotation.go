@@ -17,7 +17,7 @@ import (
 const Timestamp = "{timestamp}"
 
 const (
-	timestampFormat  = "20060102T150405.000000000Z" // of which the full stop is replaced
+	timestampFormat  = "20060102T150405.000000000Z" // whose full stop is replaced
 	timestampPattern = `\d{8}T\d{6}_\d{9}Z`
 )
 

@@ -60,7 +60,7 @@ type Tracker struct {
 
 // Open opens the tracker in the file path, which it makes if it is missing, for
 // the directory. A file that another process uses is an error; one that is
-// damaged is set aside, and the tracker begins anew.
+// damaged is set aside, and the tracker starts empty.
 func Open(path, directory string, log *service.Logger) (*Tracker, error) {
 	t := &Tracker{
 		path: path, directory: directory, log: log.With("tracker", path),
@@ -112,7 +112,7 @@ func (t *Tracker) Mark(path string, r Record) {
 	t.notify()
 }
 
-// Prune forgets the files of which gone says that they no longer exist.
+// Prune forgets the files that no longer exist, as gone says.
 func (t *Tracker) Prune(gone func(path string) bool) {
 	t.mu.Lock()
 	pruned := false
@@ -249,7 +249,7 @@ func (t *Tracker) flush() error {
 	return err
 }
 
-// store applies changes, of which nil is a deletion.
+// store applies changes. A nil record is a deletion.
 func (t *Tracker) store(changes map[string]*Record) error {
 	if t.db == nil {
 		if err := t.openSound(); err != nil {
@@ -373,7 +373,7 @@ func (t *Tracker) quarantineIfDamaged() error {
 		return fmt.Errorf("tracker %v is not a regular file", t.path)
 	}
 	if info.Size() == 0 {
-		t.log.Warn("Tracker is empty, as after a loss of power; it begins anew, and files may be done again")
+		t.log.Warn("Tracker is empty, as after a loss of power; files that were done may be read again")
 		return nil
 	}
 
@@ -423,7 +423,7 @@ func (t *Tracker) quarantine(damage error, seen fs.FileInfo) error {
 		return fmt.Errorf("setting the damaged tracker aside: %w", files.Explain(t.path, err))
 	}
 	t.log.With("error", damage.Error(), "kept_as", filepath.Join(filepath.Dir(t.path), aside)).
-		Error("Tracker is damaged and was set aside; it begins anew, and files may be done again")
+		Error("Tracker is damaged and was set aside; files that were done may be read again")
 	return nil
 }
 

@@ -8,8 +8,8 @@ import (
 	"hash/fnv"
 )
 
-// The parts of a bbolt file: pages, of which the first two hold the roots of
-// the newest two states.
+// The parts of a bbolt file: pages. The first two hold the roots of the newest two
+// states.
 const (
 	pageHeader  = 16 // id 8, flags 2, count 2, overflow 4
 	elementSize = 16
@@ -125,7 +125,7 @@ func (v *verifier) page(id uint64) (flags, count uint16, page []byte, err error)
 	return order.Uint16(page[8:]), order.Uint16(page[10:]), page[:(1+overflow)*size], nil
 }
 
-// bucket checks a tree, of which the keys must be in order.
+// bucket checks a tree, whose keys must be in order.
 func (v *verifier) bucket(root uint64, depth int) error {
 	var last []byte
 	return v.tree(root, depth, &last)
@@ -232,7 +232,7 @@ func (v *verifier) bucketValue(value []byte, depth int) error {
 	return v.leaf(inline, int(order.Uint16(inline[10:])), maxDepth, &last)
 }
 
-// above checks a key against the one by which its branch is known.
+// above checks that a key is not below the one that its branch has.
 func (v *verifier) above(key []byte) error {
 	if v.floor != nil && bytes.Compare(key, v.floor) < 0 {
 		return errors.New("the key is below that of its branch")
