@@ -43,7 +43,7 @@ A message is a JSON object with `+"`field`"+`, an array of N rows of N numbers, 
 {"fractal_dimension":1.584,"features":{"D_box":1.584,"D_r2":0.99}}
 `+"```"+`
 
-with all 18 features. A field that is not square, ragged, not finite or too large marks the message as failed; the error says which row or cell is wrong, and the content stays as it is. Messages of a batch and of the pipeline's threads run side by side.`).
+with all 18 features of a plane of `+"`mfn`"+`, the potential unless `+"`feature_config.plane`"+` names another, or with the 16 of a model of two species where it is `+"`u` or `v`"+`. Values of any plane but the potential are in its own unit. With `+"`feature_config.extra`"+` there are further features in `+"`pattern`"+`. A field that is not square, ragged, not finite or too large marks the message as failed; the error says which row or cell is wrong, and the content stays as it is. Messages of a batch and of the pipeline's threads run side by side.`).
 		Field(fieldMapping.Field().
 			Description("A mapping from the message to the field. By default it is the message's `field`.").
 			Optional().
@@ -53,7 +53,7 @@ with all 18 features. A field that is not square, ragged, not finite or too larg
 			Optional().
 			Example("root = this.frames")).
 		Field(units.Field().
-			Description("What the numbers are.").Default(unitsVolts)).
+			Description("What the numbers are, where they are of the potential.").Default(unitsVolts)).
 		Fields(featureFields()...).
 		Field(service.NewObjectField(fieldLimits,
 			limitHistoryBytes.Field().Default("512MiB").
@@ -167,12 +167,22 @@ func (f *features) process(from *source, msg *service.Message) error {
 	if err != nil {
 		return err
 	}
+	pattern, err := engine.FramePattern(frames, n, f.config)
+	if err != nil {
+		return err
+	}
 	b := append(make([]byte, 0, 1024), `{"fractal_dimension":`...)
 	b = appendFloat(b, result.FractalDimension())
 	b = append(b, `,"features":`...)
-	b = appendFeatures(b, &result, f.array)
+	if plane := f.config.Plane; plane == engine.U || plane == engine.V {
+		names, neutral := engine.ModelFeatureNames(), result.Neutral()
+		b = appendNumbers(b, names[:], neutral[:], f.array)
+	} else {
+		b = appendFeatures(b, &result, f.array)
+	}
+	b, err = appendPattern(b, pattern)
 	msg.SetBytes(append(b, '}'))
-	return nil
+	return err
 }
 
 // Close writes what is left to log.
@@ -197,7 +207,7 @@ func (f *features) frames(from *source) (frames [][]float64, n int, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if f.millivolts {
+	if plane := f.config.Plane; f.millivolts && (plane == "" || plane == engine.Potential) {
 		for _, frame := range frames {
 			for c := range frame {
 				frame[c] /= 1000

@@ -14,8 +14,8 @@ import (
 const (
 	fieldLimits = "limits"
 
-	// maxCellSteps is the work of the largest simulation that the model allows.
-	maxCellSteps = engine.MaxGridSize * engine.MaxGridSize * engine.MaxSteps
+	// maxCellSteps is the work of the largest simulation that any model allows.
+	maxCellSteps = engine.MaxGridSize * engine.MaxGridSize * engine.MaxModelSteps
 
 	// maxNumberBytes is how many bytes a number of a result may have, its comma
 	// included.
@@ -24,7 +24,7 @@ const (
 
 var (
 	limitGridSize    = fields.Int("max_grid_size", engine.MinGridSize, engine.MaxGridSize)
-	limitSteps       = fields.Int("max_steps", 1, engine.MaxSteps)
+	limitSteps       = fields.Int("max_steps", 1, engine.MaxModelSteps)
 	limitCellSteps   = fields.Int("max_cell_steps", 1, maxCellSteps)
 	limitResultBytes = fields.Bytes("max_result_bytes", 1<<16, 1<<30)
 	limitTimeout     = fields.NotNegative("timeout")
@@ -34,8 +34,8 @@ func limitsField() *service.ConfigField {
 	return service.NewObjectField(fieldLimits,
 		limitGridSize.Field().Default(engine.MaxGridSize).
 			Description("The largest `grid_size`."),
-		limitSteps.Field().Default(engine.MaxSteps).
-			Description("The most `steps`."),
+		limitSteps.Field().Default(engine.MaxModelSteps).
+			Description("The most `steps`. `mfn` takes at most 10000, whatever stands here."),
 		limitCellSteps.Field().Default(maxCellSteps).
 			Description("The most work: cells × steps, which is `grid_size`² × `steps`. A core does some 10⁸ of them a second with `quantum_jitter`, and several times as many without. The default is the work of the largest grid with the most steps; where senders are not trusted, 1000000000 keeps each simulation to seconds."),
 		limitResultBytes.Field().Default("64MiB").
@@ -66,23 +66,23 @@ func parseLimits(conf *service.ParsedConfig) (l limits, err error) {
 
 // check refuses parameters that ask for too much. The result holds so many arrays
 // of the size of the grid.
-func (l limits) check(p *engine.Params, arrays int) error {
-	cells := p.GridSize * p.GridSize
+func (l limits) check(gridSize, steps, arrays int) error {
+	cells := gridSize * gridSize
 	bytes := int64(arrays) * int64(cells) * int64(maxNumberBytes)
 	switch {
-	case p.GridSize > l.gridSize:
-		return &engine.ParamError{Name: "grid_size", Value: p.GridSize, Allowed: bounds(engine.MinGridSize, l.gridSize)}
-	case p.Steps > l.steps:
-		return &engine.ParamError{Name: "steps", Value: p.Steps, Allowed: bounds(1, l.steps)}
-	case cells*p.Steps > l.cellSteps:
+	case gridSize > l.gridSize:
+		return &engine.ParamError{Name: "grid_size", Value: gridSize, Allowed: bounds(engine.MinGridSize, l.gridSize)}
+	case steps > l.steps:
+		return &engine.ParamError{Name: "steps", Value: steps, Allowed: bounds(1, l.steps)}
+	case cells*steps > l.cellSteps:
 		return &engine.ParamError{
-			Name: "steps", Value: p.Steps,
-			Allowed: fmt.Sprintf("1 … %v with a grid_size of %v", l.cellSteps/cells, p.GridSize),
+			Name: "steps", Value: steps,
+			Allowed: fmt.Sprintf("1 … %v with a grid_size of %v", l.cellSteps/cells, gridSize),
 			Reason:  fmt.Sprintf("limits.max_cell_steps is %v", l.cellSteps),
 		}
 	case bytes > l.resultBytes:
 		return &engine.ParamError{
-			Name: "grid_size", Value: p.GridSize,
+			Name: "grid_size", Value: gridSize,
 			Allowed: "smaller where a result holds " + several(arrays, "array") + " of this size",
 			Reason:  fmt.Sprintf("they may take %v bytes, and limits.max_result_bytes is %v", bytes, l.resultBytes),
 		}

@@ -40,14 +40,14 @@ func parseRequest(members [][]byte, defaults engine.Params, most limits, arrays 
 			}
 		}
 	}
-	initialField := members[0]
+	initialField, members := members[0], members[:len(parameterNames)+1]
 	if err := setParameters(&r.params, members[1:], most); err != nil {
 		return r, err
 	}
 	if initialField != nil {
 		arrays++
 	}
-	if err := most.check(&r.params, arrays); err != nil {
+	if err := most.check(r.params.GridSize, r.params.Steps, arrays); err != nil {
 		return r, err
 	}
 	if err := r.params.Validate(); err != nil {
@@ -78,7 +78,7 @@ func setParameter(p *engine.Params, name string, raw []byte, most limits) (err e
 	case "grid_size":
 		p.GridSize, err = size(name, raw, engine.MinGridSize, most.gridSize)
 	case "steps":
-		p.Steps, err = size(name, raw, 1, most.steps)
+		p.Steps, err = size(name, raw, 1, min(most.steps, engine.MaxSteps))
 	case "alpha":
 		p.Alpha, err = number(name, raw)
 	case "spike_probability":

@@ -14,7 +14,8 @@ import (
 
 // include says which fields a result holds.
 type include struct {
-	field, activator, inhibitor bool
+	field, activator, inhibitor bool // of mfn
+	u, v                        bool // of a model of two species
 }
 
 func includeOf(planes []string) include {
@@ -22,12 +23,18 @@ func includeOf(planes []string) include {
 		field:     slices.Contains(planes, planeField),
 		activator: slices.Contains(planes, planeActivator),
 		inhibitor: slices.Contains(planes, planeInhibitor),
+		u:         slices.Contains(planes, planeU),
+		v:         slices.Contains(planes, planeV),
 	}
 }
 
-// arrays returns how many fields there are.
-func (in include) arrays() (n int) {
-	for _, included := range []bool{in.field, in.activator, in.inhibitor} {
+// arrays returns how many fields there are of a model.
+func (in include) arrays(model string) (n int) {
+	of := []bool{in.u, in.v}
+	if model == engine.MFN {
+		of = []bool{in.field, in.activator, in.inhibitor}
+	}
+	for _, included := range of {
 		if included {
 			n++
 		}
@@ -42,7 +49,7 @@ type resultWriter struct {
 }
 
 // append appends the result of the simulation of this id.
-func (w *resultWriter) append(b []byte, id string, r *engine.Result) []byte {
+func (w *resultWriter) append(b []byte, id string, r *engine.Result) ([]byte, error) {
 	b = append(b, `{"event":"simulation_complete","simulation_id":`...)
 	b = appendString(b, id)
 	b = append(b, `,"params":`...)
@@ -74,6 +81,7 @@ func (w *resultWriter) append(b []byte, id string, r *engine.Result) []byte {
 		b = appendFloat(b, f.value)
 	}
 
+	b, err := appendPattern(b, r.Pattern)
 	n := r.Params.GridSize
 	if w.include.field {
 		b = appendGrid(append(b, `,"field":`...), r.Field, n)
@@ -84,17 +92,23 @@ func (w *resultWriter) append(b []byte, id string, r *engine.Result) []byte {
 	if w.include.inhibitor {
 		b = appendGrid(append(b, `,"inhibitor":`...), r.Inhibitor, n)
 	}
-	return append(b, '}')
+	return append(b, '}'), err
 }
 
 // appendFeatures appends the features by name, or as an array in their order.
 func appendFeatures(b []byte, f *engine.Features, array bool) []byte {
+	names := engine.FeatureNames()
+	return appendNumbers(b, names[:], f[:], array)
+}
+
+// appendNumbers appends numbers by name, or as an array in their order.
+func appendNumbers(b []byte, names []string, numbers []float64, array bool) []byte {
 	open, end := byte('{'), byte('}')
 	if array {
 		open, end = '[', ']'
 	}
 	b = append(b, open)
-	for k, name := range engine.FeatureNames() {
+	for k, name := range names {
 		if k > 0 {
 			b = append(b, ',')
 		}
@@ -103,7 +117,7 @@ func appendFeatures(b []byte, f *engine.Features, array bool) []byte {
 			b = append(b, name...)
 			b = append(b, '"', ':')
 		}
-		b = appendFloat(b, f[k])
+		b = appendFloat(b, numbers[k])
 	}
 	return append(b, end)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -132,7 +133,7 @@ var (
 
 	featuresFormat = fields.Enum(fieldFeaturesFormat, map[string]string{
 		formatObject: "An object of features by name.",
-		formatArray:  "An array of 18 numbers, in the model's order.",
+		formatArray:  "An array of numbers, in the model's order: 18 of `mfn`, 16 of a model of two species.",
 	})
 )
 
@@ -140,7 +141,7 @@ var (
 func featureFields() []*service.ConfigField {
 	d := engine.DefaultFeatureConfig()
 	return []*service.ConfigField{
-		service.NewObjectField(fieldFeatureConfig,
+		service.NewObjectField(fieldFeatureConfig, slices.Concat([]*service.ConfigField{
 			minBoxSize.Field().Default(d.MinBoxSize).
 				Description("The smallest box, in cells. Valid: at least 1."),
 			maxBoxSize.Field().Optional().
@@ -159,7 +160,7 @@ func featureFields() []*service.ConfigField {
 				Description("How many such steps in a row make the field stable. Valid: at least 1."),
 			connectivity.Field().Default(d.Connectivity).
 				Description("By how many neighbours cells form a cluster. Valid: 4 or 8."),
-		).Description("How features are extracted.").Advanced().
+		}, planeFields())...).Description("How features are extracted.").Advanced().
 			LintRule(fmt.Sprintf(`
 let least = this.min_box_size.number().catch(%v)
 root = if this.max_box_size.number().catch($least) < $least { [ "max_box_size: must be at least min_box_size, it is %%v".format(this.max_box_size) ] }`, d.MinBoxSize)),
@@ -180,6 +181,7 @@ func parseFeatureConfig(conf *service.ParsedConfig) (c engine.FeatureConfig, err
 		fields.Into(&c.StabilityThresholdMV, stabilityThreshold, in),
 		fields.Into(&c.StabilityWindow, stabilityWindow, in),
 		fields.Into(&c.Connectivity, connectivity, in),
+		parsePlaneSettings(&c, in),
 	)
 	if err == nil {
 		err = c.Validate()

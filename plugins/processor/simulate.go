@@ -35,6 +35,8 @@ A message is a JSON object with any of the model's parameters (see `+"`defaults`
 
 with all 18 features and, in `+"`params`"+`, every parameter, defaults, a drawn seed and a given `+"`initial_field`"+` included: taken as a message, they give the same simulation again. The same parameters give the same bytes, on every machine. Where a large initial field is not wanted in the result, a `+"[`mapping`](https://docs.redpanda.com/connect/components/processors/mapping/)"+` after this processor removes it: `+"`root = this.without(\"params.initial_field\")`"+`.
 
+**Models.** `+"`model`"+` names another model than `+"`mfn`"+`: `+"`gray_scott`, `schnakenberg`, `brusselator`, `gierer_meinhardt`, `fitzhugh_nagumo` or `barkley`"+`, [two species each](model.md). Beside `+"`grid_size`, `steps` (to 1000000), `seed` and `boundary`"+` the message then has the model's own parameters, such as `+"`F`, `k`, `Du`, `Dv`"+` (case matters), `+"`dt`, `dx`, `integrator` (`euler`, `rk4`), `start`, `start_amplitude`, `start_count`, `initial_u` and `initial_v`"+`; of `+"`defaults`"+`, `+"`grid_size`, `seed` and `boundary`"+` count. A parameter of another model is an error. The result names the model, the plane of the features and its threshold, has 16 features (`+"`D_box`, `D_r2`, `min`, `max`, …"+`), `+"`u_mean`, `u_std`, `u_min`, `u_max`"+`, the same of v, and `+"`warnings`"+`.
+
 **Numbers** are taken exactly: a seed may have all its 64 bits, and whole numbers may be written as 64, 64.0 or 6.4e1. A string that holds exactly one number, or true or false, counts as that value, with or without blanks around it: the columns of a CSV file are strings. Of a key that comes twice, the last one counts.
 
 **Ids.** An id is a string of at most 1024 bytes, or a number, which is kept as it is written. Without one, or with an empty one, `+"`simulation_id`"+` is derived from the parameters that were asked for, so that a message that is delivered again gets the same one. Two messages with the same parameters get the same id, too, even if each draws its own seed: give such replicates an id or a seed.
@@ -54,10 +56,13 @@ with all 18 features and, in `+"`params`"+`, every parameter, defaults, a drawn 
 		Field(defaultsField()).
 		Fields(featureFields()...).
 		Field(included.Field().
-			Description("What else the result holds: `field` (volts), `activator`, `inhibitor` (concentrations), each as an array of rows.").
+			Description("What else the result holds, each as an array of rows: `field` (volts), `activator`, `inhibitor` (concentrations) of `mfn`, `u`, `v` of a model of two species. Those of another model than the message's are left out.").
 			Default([]any{}).
 			Example([]string{"field"})).
 		Field(limitsField()).
+		Field(strict.Field().
+			Description("Whether a message with a member that no model knows fails. A misspelt parameter runs another simulation than the one that was meant.").
+			Default(false).Advanced()).
 		Field(threads.Field().
 			Description("How many cores one simulation may use. It changes no result.").
 			Default(1).Advanced()).
@@ -112,12 +117,15 @@ const (
 	planeField     = "field"
 	planeActivator = "activator"
 	planeInhibitor = "inhibitor"
+	planeU         = "u"
+	planeV         = "v"
 )
 
 var (
 	paramsMapping = fields.MappingField("params")
-	included      = fields.ListOf(fields.Enum("include", map[string]string{planeField: "", planeActivator: "", planeInhibitor: ""}))
+	included      = fields.ListOf(fields.Enum("include", map[string]string{planeField: "", planeActivator: "", planeInhibitor: "", planeU: "", planeV: ""}))
 	threads       = fields.Count("threads", 1)
+	strict        = fields.Bool("strict")
 )
 
 func init() {
@@ -134,6 +142,7 @@ type simulate struct {
 	options  engine.Options
 	writer   resultWriter
 	limits   limits
+	strict   bool
 
 	refusals *refusals
 	crew     *crew
@@ -151,7 +160,7 @@ type worker struct {
 func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulate, err error) {
 	s = &simulate{
 		workers: sync.Pool{New: func() any {
-			return &worker{simulator: engine.NewSimulator(), members: make([][]byte, len(memberNames))}
+			return &worker{simulator: engine.NewSimulator(), members: make([][]byte, len(allNames))}
 		}},
 		refusals: newRefusals(res, "mfn_simulate", "simulation"),
 		metrics:  newSimulationMetrics(res.Metrics()),
@@ -161,6 +170,7 @@ func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulat
 		fields.Into(&s.params, paramsMapping, conf),
 		fields.Into(&planes, included, conf),
 		fields.Into(&s.options.Threads, threads, conf),
+		fields.Into(&s.strict, strict, conf),
 	)
 	if err != nil {
 		return nil, err
@@ -285,39 +295,89 @@ func (s *simulate) simulate(ctx context.Context, from *source) (o outcome, t tal
 		clear(w.members) // which are parts of the message
 		s.workers.Put(w)
 	}()
-	if err := from.members(memberNames, w.members); err != nil {
+	if err := from.members(allNames, w.members); err != nil {
 		return o, t, err
 	}
-	request, err := parseRequest(w.members, s.defaults, s.limits, s.writer.include.arrays())
+	model, err := modelOf(w.members)
+	if err == nil {
+		err = s.refuseMembers(model, from, w.members)
+	}
 	if err != nil {
 		return o, t, err
+	}
+	ctx, cancel := s.limited(ctx)
+	defer cancel()
+	if model == engine.MFN {
+		err = s.simulateMFN(ctx, w, started, &t)
+	} else {
+		err = s.simulateModel(ctx, model, w, started, &t)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return o, tally{}, err
+	}
+	o.elapsed = t.elapsed
+	o.content = bytes.Clone(w.buffer)
+	return o, t, nil
+}
+
+// refuseMembers refuses members that are another model's and, if the processor is
+// strict, those that are no model's.
+func (s *simulate) refuseMembers(model string, from *source, members [][]byte) error {
+	if err := refuseForeign(model, members); err != nil || !s.strict {
+		return err
+	}
+	names, err := from.names()
+	if err != nil {
+		return err
+	}
+	return refuseUnknown(names, model)
+}
+
+// simulateMFN leaves the result in the worker's buffer.
+func (s *simulate) simulateMFN(ctx context.Context, w *worker, started time.Time, t *tally) error {
+	request, err := parseRequest(w.members, s.defaults, s.limits, s.writer.include.arrays(engine.MFN))
+	if err != nil {
+		return err
 	}
 	if request.id == "" {
 		request.id = derivedID(&request.params)
 	}
-
-	result, err := s.run(ctx, w, request.params)
+	result, err := w.simulator.Run(ctx, request.params, s.options)
 	if err != nil {
-		return o, t, err
+		return err
 	}
-	w.buffer = s.writer.append(w.buffer[:0], request.id, result)
-	o.elapsed = time.Since(started)
-	o.content = bytes.Clone(w.buffer)
-	return o, tallyOf(result, o.elapsed), nil
+	w.buffer, err = s.writer.append(w.buffer[:0], request.id, result)
+	*t = tallyOf(result, time.Since(started))
+	return err
 }
 
-// run runs a simulation within the time that it may take.
-func (s *simulate) run(ctx context.Context, w *worker, p engine.Params) (*engine.Result, error) {
-	if s.limits.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.limits.timeout, fmt.Errorf("the simulation took longer than %v.%v, which is %v", fieldLimits, limitTimeout.Name(), s.limits.timeout))
-		defer cancel()
+// simulateModel is simulateMFN for a model of two species.
+func (s *simulate) simulateModel(ctx context.Context, model string, w *worker, started time.Time, t *tally) error {
+	request, err := parseModelRequest(model, w.members, s.defaults, s.limits, s.writer.include.arrays(model))
+	if err != nil {
+		return err
 	}
-	result, err := w.simulator.Run(ctx, p, s.options)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = context.Cause(ctx)
+	if request.id == "" {
+		request.id = derivedModelID(&request.params)
 	}
-	return result, err
+	result, err := w.simulator.RunModel(ctx, request.params, s.options)
+	if err != nil {
+		return err
+	}
+	w.buffer, err = s.writer.appendModel(w.buffer[:0], request.id, result)
+	*t = tallyOfModel(result, time.Since(started))
+	return err
+}
+
+// limited returns a context that ends with the time that a simulation may take.
+func (s *simulate) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.limits.timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, s.limits.timeout, fmt.Errorf("the simulation took longer than %v.%v, which is %v", fieldLimits, limitTimeout.Name(), s.limits.timeout))
 }
 
 // Close writes what is left to log.

@@ -2,6 +2,8 @@ package processor
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -72,6 +74,22 @@ func (s *source) members(names []string, raws [][]byte) error {
 		return fmt.Errorf("%v is %w", s.name, err)
 	}
 	return nil
+}
+
+// names returns the names of all members.
+func (s *source) names() (names []string, err error) {
+	if s.structured() {
+		value, err := s.msg.AsStructured()
+		if object, ok := value.(map[string]any); ok || err != nil {
+			return slices.Sorted(maps.Keys(object)), err
+		}
+	}
+	document, err := s.document(s.name)
+	if err != nil {
+		return nil, err
+	}
+	err = rawjson.EachMember(document, func(name, _ []byte) { names = append(names, string(name)) })
+	return names, err
 }
 
 // membersOf converts only the members that are asked for.

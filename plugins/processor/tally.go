@@ -19,6 +19,14 @@ type tally struct {
 	dimension                                 float64
 }
 
+func tallyOfModel(r *engine.ModelResult, elapsed time.Duration) tally {
+	return tally{
+		elapsed:   max(elapsed, 1),
+		cellSteps: int64(r.Params.GridSize) * int64(r.Params.GridSize) * int64(r.Params.Steps),
+		dimension: r.Features.FractalDimension(),
+	}
+}
+
 func tallyOf(r *engine.Result, elapsed time.Duration) tally {
 	return tally{
 		elapsed:     max(elapsed, 1),
