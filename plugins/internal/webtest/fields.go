@@ -21,6 +21,9 @@ var Spellings = []string{
 	"'{timestamp}/a'", "exponential_backoff", `"a\0b"`,
 }
 
+// Nulls are those of Spellings that mean nothing.
+var Nulls = []string{"", "~", "null", "# comment"}
+
 // Start builds a stream of what prepare adds, without lint, and runs it for a
 // moment. It returns what keeps it from starting.
 func Start(t *testing.T, prepare func(*service.StreamBuilder) error) error {
