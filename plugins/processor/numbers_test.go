@@ -108,3 +108,20 @@ func TestValuesOfMappingsAreExactOrNamed(t *testing.T) {
 		assert.ErrorContains(t, err, says)
 	}
 }
+
+// Names for errors are built when there is an error, not for each number.
+func TestAFieldOfNumbersIsReadWithFewAllocations(t *testing.T) {
+	field := make([]any, 256)
+	for r := range field {
+		row := make([]any, 256)
+		for c := range row {
+			row[c] = -0.07 + float64(r*c)/1e6
+		}
+		field[r] = row
+	}
+	allocations := testing.AllocsPerRun(3, func() {
+		_, err := jsonOf("field", field)
+		require.NoError(t, err)
+	})
+	assert.Less(t, allocations, 1000.0)
+}
