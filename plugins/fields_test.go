@@ -42,6 +42,7 @@ func components(t *testing.T) []component {
 		"processor mfn_simulate":       {},
 		"processor mfn_features":       {},
 		"input mfn_http":               {"address": "127.0.0.1:0"},
+		"input mfn_sweep":              {"count": 2, "parameters": map[string]any{"x": map[string]any{"min": 0, "max": 1}}},
 		"input mfn_rest":               {"base_url": "http://" + nowhere, "endpoint": "/"},
 		"input mfn_file":               {"directory": dir},
 		"input mfn_kafka":              {"seed_brokers": []any{nowhere}, "topics": []any{"t"}, "consumer_group": "g"},

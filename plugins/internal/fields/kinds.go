@@ -229,6 +229,33 @@ func Float(name string, lo, hi float64) Scalar[float64] {
 	}
 }
 
+// Number is a field that takes any finite number.
+func Number(name string) Scalar[float64] {
+	return Scalar[float64]{
+		name: name, kind: "float", allowed: "a number",
+		check: fmt.Sprintf(`this.string().re_match(%v)`, literal(decimal.String())),
+		new:   service.NewFloatField,
+		parse: func(s scalar) (float64, bool) {
+			text := canonical(s.value)
+			x, err := strconv.ParseFloat(text, 64)
+			return x, err == nil && decimal.MatchString(text)
+		},
+	}
+}
+
+// Value is a field that takes a number, a text, true or false, as such.
+func Value(name string) Scalar[any] {
+	return Scalar[any]{
+		name: name, kind: "any", allowed: "a number, a text, true or false",
+		check: `this.type() != "number" || this.string().re_match("^[^IN]*$")`, // neither infinite nor NaN
+		new:   service.NewAnyField,
+		parse: func(s scalar) (any, bool) {
+			x, ok := s.value.(float64)
+			return s.value, !ok || !math.IsInf(x, 0) && !math.IsNaN(x)
+		},
+	}
+}
+
 var decimal = regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
 // Bytes is a field that takes sizes from lo to hi, in bytes or with a unit.

@@ -1,0 +1,92 @@
+package input
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+)
+
+// runSweep runs a sweep of the given fields to its end, and returns what it handed
+// out by id. answer is what the output says of each.
+func runSweep(t *testing.T, yaml string, answer func(id string) error) map[string]map[string]any {
+	t.Helper()
+	points := map[string]map[string]any{}
+	var mu sync.Mutex
+	webtest.Run(t, func(b *service.StreamBuilder) {
+		require.NoError(t, b.AddInputYAML("label: points\nmfn_sweep: "+yaml))
+		require.NoError(t, b.AddConsumerFunc(func(_ context.Context, m *service.Message) error {
+			raw, err := m.AsBytes()
+			if err != nil {
+				return err
+			}
+			var point map[string]any
+			if err := json.Unmarshal(raw, &point); err != nil {
+				return err
+			}
+			id := point["id"].(string)
+			if answer != nil {
+				if err := answer(id); err != nil {
+					return err
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			assert.Nil(t, points[id], "once")
+			points[id] = point
+			index, _ := m.MetaGetMut("sweep_index")
+			assert.NotNil(t, index)
+			return nil
+		}))
+	}).AwaitEnd(t)
+	return points
+}
+
+func TestSweepHandsOutEachPoint(t *testing.T) {
+	points := runSweep(t, `{ name: s, count: 1000, parameters: { a: { min: 1, max: 2 }, b: { values: [ x, 7, true ] } }, fixed: { steps: 3 } }`, nil)
+	require.Len(t, points, 1000)
+	assert.Equal(t, map[string]any{"id": "s-0", "a": 1.0, "b": "x", "steps": 3.0}, points["s-0"])
+	assert.Equal(t, map[string]any{"id": "s-1", "a": 1.5, "b": 7.0, "steps": 3.0}, points["s-1"])
+}
+
+func TestSweepIsDividedIntoShards(t *testing.T) {
+	const sweep = `name: s, sampling: grid, parameters: { a: { min: 0, max: 999, steps: 1000, integer: true } }`
+	all := map[string]bool{}
+	for _, index := range []string{"0", "1", "2"} {
+		points := runSweep(t, "{ "+sweep+", shard: { count: 3, index: "+index+" } }", nil)
+		assert.NotEmpty(t, points)
+		for id := range points {
+			assert.False(t, all[id])
+			all[id] = true
+		}
+	}
+	assert.Len(t, all, 1000)
+}
+
+// What is not delivered is not done, and comes in the next run.
+func TestSweepResumesWithWhatIsNotDone(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "sweep.state")
+	sweep := `{ name: s, count: 40, auto_replay_nacks: false, parameters: { a: { min: 0, max: 1 } }, resume: '` + state + `' }`
+	refused := map[string]bool{"s-3": true, "s-20": true}
+	first := runSweep(t, sweep, func(id string) error {
+		if refused[id] {
+			return errors.New("not now")
+		}
+		return nil
+	})
+	assert.Len(t, first, 38)
+	second := runSweep(t, sweep, nil)
+	assert.Len(t, second, 2)
+	for id := range refused {
+		assert.Contains(t, second, id)
+	}
+	assert.Empty(t, runSweep(t, sweep, nil), "all are done")
+}
