@@ -169,7 +169,7 @@ var nulls = []string{"", "~", "null", "# S3CR3T"}
 
 // unconverted are components whose fields are not all of the package fields yet.
 var unconverted = []string{
-	"input mfn_rest", "input mfn_kafka", "input mfn_kafka_transaction",
+	"input mfn_rest",
 	"output mfn_webhook",
 }
 

@@ -1,7 +1,9 @@
 package input
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 	"time"
@@ -9,26 +11,48 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
 )
 
-const (
-	kafkaTopics           = "topics"
-	kafkaRegexpTopics     = "regexp_topics"
-	kafkaConsumerGroup    = "consumer_group"
-	kafkaStartOffset      = "start_offset"
-	kafkaMaxMessages      = "max_messages"
-	kafkaTimeout          = "timeout"
-	kafkaGroupBalancer    = "group_balancer"
-	kafkaInstanceID       = "instance_id"
-	kafkaSessionTimeout   = "session_timeout"
-	kafkaRebalanceTimeout = "rebalance_timeout"
-	kafkaHeartbeat        = "heartbeat_interval"
-	kafkaFetchMaxBytes    = "fetch_max_bytes"
-	kafkaFetchMaxPart     = "fetch_max_partition_bytes"
-	kafkaFetchMaxWait     = "fetch_max_wait"
-	kafkaMultiHeader      = "multi_header"
+// The fields of both Kafka inputs. More are in package kafka.
+var (
+	kafkaTopics        = fields.ListOf(fields.Text("topics")).NotEmpty()
+	kafkaRegexpTopics  = fields.Bool("regexp_topics")
+	kafkaConsumerGroup = fields.Text("consumer_group").Where("text that is not blank", `this.string().trim() != ""`,
+		func(s string) bool { return strings.TrimSpace(s) != "" })
+	kafkaStartOffset = fields.Enum("start_offset", map[string]string{
+		"earliest":  "With the oldest record there is.",
+		"latest":    "With what is written from now on.",
+		"committed": "Not at all: the input ends with an error.",
+	})
+	kafkaMaxMessages   = fields.Count("max_messages", 1)
+	kafkaTimeout       = fields.Positive("timeout")
+	kafkaGroupBalancer = fields.Enum("group_balancer", map[string]string{
+		"cooperative_sticky": "Only partitions that move are taken away; the others go on.",
+		"sticky":             "Partitions stay where they are as far as possible; all stop during a rebalance.",
+		"range":              "Neighbouring partitions of a topic to each member; all stop during a rebalance.",
+		"round_robin":        "Partitions in turn; all stop during a rebalance.",
+	})
+	kafkaInstanceID       = fields.Text("instance_id")
+	kafkaSessionTimeout   = fields.Positive("session_timeout")
+	kafkaRebalanceTimeout = fields.Positive("rebalance_timeout")
+	kafkaHeartbeat        = fields.Positive("heartbeat_interval")
+	kafkaFetchMaxBytes    = fields.Bytes("fetch_max_bytes", 1, math.MaxInt32)
+	kafkaFetchMaxPart     = fields.Bytes("fetch_max_partition_bytes", 1, math.MaxInt32)
+	kafkaFetchMaxWait     = fields.Positive("fetch_max_wait")
+	kafkaMultiHeader      = fields.Bool("multi_header")
 )
+
+// kafkaReaderLint are the cases of a lint rule for fields of a kafkaReader that must
+// go together. Values that are wrong by themselves fall through: they have rules of
+// their own.
+var kafkaReaderLint = fmt.Sprintf(`
+  ["true", "yes", "on"].contains(this.regexp_topics.or(false).string().lowercase()) && this.topics.any(t -> ("".re_match(t.string()) || true).catch(false) == false).catch(false) => [ "topics: must be regular expressions, since regexp_topics is set" ]
+  !["true", "yes", "on"].contains(this.regexp_topics.or(false).string().lowercase()) && (this.topics.any(t -> t.type() != "timestamp" && !t.string().re_match(%[1]q)) || !this.topics.any(t -> t.string().re_match("[^,\\s]"))).catch(false) => [ "topics: must be names of topics, of 1 to 249 letters, digits, dots, underscores and hyphens; the consumer group assigns their partitions" ]
+  (this.heartbeat_interval.or("3s").parse_duration() * 3 > this.session_timeout.or("1m").parse_duration()).catch(false) => [ "heartbeat_interval: must be a third of session_timeout at most" ]
+  (%[2]v > %[3]v).catch(false) => [ "fetch_max_partition_bytes: must be no larger than fetch_max_bytes" ]`,
+	topicList, fields.BytesOf(`this.fetch_max_partition_bytes.or("1MiB")`), fields.BytesOf(`this.fetch_max_bytes.or("50MiB")`))
 
 // kafkaReader says what to read and as which member of which group, by the
 // fields that both Kafka inputs have.
@@ -37,7 +61,7 @@ type kafkaReader struct {
 	regexp                     bool // topics are regular expressions
 	group, instance            string
 	rebalance, heartbeat       time.Duration
-	fetchBytes, partitionBytes int32 // of one fetch
+	fetchBytes, partitionBytes int64 // of one fetch
 	maxMessages                int   // of one poll
 	pollTimeout                time.Duration
 	headerLists                bool
@@ -49,23 +73,18 @@ type kafkaReader struct {
 func kafkaReaderFields() []*service.ConfigField {
 	return []*service.ConfigField{
 		kafka.SeedBrokersField(),
-		service.NewStringListField(kafkaTopics).
+		kafkaTopics.Field().
 			Description("The topics to consume. An element may list several, separated by commas. A topic that does not exist yet is waited for.").
 			Example([]string{"mfn-input", "data-stream"}),
-		service.NewBoolField(kafkaRegexpTopics).
+		kafkaRegexpTopics.Field().
 			Description("Whether `topics` are regular expressions; what matches is consumed, also when it is created later.").
 			Default(false),
-		service.NewStringField(kafkaConsumerGroup).
-			Description("The consumer group. Its members share the partitions, and it remembers what is done.").
-			LintRule(`root = if this.trim() == "" { [ "consumer_group must not be empty" ] }`),
-		service.NewStringAnnotatedEnumField(kafkaStartOffset, map[string]string{
-			"earliest":  "With the oldest record there is.",
-			"latest":    "With what is written from now on.",
-			"committed": "Not at all: the input ends with an error.",
-		}).
+		kafkaConsumerGroup.Field().
+			Description("The consumer group. Its members share the partitions, and it remembers what is done."),
+		kafkaStartOffset.Field().
 			Description("Where to start a partition of which the group has committed nothing, or whose committed offset does not exist any more.").
 			Default("earliest"),
-		service.NewDurationField(kafkaTimeout).
+		kafkaTimeout.Field().
 			Description("How long one poll waits for records.").
 			Default("1s"),
 	}
@@ -73,44 +92,39 @@ func kafkaReaderFields() []*service.ConfigField {
 
 func kafkaReaderTuning() []*service.ConfigField {
 	return []*service.ConfigField{
-		service.NewStringAnnotatedEnumField(kafkaGroupBalancer, map[string]string{
-			"cooperative_sticky": "Only partitions that move are taken away; the others go on.",
-			"sticky":             "Partitions stay where they are as far as possible; all stop during a rebalance.",
-			"range":              "Neighbouring partitions of a topic to each member; all stop during a rebalance.",
-			"round_robin":        "Partitions in turn; all stop during a rebalance.",
-		}).
+		kafkaGroupBalancer.Field().
 			Description("How the group divides the partitions. All members must agree: `cooperative_sticky` does not go with the others.").
 			Default("cooperative_sticky").
 			Advanced(),
-		service.NewStringField(kafkaInstanceID).
+		kafkaInstanceID.Field().
 			Description("A name that no other member of the group has makes this one a static member: it does not leave the group when it closes, and a restart within `session_timeout` gets its partitions back without a rebalance.").
 			Default("").
 			Advanced(),
-		service.NewDurationField(kafkaSessionTimeout).
+		kafkaSessionTimeout.Field().
 			Description("How long the group waits for a sign of life before it goes on without this member.").
 			Default("1m").
 			Advanced(),
-		service.NewDurationField(kafkaRebalanceTimeout).
+		kafkaRebalanceTimeout.Field().
 			Description("How long the members of the group have to give up partitions in a rebalance.").
 			Default("45s").
 			Advanced(),
-		service.NewDurationField(kafkaHeartbeat).
+		kafkaHeartbeat.Field().
 			Description("How often this member gives a sign of life; a third of `session_timeout` at most.").
 			Default("3s").
 			Advanced(),
-		service.NewStringField(kafkaFetchMaxBytes).
+		kafkaFetchMaxBytes.Field().
 			Description("The most bytes of one fetch from a broker, and about as many of all records may wait here together.").
 			Default("50MiB").
 			Advanced(),
-		service.NewStringField(kafkaFetchMaxPart).
+		kafkaFetchMaxPart.Field().
 			Description("The most bytes of one partition in a fetch, and about as many of its records may wait here. A larger record still comes, alone.").
 			Default("1MiB").
 			Advanced(),
-		service.NewDurationField(kafkaFetchMaxWait).
+		kafkaFetchMaxWait.Field().
 			Description("How long a broker waits for records before it answers a fetch.").
 			Default("500ms").
 			Advanced(),
-		service.NewBoolField(kafkaMultiHeader).
+		kafkaMultiHeader.Field().
 			Description("Whether headers become lists, with every value of those that occur more than once.").
 			Default(false).
 			Advanced(),
@@ -126,35 +140,37 @@ func parseKafkaReader(conf *service.ParsedConfig) (r kafkaReader, err error) {
 	return r, nil
 }
 
-// topicName is what Kafka allows as a topic's name.
+// topicName is what Kafka allows as a topic's name, topicList several of them, with
+// commas between.
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
+const topicList = `^\s*([a-zA-Z0-9._-]{1,249})?\s*(,\s*([a-zA-Z0-9._-]{1,249})?\s*)*$`
+
 // parseTopics reads which topics to consume.
-func (r *kafkaReader) parseTopics(conf *service.ParsedConfig) (err error) {
-	topics, err := conf.FieldStringList(kafkaTopics)
+func (r *kafkaReader) parseTopics(conf *service.ParsedConfig) error {
+	err := cmp.Or(
+		fields.Into(&r.topics, kafkaTopics, conf),
+		fields.Into(&r.regexp, kafkaRegexpTopics, conf),
+	)
 	if err != nil {
 		return err
 	}
-	if r.regexp, err = conf.FieldBool(kafkaRegexpTopics); err != nil {
-		return err
-	}
-	r.topics = topics
 	if !r.regexp { // a comma may be part of an expression
-		r.topics = kafka.SplitList(topics)
+		r.topics = kafka.SplitList(r.topics)
 	}
 	if len(r.topics) == 0 {
-		return fmt.Errorf("%v: at least one topic is required", kafkaTopics)
+		return fmt.Errorf("%v: must name at least one topic", kafkaTopics.Name())
 	}
 	for _, topic := range r.topics {
 		switch {
 		case r.regexp:
 			if _, err := regexp.Compile(topic); err != nil {
-				return fmt.Errorf("%v: %q is no regular expression: %w", kafkaTopics, topic, err)
+				return fmt.Errorf("%v: %q is no regular expression: %w", kafkaTopics.Name(), topic, err)
 			}
 		case strings.Contains(topic, ":"):
-			return fmt.Errorf("%v: %q names partitions, which the consumer group assigns; give the topic alone", kafkaTopics, topic)
+			return fmt.Errorf("%v: %q names partitions, which the consumer group assigns; give the topic alone", kafkaTopics.Name(), topic)
 		case !topicName.MatchString(topic):
-			return fmt.Errorf("%v: %q is no topic name: 1 to 249 letters, digits, dots, underscores and hyphens", kafkaTopics, topic)
+			return fmt.Errorf("%v: %q is no topic name: 1 to 249 letters, digits, dots, underscores and hyphens", kafkaTopics.Name(), topic)
 		}
 	}
 	r.options = append(r.options, kgo.ConsumeTopics(r.topics...))
@@ -165,44 +181,30 @@ func (r *kafkaReader) parseTopics(conf *service.ParsedConfig) (err error) {
 }
 
 // parseGroup reads as which member of which group to read.
-func (r *kafkaReader) parseGroup(conf *service.ParsedConfig) (err error) {
-	if r.group, err = conf.FieldString(kafkaConsumerGroup); err != nil {
-		return err
-	}
-	if strings.TrimSpace(r.group) == "" {
-		return fmt.Errorf("%v: a name is required", kafkaConsumerGroup)
-	}
-	name, err := conf.FieldString(kafkaGroupBalancer)
+func (r *kafkaReader) parseGroup(conf *service.ParsedConfig) error {
+	var balancer string
+	var session time.Duration
+	err := cmp.Or(
+		fields.Into(&r.group, kafkaConsumerGroup, conf),
+		fields.Into(&balancer, kafkaGroupBalancer, conf),
+		fields.Into(&r.instance, kafkaInstanceID, conf),
+		fields.Into(&session, kafkaSessionTimeout, conf),
+		fields.Into(&r.rebalance, kafkaRebalanceTimeout, conf),
+		fields.Into(&r.heartbeat, kafkaHeartbeat, conf),
+	)
 	if err != nil {
-		return err
-	}
-	balancer, known := map[string]kgo.GroupBalancer{
-		"cooperative_sticky": kgo.CooperativeStickyBalancer(),
-		"sticky":             kgo.StickyBalancer(),
-		"range":              kgo.RangeBalancer(),
-		"round_robin":        kgo.RoundRobinBalancer(),
-	}[name]
-	if !known {
-		return fmt.Errorf("%v: %q is not one of cooperative_sticky, sticky, range, round_robin", kafkaGroupBalancer, name)
-	}
-	if r.instance, err = conf.FieldString(kafkaInstanceID); err != nil {
-		return err
-	}
-	session, err := kafka.FieldPositive(conf, kafkaSessionTimeout)
-	if err != nil {
-		return err
-	}
-	if r.rebalance, err = kafka.FieldPositive(conf, kafkaRebalanceTimeout); err != nil {
-		return err
-	}
-	if r.heartbeat, err = kafka.FieldPositive(conf, kafkaHeartbeat); err != nil {
 		return err
 	}
 	if r.heartbeat > session/3 {
-		return fmt.Errorf("%v: %v is above a third of %v, %v", kafkaHeartbeat, r.heartbeat, kafkaSessionTimeout, session)
+		return fmt.Errorf("%v: %v is above a third of %v, %v", kafkaHeartbeat.Name(), r.heartbeat, kafkaSessionTimeout.Name(), session)
 	}
 	r.options = append(r.options,
-		kgo.Balancers(balancer),
+		kgo.Balancers(map[string]kgo.GroupBalancer{
+			"cooperative_sticky": kgo.CooperativeStickyBalancer(),
+			"sticky":             kgo.StickyBalancer(),
+			"range":              kgo.RangeBalancer(),
+			"round_robin":        kgo.RoundRobinBalancer(),
+		}[balancer]),
 		kgo.SessionTimeout(session),
 		kgo.RebalanceTimeout(r.rebalance),
 		kgo.HeartbeatInterval(r.heartbeat),
@@ -218,47 +220,35 @@ func (r *kafkaReader) revokeLimit() time.Duration {
 
 // parseFetch reads from where and how to fetch.
 func (r *kafkaReader) parseFetch(conf *service.ParsedConfig) error {
-	name, err := conf.FieldString(kafkaStartOffset)
+	var from string
+	var wait time.Duration
+	err := cmp.Or(
+		fields.Into(&from, kafkaStartOffset, conf),
+		fields.Into(&r.fetchBytes, kafkaFetchMaxBytes, conf),
+		fields.Into(&r.partitionBytes, kafkaFetchMaxPart, conf),
+		fields.Into(&wait, kafkaFetchMaxWait, conf),
+		fields.Into(&r.maxMessages, kafkaMaxMessages, conf),
+		fields.Into(&r.pollTimeout, kafkaTimeout, conf),
+		fields.Into(&r.headerLists, kafkaMultiHeader, conf),
+	)
 	if err != nil {
-		return err
-	}
-	start, known := map[string]kgo.Offset{
-		"earliest":  kgo.NewOffset().AtStart(),
-		"latest":    kgo.NewOffset().AtEnd(),
-		"committed": kgo.NewOffset().AtCommitted(),
-	}[name]
-	if !known {
-		return fmt.Errorf("%v: %q is not one of earliest, latest, committed", kafkaStartOffset, name)
-	}
-	if r.fetchBytes, err = kafka.FieldBytes(conf, kafkaFetchMaxBytes); err != nil {
-		return err
-	}
-	if r.partitionBytes, err = kafka.FieldBytes(conf, kafkaFetchMaxPart); err != nil {
 		return err
 	}
 	if r.partitionBytes > r.fetchBytes {
-		return fmt.Errorf("%v: it is above %v", kafkaFetchMaxPart, kafkaFetchMaxBytes)
+		return fmt.Errorf("%v: it is above %v", kafkaFetchMaxPart.Name(), kafkaFetchMaxBytes.Name())
 	}
-	wait, err := kafka.FieldPositive(conf, kafkaFetchMaxWait)
-	if err != nil {
-		return err
-	}
-	if r.maxMessages, err = kafka.FieldCount(conf, kafkaMaxMessages); err != nil {
-		return err
-	}
-	if r.pollTimeout, err = kafka.FieldPositive(conf, kafkaTimeout); err != nil {
-		return err
-	}
-	if r.headerLists, err = conf.FieldBool(kafkaMultiHeader); err != nil {
-		return err
-	}
+	start := map[string]kgo.Offset{
+		"earliest":  kgo.NewOffset().AtStart(),
+		"latest":    kgo.NewOffset().AtEnd(),
+		"committed": kgo.NewOffset().AtCommitted(),
+	}[from]
 	r.options = append(r.options,
 		kgo.ConsumeStartOffset(start),
 		kgo.ConsumeResetOffset(start),
-		kgo.FetchMaxBytes(r.fetchBytes),
-		kgo.FetchMaxPartitionBytes(r.partitionBytes),
+		kgo.FetchMaxBytes(int32(r.fetchBytes)),
+		kgo.FetchMaxPartitionBytes(int32(r.partitionBytes)),
 		kgo.FetchMaxWait(wait),
-		kgo.BrokerMaxReadBytes(max(100<<20, r.fetchBytes)),
+		kgo.BrokerMaxReadBytes(int32(max(100<<20, r.fetchBytes))),
 	)
 	return nil
 }

@@ -22,8 +22,6 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
 )
 
-const kafkaType = "mfn_kafka"
-
 // kafkaCluster starts an in-process broker with the topic params, which has one
 // partition and the given values.
 func kafkaCluster(t *testing.T, values ...string) *kfake.Cluster {
@@ -204,7 +202,7 @@ func TestKafkaBatchTime(t *testing.T) {
 	conf, err := kafkaSpec().ParseYAML("seed_brokers: [ localhost:9092 ]\ntopics: [ a ]\nconsumer_group: b\nbatch_time: -1s", nil)
 	require.NoError(t, err)
 	_, err = parseKafka(conf, service.MockResources())
-	require.EqualError(t, err, "batch_time: -1s is below 0s")
+	require.EqualError(t, err, "batch_time: must be a duration with a unit, such as 500ms, 30s or 5m, of at least 0s, it is -1s")
 }
 
 // Without an offset to go on from, an input that may start nowhere else ends with

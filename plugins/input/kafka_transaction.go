@@ -86,10 +86,9 @@ Otherwise `+"`retry` and `circuit_breaker`"+` are about connecting; from then on
 			kafka.FieldTransactionalID.Field().
 				Description("The name of this instance's transactions, which no other instance may have. It should stay the same when the instance starts again.").
 				Example("mfn-processor-${HOSTNAME}"),
-			service.NewIntField(kafkaMaxMessages).
+			kafkaMaxMessages.Field().
 				Description("The most records of a transaction.").
-				Default(10_000).
-				LintRule(`root = if this < 1 { [ "max_messages must be 1 or more, got %v".format(this) ] }`),
+				Default(10_000),
 			transactionPeriod.Field().
 				Description("How long a transaction should take. It gets as many records, up to `max_messages`, as are done in this time at the speed of those before, but at least one for each core. Whatever has been fetched is taken at once: no transaction waits for more records.").
 				Default("100ms"),
@@ -101,7 +100,7 @@ Otherwise `+"`retry` and `circuit_breaker`"+` are about connecting; from then on
 		Fields(kafkaReaderTuning()...).
 		Fields(kafka.ProducerFields()...).
 		Fields(retry.Fields()[1:]...). // its timeout gives way to that of a poll
-		LintRule(`root = if this.topics.or([]).length() == 0 { [ "topics must name at least one topic" ] }`).
+		LintRule("root = match {"+kafkaReaderLint+"\n}").
 		Example("Exactly one result for each message",
 			"What cannot be simulated goes to another topic, in the same transaction.", `
 input:

@@ -264,16 +264,10 @@ func Bytes(name string, lo, hi int64) Scalar[int64] {
 	if hi < math.MaxInt64 {
 		allowed = fmt.Sprintf("a size in bytes, or one such as 512KiB or 50MB, %v … %v bytes", lo, hi)
 	}
-	units := make([]string, 0, len(byteUnits))
-	for unit, size := range byteUnits {
-		units = append(units, fmt.Sprintf("%q: %.0f", unit, size))
-	}
-	slices.Sort(units)
 	return Scalar[int64]{
 		name: name, kind: "bytes", allowed: allowed,
-		check: fmt.Sprintf(`this.string().re_find_object(%v).(m -> (m.n.number() * {%v}.get(m.u.lowercase())).(b -> b >= %v && b <= %v))`,
-			literal(byteSize.String()), strings.Join(units, ", "), lo, hi),
-		new: service.NewStringField,
+		check: fmt.Sprintf(`%v.(b -> b >= %v && b <= %v)`, BytesOf("this"), lo, hi),
+		new:   service.NewStringField,
 		parse: func(s scalar) (int64, bool) {
 			m := byteSize.FindStringSubmatch(canonical(s.value))
 			if m == nil {
@@ -284,6 +278,18 @@ func Bytes(name string, lo, hi int64) Scalar[int64] {
 			return int64(size), err == nil && size >= float64(lo) && size <= float64(hi) && size < math.MaxInt64
 		},
 	}
+}
+
+// BytesOf returns the Bloblang expression for the number of bytes that a value of
+// the kind Bytes says.
+func BytesOf(value string) string {
+	units := make([]string, 0, len(byteUnits))
+	for unit, size := range byteUnits {
+		units = append(units, fmt.Sprintf("%q: %.0f", unit, size))
+	}
+	slices.Sort(units)
+	return fmt.Sprintf(`%v.string().re_find_object(%v).(m -> (m.n.number() * {%v}.get(m.u.lowercase())))`,
+		value, literal(byteSize.String()), strings.Join(units, ", "))
 }
 
 var (

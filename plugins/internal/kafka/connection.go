@@ -9,11 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -221,39 +219,4 @@ func SplitList(elements []string) []string {
 		}
 	}
 	return list
-}
-
-// FieldBytes reads a field that holds a size such as 50MiB, from 1 byte to
-// 2 GiB less one.
-func FieldBytes(conf *service.ParsedConfig, name string) (int32, error) {
-	text, err := conf.FieldString(name)
-	if err != nil {
-		return 0, err
-	}
-	n, err := humanize.ParseBytes(text)
-	switch {
-	case err != nil:
-		return 0, fmt.Errorf("%v: %q is no size such as 1MiB", name, text)
-	case n < 1 || n > math.MaxInt32:
-		return 0, fmt.Errorf("%v: %v is outside 1B … 2GiB", name, text)
-	}
-	return int32(n), nil
-}
-
-// FieldPositive reads a duration that must be above 0.
-func FieldPositive(conf *service.ParsedConfig, name string) (time.Duration, error) {
-	d, err := conf.FieldDuration(name)
-	if err == nil && d <= 0 {
-		err = fmt.Errorf("%v: %v is not above 0s", name, d)
-	}
-	return d, err
-}
-
-// FieldCount reads an integer that must be at least 1.
-func FieldCount(conf *service.ParsedConfig, name string) (int, error) {
-	n, err := conf.FieldInt(name)
-	if err == nil && n < 1 {
-		err = fmt.Errorf("%v: %v is below 1", name, n)
-	}
-	return n, err
 }

@@ -1,0 +1,155 @@
+package input
+
+import (
+	"math"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/replay"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+)
+
+const (
+	kafkaType     = "mfn_kafka"
+	kafkaBatching = "batching"
+)
+
+// The fields of this input alone.
+var (
+	kafkaCheckpointLimit = fields.Count("checkpoint_limit", 1)
+	kafkaCommitPeriod    = fields.Positive("commit_period")
+	kafkaIsolationLevel  = fields.Enum("isolation_level", map[string]string{
+		"read_uncommitted": "All records, those of open and aborted transactions included.",
+		"read_committed":   "Only records of committed transactions, and those written outside of one.",
+	})
+	kafkaRackID        = fields.Text("rack_id")
+	kafkaRevokeTimeout = fields.NotNegative("revoke_timeout")
+	kafkaFetchMinBytes = fields.Bytes("fetch_min_bytes", 1, math.MaxInt32)
+	kafkaLagPeriod     = fields.Positive("topic_lag_refresh_period")
+	kafkaBatchTime     = fields.NotNegative("batch_time")
+	kafkaReplay        = fields.Bool(service.AutoRetryNacksToggleFieldName)
+)
+
+func kafkaSpec() *service.ConfigSpec {
+	retryFields := retry.Fields()[1:] // its timeout gives way to that of a poll
+	return service.NewConfigSpec().
+		Categories("Services").
+		Summary("Consumes Kafka topics as a member of a consumer group, without losing a message when consumers join, leave or fail.").
+		Description(`
+An offset is committed only when every message of its partition before it has been delivered. After a crash, what was
+delivered but not yet committed is delivered again: at least once, never less.
+
+When the group takes partitions away, this input stops handing out their messages at once, waits up to `+"`revoke_timeout`"+`
+for those in flight, commits, and only then lets another member have them. It goes on with the partitions that it
+keeps. A partition that is processed slowly holds up no other, and no more is fetched than there is room for.
+
+Messages of one partition are handed out in order. Those in flight at the same time can overtake each other in a
+pipeline of several threads or when one is rejected and delivered again; set `+"`checkpoint_limit: 1`"+` where order matters.
+
+Each record is a message. Those of a partition that are there are handed out as one batch, but no more than are delivered
+in about `+"`batch_time`"+` and than a quarter of `+"`checkpoint_limit`"+`: many where messages are quick, so that the stream's own cost
+is shared, and single ones where each takes long. `+"`batching`"+` gathers batches by other rules; one of more messages than `+"`checkpoint_limit`"+` is handed out alone.
+
+`+"`retry` and `circuit_breaker`"+` are about connecting at the start; from then on the client reconnects by itself.
+
+### Metadata
+
+`+"```text\n"+kafka.MetadataDocs+"\n```"+`
+
+### Metrics
+
+`+"`mfn_kafka_lag`, with the labels `topic` and `partition`"+`, is the number of records between the first that is not delivered
+and the end of a partition, for those assigned to this input.`).
+		Fields(kafkaReaderFields()...).
+		Fields(kafkaMaxMessages.Field().
+			Description("The most records that one poll takes from what has been fetched.").
+			Default(100)).
+		Fields(kafka.ConnectionFields()...).
+		Fields(kafkaReaderTuning()...).
+		Fields(
+			kafkaCheckpointLimit.Field().
+				Description("How many messages of a partition may lie between the oldest that is not delivered and the newest that was handed out. A message that is rejected again and again thus holds up its partition, and no more than this is delivered twice after a crash. 1 keeps the order of each partition.").
+				Default(1024),
+			kafkaCommitPeriod.Field().
+				Description("How often offsets are committed.").
+				Default("5s"),
+			kafkaIsolationLevel.Field().
+				Description("Which records of transactions are read.").
+				Default("read_uncommitted"),
+			kafkaRackID.Field().
+				Description("The rack this runs in, so that the nearest replica is read where the brokers allow it.").
+				Default("").
+				Advanced(),
+			kafkaRevokeTimeout.Field().
+				Description("How long messages in flight are awaited when their partition is taken away. It must be below `rebalance_timeout`, of which up to 10 seconds are kept for commits and heartbeats. What is not delivered by then is delivered again by the next owner.").
+				Default("30s").
+				Advanced(),
+			kafkaFetchMinBytes.Field().
+				Description("How many bytes a broker gathers, for `fetch_max_wait` at most, before it answers a fetch.").
+				Default("1B").
+				Advanced(),
+			kafkaLagPeriod.Field().
+				Description("How often `mfn_kafka_lag` is refreshed.").
+				Default("5s").
+				Advanced(),
+			kafkaBatchTime.Field().
+				Description("How long a batch of messages may take at the rate of the last moments. `0s` hands out each message by itself.").
+				Default("10ms").
+				Advanced(),
+			fields.Foreign(service.NewBatchPolicyField(kafkaBatching).
+				Description("Gathers messages of a partition to batches, in place of `batch_time`.").
+				Advanced()),
+		).
+		Fields(retryFields...).
+		Fields(replay.Fields()...).
+		LintRule("root = match {"+kafkaReaderLint+`
+  (this.revoke_timeout.or("30s").parse_duration() >= this.rebalance_timeout.or("45s").parse_duration()).catch(false) => [ "revoke_timeout: must be below rebalance_timeout" ]
+}`).
+		Example("Simulate what a topic asks for",
+			"Consumes parameters and publishes results. Several instances of this stream share the partitions.", `
+input:
+  mfn_kafka:
+    seed_brokers: [ "localhost:9092" ]
+    topics: [ mfn-input ]
+    consumer_group: mfn-processor
+
+pipeline:
+  processors:
+    - mfn_simulate: {}
+
+output:
+  switch:
+    cases:
+      - check: errored()
+        output:
+          processors:
+            - mapping: meta mfn_error = error()
+          mfn_kafka:
+            seed_brokers: [ "localhost:9092" ]
+            topic: mfn-failures
+            metadata:
+              include_patterns: [ "^mfn_error$" ]
+      - output:
+          mfn_kafka:
+            seed_brokers: [ "localhost:9092" ]
+            topic: mfn-output
+`).
+		Example("In order, over TLS, with a password",
+			"One message of each partition at a time, as a static member of the group.", `
+input:
+  mfn_kafka:
+    seed_brokers: [ "kafka-1:9093", "kafka-2:9093" ]
+    topics: [ mfn-input, data-stream ]
+    consumer_group: mfn-processor
+    instance_id: '${HOSTNAME:worker-1}'
+    checkpoint_limit: 1
+    tls:
+      enabled: true
+    sasl:
+      - mechanism: SCRAM-SHA-512
+        username: mfn
+        password: '${KAFKA_PASSWORD:}'
+`)
+}
