@@ -64,10 +64,9 @@ Messages that the stream filters out are done with; send those that fail to an o
 second `+"`mfn_kafka_transaction`"+`, since a message that is rejected holds up those behind it. There must be no buffer in the
 stream: it confirms messages too early.
 
-A result that is too large, or that the brokers refuse for another reason that will not pass, is rejected without
-aborting the transaction that is committed in the end: an output behind it in a `+"`fallback`"+`, or with `+"`oversized: describe`"+`,
-takes it. What the brokers alone can tell costs one transaction that is aborted. An error that may pass aborts
-the transaction; after `+"`retry.max_retries`"+` of those in a row, the message is rejected, too.
+A result that is too large, or that the brokers refuse for another reason that will not pass, is rejected alone: another
+output of a `+"`fallback`"+` can take it in the same transaction, or the same output with `+"`oversized: describe`"+`. An error that may
+pass aborts the transaction; after `+"`retry.max_retries`"+` of those in a row, the message is rejected alone, too.
 
 A topic that is deleted and made again is read from `+"`start_offset`"+`, and written to, again.
 

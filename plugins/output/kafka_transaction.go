@@ -189,7 +189,7 @@ type part struct {
 // should be.
 func (k *kafkaTransactionOutput) produce(ctx context.Context, tx *kafka.Transaction, messages service.MessageBatch, p *part) []error {
 	errs := tx.Produce(ctx, p.records)
-	if !k.record.describes || !tx.Open() {
+	if !k.record.describes {
 		return errs
 	}
 	var descriptions []*kgo.Record
@@ -215,14 +215,10 @@ func (k *kafkaTransactionOutput) produce(ctx context.Context, tx *kafka.Transact
 // where its key says.
 func (k *kafkaTransactionOutput) recordOf(msg *service.Message, at evaluate) (*kgo.Record, error) {
 	record, err := k.record.record(msg, at)
-	if err != nil {
-		return nil, err
-	}
-	if k.record.partition == nil {
+	if err == nil && k.record.partition == nil {
 		record.Partition = -1
 	}
-	record.Context = msg.Context() // which tells what the brokers have refused before
-	return record, nil
+	return record, err
 }
 
 // Close has nothing to do: the input closes the connection.

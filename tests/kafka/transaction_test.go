@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
@@ -278,4 +279,91 @@ func TestTransactionWaitsForItsTopic(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, topics[from].Partitions, partitions)
 	s.Stop()
+}
+
+// A result that is too large for its topic goes to another one, or is described,
+// in the same transaction, and what was sent along with it is there once.
+func TestTransactionWithResultsTooLargeForTheirTopic(t *testing.T) {
+	from, to, dead, group, id := topic(t, 1), name(t, "small"), topic(t, 1), name(t, "group"), name(t, "id")
+	limit := "3000"
+	resp, err := admin(t).CreateTopic(t.Context(), 1, 1, map[string]*string{"max.message.bytes": &limit}, to)
+	require.NoError(t, err)
+	require.NoError(t, resp.Err)
+	produce(t, numbered(from, 1, 0, 40)...)
+	results, letters := answers(t, to), answers(t, dead)
+	output := fmt.Sprintf(`fallback:
+  -
+%v
+  -
+%v
+    processors: [ { mapping: 'root = content().string().split(" ").index(0)' } ]`,
+		indent(indent(transactionOutput(id, to))), indent(indent(transactionOutput(id, dead))))
+	// Two results are too large, others only together.
+	processors := `{ mapping: 'root = content().string() + if ["0:7", "0:23"].contains(content().string()) { " " + "x".repeat(5000) } else { " " + "y".repeat(600) }' }`
+	s := start(t, transactionYAML(id, group, from, processors, output, "compression: none"), nil)
+	eventually(t, func() bool { return committed(admin(t), group, from, 0) == 40 })
+	requireOnce(t, results, 38)
+	requireOnce(t, letters, 2)
+	assert.True(t, letters.has("0:7") && letters.has("0:23"))
+	assert.False(t, s.logs.contain("Transaction aborted, since a message was rejected"))
+}
+
+// The topic of the results is deleted and made again, between transactions and while
+// they go on. Nothing goes to the dead letters, and the input's topic is read again
+// when that happens to it.
+func TestTransactionsWithTopicsMadeAgain(t *testing.T) {
+	from, to, dead, group, id := topic(t, 2), topic(t, 3), topic(t, 1), name(t, "group"), name(t, "id")
+	output := fmt.Sprintf("fallback:\n  -\n%v\n  -\n%v", indent(indent(transactionOutput(id, to))), indent(indent(transactionOutput(id, dead))))
+	s := start(t, transactionYAML(id, group, from, "", output, "allow_auto_topic_creation: false", "retry: { initial_delay: 100ms, max_delay: 1s, max_retries: 100 }"), nil)
+	sent := 0
+	send := func() {
+		produce(t, numbered(from, 2, sent, 1)...)
+		sent++
+	}
+	done := func() bool {
+		return committed(admin(t), group, from, 0) == int64(sent) && committed(admin(t), group, from, 1) == int64(sent)
+	}
+	for range 5 {
+		send()
+	}
+	eventually(t, done)
+
+	remake(t, to, 2) // while nothing is on its way
+	l := answers(t, to)
+	send()
+	requireOnce(t, l, 2)
+	eventually(t, done)
+
+	again := make(chan struct{})
+	go func() { // while messages keep coming
+		defer close(again)
+		remake(t, to, 1)
+	}()
+	for range 30 {
+		send()
+		sleep(t.Context(), beat)
+	}
+	<-again
+	send()
+	eventually(t, done)
+	l = answers(t, to)
+	last := fmt.Sprintf("0:%v", sent-1)
+	eventually(t, func() bool { return l.has(last) })
+	assert.Equal(t, l.distinct(), l.total(), "nothing is there twice")
+	ends, err := admin(t).ListEndOffsets(t.Context(), dead)
+	require.NoError(t, err)
+	o, ok := ends.Lookup(dead, 0)
+	require.True(t, ok)
+	if o.Offset > 0 { // of transactions that were aborted
+		dead := answers(t, dead)
+		sleep(t.Context(), time.Second)
+		assert.Zero(t, dead.total())
+	}
+
+	remake(t, from, 2)
+	sent = 1000
+	produce(t, numbered(from, 2, sent, 3)...)
+	eventually(t, func() bool { return l.has("0:1002") && l.has("1:1002") })
+	assert.Equal(t, l.distinct(), l.total(), "nothing is there twice")
+	assert.True(t, s.logs.contain("The topic was deleted and made again"))
 }

@@ -18,14 +18,11 @@ import (
 type Memory struct {
 	policy retry.Policy
 
-	careful sync.Mutex // held while groups are sent one by one
-
-	mu       sync.Mutex
-	size     transactionSize
-	kept     map[topicPartition]map[int64]context.Context // of aborted messages
-	aborts   int                                          // in a row
-	learned  bool                                         // the last one has learned something
-	together int64                                        // bytes of records that are sent at once; 0: any
+	mu     sync.Mutex
+	size   transactionSize
+	kept   map[topicPartition]map[int64]context.Context // of aborted messages
+	aborts int                                          // in a row
+	atOnce bool                                         // the next one may succeed at once
 }
 
 // NewMemory returns the memory of transactions of up to most records, each of which
@@ -65,12 +62,11 @@ func (m *Memory) records() int {
 	return m.size.now
 }
 
-// pause returns how long to wait before the next transaction. One that knows more
-// than the one before is tried at once, the first time.
+// pause returns how long to wait before the next transaction.
 func (m *Memory) pause() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.aborts == 0 || m.learned && m.aborts == 1 {
+	if m.aborts == 0 || m.atOnce && m.aborts == 1 {
 		return 0
 	}
 	return m.policy.Pause(m.aborts)
@@ -103,7 +99,7 @@ func (m *Memory) attach(records []*kgo.Record, batch service.MessageBatch) {
 func (m *Memory) committed(records []*kgo.Record, d time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.aborts, m.learned = 0, false
+	m.aborts, m.atOnce = 0, false
 	m.size.took(len(records), d)
 	for _, r := range records {
 		if len(m.kept) == 0 {
@@ -124,6 +120,13 @@ func (m *Memory) drop(tp topicPartition, offset int64) {
 func (m *Memory) keep(records []*kgo.Record, contexts []context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	total := 0
+	for _, of := range m.kept {
+		total += len(of)
+	}
+	if total > m.size.most { // they are of partitions that are not read any more
+		clear(m.kept)
+	}
 	for i, r := range records {
 		tp := topicPartition{r.Topic, r.Partition}
 		if m.kept[tp] == nil {
@@ -144,12 +147,13 @@ func (m *Memory) lose(partitions map[string][]int32) {
 	}
 }
 
-// aborted notes that a transaction was aborted for its records.
-func (m *Memory) aborted(learned bool) {
+// aborted notes that a transaction was aborted for its records, and whether the
+// next one may succeed at once. If it does not, there are pauses.
+func (m *Memory) aborted(atOnce bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.aborts++
-	m.learned = learned
+	m.atOnce = atOnce
 }
 
 // failed notes that a transaction has ended with its session, as one that takes too
@@ -158,47 +162,4 @@ func (m *Memory) failed() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.size.now = m.size.least
-}
-
-// refusedTogether notes that records of so many bytes are too large together.
-func (m *Memory) refusedTogether(bytes int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.together == 0 || bytes/2 < m.together {
-		m.together = max(bytes/2, 1)
-	}
-}
-
-// sendCarefully waits until no other records are sent, if there is a limit to what
-// is sent at once. The function that it returns ends that.
-func (m *Memory) sendCarefully() (release func()) {
-	m.mu.Lock()
-	limited := m.together > 0
-	m.mu.Unlock()
-	if !limited {
-		return func() {}
-	}
-	m.careful.Lock()
-	return m.careful.Unlock
-}
-
-// groups divides some of the records into those that are sent at once.
-func (m *Memory) groups(records []*kgo.Record, which []int) (groups [][]int) {
-	m.mu.Lock()
-	limit := m.together
-	m.mu.Unlock()
-	if limit == 0 {
-		return [][]int{which}
-	}
-	var bytes int64
-	first := 0
-	for k, i := range which {
-		n := size(records[i])
-		if k > first && bytes+n > limit {
-			groups = append(groups, which[first:k])
-			first, bytes = k, 0
-		}
-		bytes += n
-	}
-	return append(groups, which[first:])
 }

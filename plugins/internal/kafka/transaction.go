@@ -14,7 +14,6 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
 )
 
 // FieldTransactionalID is the field by which the input and the outputs of a stream
@@ -41,26 +40,21 @@ func (e *abortedError) Unwrap() error { return e.cause }
 
 type transactionKey struct{}
 
-// Transaction is the one in which a message was read.
-//
-// When the brokers refuse a record, the client starts over with a new epoch, which
-// aborts what it has written of the transaction until then. The transaction is then
-// aborted as a whole. What was refused is noted in the slots of its messages, so
-// that it is not sent again, but rejected, when they are read again; another output
-// can then take them.
+// Transaction is the one in which a message was read. What the brokers refuse is not
+// part of it, and does not keep the rest from being committed.
 type Transaction struct {
 	id     string
 	topics *Topics
 	maker  *topicMaker
-	memory *Memory
 	limit  int64 // max_message_bytes
-	last   bool  // retries are used up: what may pass is rejected, too
+	last   bool  // retries are used up: an error that may pass is as any other
 
 	mu       sync.RWMutex // held shared while records are handed to the client
 	ended    bool
+	over     context.Context // ends before that
+	stop     context.CancelFunc
 	state    sync.Mutex // guards what follows
 	doom     error      // why it can only be aborted, if so
-	learned  bool       // the next one knows more
 	remade   []error    // of topics
 	produced int64
 }
@@ -77,40 +71,80 @@ func (t *Transaction) ID() string { return t.id }
 
 // Produce writes the records inside the transaction, waits until the brokers
 // have them, and returns the error of each. Records whose partition is below 0
-// go where their key says. The context of a record is that of its message.
+// go where their key says.
 func (t *Transaction) Produce(ctx context.Context, records []*kgo.Record) []error {
 	errs := make([]error, len(records))
-	if _, cause := t.doomed(); cause != nil {
+	if cause := t.doomed(); cause != nil {
 		return slices.Repeat([]error{&abortedError{cause}}, len(records))
 	}
 	t.maker.make(ctx, records)
-	var send []int
+	send := make([]int, 0, len(records))
 	for i, r := range records {
-		if errs[i] = t.refusal(r); errs[i] == nil {
+		if errs[i] = t.tooLarge(r); errs[i] == nil {
 			send = append(send, i)
 		}
 	}
-	release := t.memory.sendCarefully()
-	for _, group := range t.memory.groups(records, send) {
-		t.send(ctx, records, group, errs)
-	}
-	release()
-	t.judge(ctx, records, send, errs)
+	t.send(ctx, records, send, errs)
+	t.judge(records, send, errs)
 	return errs
 }
 
-// refusal returns the error of a record that cannot be written: one that is too
-// large for the client, or one that the brokers have refused before.
-func (t *Transaction) refusal(r *kgo.Record) error {
+// tooLarge returns the error of a record that is too large for the client.
+func (t *Transaction) tooLarge(r *kgo.Record) error {
 	// The client counts the framing of a batch and of the record, too.
 	if n := size(r) + 256 + 10*int64(len(r.Headers)); n > t.limit {
 		return fmt.Errorf("%w: %v bytes do not fit max_message_bytes, %v", kerr.MessageTooLarge, size(r), t.limit)
 	}
-	return takeRefusal(r)
+	return nil
 }
 
-// send hands some of the records to the client, and waits for their errors.
+// send writes some of the records, and sets their errors. The brokers refuse all
+// records that wait for a partition if one of them is too large, so that those are
+// divided until it is found.
 func (t *Transaction) send(ctx context.Context, records []*kgo.Record, which []int, errs []error) {
+	t.hand(ctx, records, which, errs)
+	var refused []int
+	for _, i := range which {
+		if errors.Is(errs[i], kerr.MessageTooLarge) {
+			refused = append(refused, i)
+		}
+	}
+	switch half := len(refused) / 2; {
+	case len(refused) == 1:
+		t.sendAlone(ctx, records[refused[0]], &errs[refused[0]])
+	case len(refused) > 1:
+		t.send(ctx, records, refused[:half], errs)
+		t.send(ctx, records, refused[half:], errs)
+	}
+}
+
+// sendAlone writes a record that may have been refused for others, with which the
+// client has sent it.
+func (t *Transaction) sendAlone(ctx context.Context, r *kgo.Record, result *error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(t.over, cancel)()
+	answer := make(chan error, 1)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	err := errTransactionOver
+	if !t.ended {
+		err = t.topics.ProduceAlone(context.WithoutCancel(ctx), ctx, r, func(_ *kgo.Record, err error) { answer <- err })
+	}
+	if err != nil {
+		*result = err
+		return
+	}
+	select {
+	case *result = <-answer:
+	case <-ctx.Done():
+		*result = errGivenUp
+		t.abort(errGivenUp)
+	}
+}
+
+// hand hands some of the records to the client, and waits for their errors.
+func (t *Transaction) hand(ctx context.Context, records []*kgo.Record, which []int, errs []error) {
 	type outcome struct {
 		index int
 		err   error
@@ -139,115 +173,57 @@ func (t *Transaction) send(ctx context.Context, records []*kgo.Record, which []i
 		case o := <-outcomes:
 			errs[o.index] = o.err
 		case <-ctx.Done():
-			t.abort(errGivenUp, false)
+			t.abort(errGivenUp)
 			return
 		}
 	}
 }
 
-// judge says what the errors of the records mean for the transaction.
-func (t *Transaction) judge(ctx context.Context, records []*kgo.Record, sent []int, errs []error) {
-	var large []int
+// judge says what the errors of the records mean for the transaction. One that may
+// pass aborts it, so that no fallback takes what has its place elsewhere.
+func (t *Transaction) judge(records []*kgo.Record, sent []int, errs []error) {
+	t.state.Lock()
+	defer t.state.Unlock()
 	for _, i := range sent {
 		err := errs[i]
+		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+			t.maker.forget(records[i].Topic)
+		}
 		switch {
 		case err == nil:
-			t.state.Lock()
 			t.produced++
-			t.state.Unlock()
-		case errors.Is(err, errGivenUp) || errors.Is(err, errTransactionOver):
+			continue
 		case isRemade(err):
-			t.state.Lock()
 			t.remade = append(t.remade, err)
-			t.state.Unlock()
-			t.abort(err, true)
-		case errors.Is(err, kerr.MessageTooLarge):
-			large = append(large, i)
-		case retry.IsTransient(err):
-			if errors.Is(err, kerr.UnknownTopicOrPartition) {
-				t.maker.forget(records[i].Topic)
-			}
-			if t.last {
-				noteRefusal(records[i], err)
-			}
-			t.abort(err, t.last)
-		default:
-			noteRefusal(records[i], err)
-			t.abort(err, true)
+		case t.last || !retry.IsTransient(err):
+			continue
 		}
-	}
-	if len(large) > 0 {
-		t.abort(errs[large[0]], true)
-		t.findTooLarge(ctx, records, large, errs)
-	}
-}
-
-// findTooLarge finds which of several records that were refused together is too
-// large: the brokers refuse all that wait for a partition.
-func (t *Transaction) findTooLarge(ctx context.Context, records []*kgo.Record, which []int, errs []error) {
-	if len(which) == 1 {
-		i := which[0]
-		answer := make(chan error, 1)
-		limit, cancel := context.WithTimeout(ctx, closeTimeout)
-		defer cancel()
-		err := t.topics.ProduceAlone(context.WithoutCancel(ctx), limit, records[i], func(_ *kgo.Record, err error) { answer <- err })
-		if err != nil || limit.Err() != nil {
-			return
-		}
-		if err := <-answer; errors.Is(err, kerr.MessageTooLarge) {
-			noteRefusal(records[i], err)
-		}
-		return
-	}
-	var bytes int64
-	for _, i := range which {
-		bytes += size(records[i])
-	}
-	t.memory.refusedTogether(bytes)
-	for _, half := range [][]int{which[:len(which)/2], which[len(which)/2:]} {
-		if len(half) > 1 {
-			t.send(ctx, records, half, errs)
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		if len(half) == 1 || slices.ContainsFunc(half, func(i int) bool { return errors.Is(errs[i], kerr.MessageTooLarge) }) {
-			t.findTooLarge(ctx, records, half, errs)
-		}
-	}
-	for _, i := range which {
-		if errs[i] == nil { // written, but in a transaction that is lost
-			errs[i] = errTransactionOver
+		if t.doom == nil {
+			t.doom = err
 		}
 	}
 }
 
-// abort notes that the transaction can only be aborted. The next one succeeds
-// where this one failed if it has learned something.
-func (t *Transaction) abort(cause error, learned bool) {
+// abort notes that the transaction can only be aborted.
+func (t *Transaction) abort(cause error) {
 	t.state.Lock()
 	defer t.state.Unlock()
 	if t.doom == nil {
 		t.doom = cause
 	}
-	t.learned = t.learned || learned
 }
 
-func (t *Transaction) doomed() (learned bool, cause error) {
+// doomed says why the transaction can only be aborted, if so.
+func (t *Transaction) doomed() error {
 	t.state.Lock()
 	defer t.state.Unlock()
-	return t.learned, t.doom
-}
-
-// Open says whether more can be written that will be committed.
-func (t *Transaction) Open() bool {
-	_, cause := t.doomed()
-	return cause == nil
+	return t.doom
 }
 
 // finish lets no more records in, and says why those that are may not be
 // committed, if so.
-func (t *Transaction) finish() (learned bool, cause error) {
+func (t *Transaction) finish() error {
+	t.stop()
 	t.mu.Lock()
 	t.ended = true
 	t.mu.Unlock()
@@ -257,31 +233,6 @@ func (t *Transaction) finish() (learned bool, cause error) {
 func isRemade(err error) bool {
 	_, ok := errors.AsType[*RemadeError](err)
 	return ok
-}
-
-// refusalKey is the key of a slot under which the brokers' refusal of a record for
-// a topic is noted.
-type refusalKey struct{ topic string }
-
-func noteRefusal(r *kgo.Record, err error) {
-	if r.Context != nil {
-		slot.From(r.Context).Store(refusalKey{r.Topic}, err)
-	}
-}
-
-// takeRefusal returns what was noted, once: if nothing else takes the message, the
-// brokers are asked again.
-func takeRefusal(r *kgo.Record) error {
-	if r.Context == nil {
-		return nil
-	}
-	kept := slot.From(r.Context)
-	value, _ := kept.Load(refusalKey{r.Topic})
-	err, _ := value.(error)
-	if err != nil {
-		kept.Store(refusalKey{r.Topic}, nil)
-	}
-	return err
 }
 
 // announcement is the key under which an input with this transactional id is

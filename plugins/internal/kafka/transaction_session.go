@@ -120,13 +120,13 @@ func (s *TransactionSession) begin(ctx context.Context) error {
 		}),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, revoked map[string][]int32) {
 			if len(revoked) > 0 {
-				s.conf.Memory.lose(revoked)
+				s.lose(revoked)
 				s.log.With("partitions", describe(revoked)).Info("Partitions revoked")
 			}
 		}),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 			if len(lost) > 0 {
-				s.conf.Memory.lose(lost)
+				s.lose(lost)
 				s.log.With("partitions", describe(lost)).Warn("Partitions lost: the group went on without this member")
 			}
 		}),
@@ -201,6 +201,14 @@ func (s *TransactionSession) read(ctx context.Context) (service.MessageBatch, *o
 	}
 }
 
+// lose lets go of what is kept for partitions that another member reads now, unless
+// the session ends: the next one may read them again.
+func (s *TransactionSession) lose(partitions map[string][]int32) {
+	if s.living.Err() == nil {
+		s.conf.Memory.lose(partitions)
+	}
+}
+
 // pause waits after a transaction that was aborted.
 func (s *TransactionSession) pause(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -266,8 +274,9 @@ type producerID struct {
 func (s *TransactionSession) transaction(ctx context.Context, fetches kgo.Fetches) (service.MessageBatch, *opened, error) {
 	tx := &opened{began: time.Now(), Transaction: &Transaction{
 		id: s.conf.ID, topics: s.topics, maker: s.maker,
-		memory: s.conf.Memory, limit: s.conf.MaxBytes, last: s.conf.Memory.usedUp(),
+		limit: s.conf.MaxBytes, last: s.conf.Memory.usedUp(),
 	}}
+	tx.over, tx.stop = context.WithCancel(context.Background())
 	var messages service.MessageBatch
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		for _, r := range f.Records {
@@ -317,8 +326,7 @@ func (s *TransactionSession) end(ctx context.Context, tx *opened, rejection erro
 	}
 	defer func() { <-s.turn }()
 
-	learned, cause := tx.finish()
-	if cause != nil {
+	if cause := tx.finish(); cause != nil {
 		rejection = cause
 	}
 	// A request that is cut off leaves the client with a state that it does not
@@ -337,13 +345,13 @@ func (s *TransactionSession) end(ctx context.Context, tx *opened, rejection erro
 	}
 	switch {
 	case errors.Is(err, kerr.UnknownTopicID): // the client has aborted, and goes on
-		s.aborted(tx, err, true)
+		s.aborted(tx, err)
 	case err != nil:
 		err = fmt.Errorf("ending a transaction: %w", err)
 		s.fail(err)
 		return err
 	case rejection != nil:
-		s.aborted(tx, rejection, learned)
+		s.aborted(tx, rejection)
 	case !committed:
 		s.log.Info("Transaction aborted, since the group is rebalancing; its records are read again")
 	default:
@@ -353,8 +361,8 @@ func (s *TransactionSession) end(ctx context.Context, tx *opened, rejection erro
 }
 
 // startedOver returns an error if the client has another epoch than when the
-// transaction began, as after a record that the brokers have refused. What it wrote
-// before is aborted then, and must not be taken for done.
+// transaction began. What it wrote before is aborted then, and must not be taken
+// for done.
 func (s *TransactionSession) startedOver(ctx context.Context, tx *opened) error {
 	p, err := s.producer(ctx)
 	if err == nil && p != tx.producer {
@@ -363,14 +371,17 @@ func (s *TransactionSession) startedOver(ctx context.Context, tx *opened) error 
 	return err
 }
 
-func (s *TransactionSession) aborted(tx *opened, cause error, learned bool) {
-	s.conf.Memory.aborted(learned)
+// aborted notes that a transaction was aborted for its records. One whose topic was
+// made again finds the new one when it is tried again.
+func (s *TransactionSession) aborted(tx *opened, cause error) {
+	again := isRemade(cause)
+	s.conf.Memory.aborted(again)
 	if isContext(cause) || errors.Is(cause, errClosing) {
 		return
 	}
 	s.status.Erred(fmt.Errorf("transaction aborted: %w", cause))
 	log := logs.With(s.log, "operation", "Kafka transaction", "messages", len(tx.records), "error", cause.Error())
-	if learned {
+	if again {
 		log.Warn("Transaction aborted; its records are read again")
 	} else {
 		log.Error("Transaction aborted, since a message was rejected; its records are read again")

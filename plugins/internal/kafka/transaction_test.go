@@ -36,8 +36,8 @@ func newTransactionCluster(t *testing.T, partitions int32) *kfake.Cluster {
 	return c
 }
 
-// begin makes a session that is quick in everything.
-func begin(t *testing.T, c *kfake.Cluster, id string) *TransactionSession {
+// begin makes a session that is quick in everything, with the memory of one before.
+func begin(t *testing.T, c *kfake.Cluster, id string, before ...*Memory) *TransactionSession {
 	t.Helper()
 	conf := TransactionConfig{
 		Connection: Connection{Seeds: c.ListenAddrs(), ClientID: "test", MaxAge: time.Second},
@@ -51,6 +51,9 @@ func begin(t *testing.T, c *kfake.Cluster, id string) *TransactionSession {
 	}
 	conf.Memory = NewMemory(retry.Policy{Strategy: retry.NoRetry}, 100, time.Minute)
 	conf.Memory.size = transactionSize{least: 100, most: 100, now: 100, period: time.Minute}
+	for _, memory := range before {
+		conf.Memory = memory
+	}
 	res := service.MockResources()
 	component := status.New(res, "mfn_kafka_transaction", status.Connector)
 	t.Cleanup(component.Close)
@@ -67,8 +70,9 @@ func closeInTheEnd(t *testing.T, s *TransactionSession) {
 // transaction is one that is open, with what was read in it.
 type transaction struct {
 	*Transaction
-	ids []string
-	end service.AckFunc
+	ids      []string
+	contexts []context.Context // of the messages
+	end      service.AckFunc
 }
 
 func read(t *testing.T, s *TransactionSession) transaction {
@@ -82,7 +86,7 @@ func read(t *testing.T, s *TransactionSession) transaction {
 	for _, msg := range messages {
 		content, err := msg.AsBytes()
 		require.NoError(t, err)
-		tx.ids = append(tx.ids, string(content))
+		tx.ids, tx.contexts = append(tx.ids, string(content)), append(tx.contexts, msg.Context())
 		assert.Same(t, tx.Transaction, TransactionOf(msg.Copy()))
 	}
 	return tx
@@ -237,9 +241,10 @@ func TestTransactionWithARecordThatIsRefused(t *testing.T) {
 	closeInTheEnd(t, s)
 	tx := read(t, s)
 	require.NoError(t, tx.answer(t.Context()))
-	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: answersName, Err: kerr.MessageTooLarge})
+	fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: answersName, Err: kerr.MessageTooLarge, Count: -1})
 	err := tx.answer(t.Context())
 	require.ErrorIs(t, err, kerr.MessageTooLarge)
+	fault.Remove()
 	require.NoError(t, tx.end(t.Context(), err))
 	answerAll(t, s, 3)
 	requireEachOnce(t, c, 1, 3)

@@ -1,0 +1,165 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// binary builds the program.
+func binary(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "mfn-connect")
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../..").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return path
+}
+
+// worker runs a shipped configuration in a process of its own. The function that it
+// returns kills it.
+func worker(t *testing.T, program, config string, env ...string) (kill func()) {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	var output bytes.Buffer
+	cmd := exec.CommandContext(context.Background(), program, "-c", filepath.Join("../../config", config))
+	cmd.Env = append(append(os.Environ(), "SEED_BROKERS="+strings.Join(kafka.Brokers(), ","), "ADDRESS="+address), env...)
+	cmd.Stdout, cmd.Stderr = &output, &output
+	require.NoError(t, cmd.Start())
+	killed := false
+	kill = func() {
+		if killed {
+			return
+		}
+		killed = true
+		_ = cmd.Process.Signal(syscall.SIGKILL)
+		_ = cmd.Wait() // it was killed
+		if t.Failed() {
+			t.Log(output.String())
+		}
+	}
+	t.Cleanup(kill)
+	return kill
+}
+
+// Of two workers with the shipped configuration, one is killed. The other goes on
+// with its partitions as if nothing had happened; when the first starts again, it
+// has its own back. Each result is there once.
+func TestOneOfTwoExactlyOnceWorkersIsKilled(t *testing.T) {
+	const partitions = 4
+	from, to, failures, group := topic(t, partitions), topic(t, 1), topic(t, 1), name(t, "group")
+	program := binary(t)
+	start := func(id string) func() {
+		return worker(t, program, "exactly_once.yaml", "INPUT_TOPIC="+from, "OUTPUT_TOPIC="+to, "FAILURE_TOPIC="+failures,
+			"CONSUMER_GROUP="+group, "TRANSACTIONAL_ID="+group+id)
+	}
+	killFirst := start("-1")
+	start("-2")
+	adm := admin(t)
+	eventually(t, func() bool { return settled(adm, group, 2, 2) })
+
+	sent := 0
+	send := func() {
+		var records []*kgo.Record
+		for p := range int32(partitions) {
+			id := fmt.Sprintf("%v:%v", p, sent)
+			records = append(records, &kgo.Record{Topic: from, Partition: p, Value: fmt.Appendf(nil, `{"id":%q,"grid_size":8,"steps":2,"seed":1}`, id)})
+		}
+		produce(t, records...)
+		sent++
+	}
+	upTo := func(p int32) int64 { return committed(adm, group, from, p) }
+	for range 3 {
+		send()
+	}
+	for p := range int32(partitions) {
+		eventually(t, func() bool { return upTo(p) == 3 })
+	}
+
+	killFirst()
+	killed := time.Now()
+	var longest time.Duration
+	for range 20 {
+		send()
+		begun := time.Now()
+		eventually(t, func() bool {
+			done := 0
+			for p := range int32(partitions) {
+				if upTo(p) == int64(sent) {
+					done++
+				}
+			}
+			return done >= 2
+		}, "two partitions go on")
+		longest = max(longest, time.Since(begun))
+	}
+	assert.Less(t, longest, 5*time.Second, "less than a session takes to end")
+	assert.Less(t, time.Since(killed), time.Minute, "the session has not ended meanwhile")
+
+	start("-1")
+	l := answers(t, to)
+	requireOnce(t, l, partitions*sent)
+	for p := range int32(partitions) {
+		eventually(t, func() bool { return upTo(p) == int64(sent) })
+	}
+}
+
+// One record that fits nowhere stops nothing: refused or as a result, too large for
+// the client or for the topic.
+func TestExactlyOnceWithMessagesThatAreTooLarge(t *testing.T) {
+	from, to, failures, group := topic(t, 1), name(t, "results"), topic(t, 1), name(t, "group")
+	limit := "20000"
+	resp, err := admin(t).CreateTopic(t.Context(), 1, 1, map[string]*string{"max.message.bytes": &limit}, to)
+	require.NoError(t, err)
+	require.NoError(t, resp.Err)
+	cl := client(t, kgo.ProducerBatchMaxBytes(8<<20), kgo.ProducerBatchCompression(kgo.GzipCompression()))
+	good := func(n int) *kgo.Record {
+		return &kgo.Record{Topic: from, Value: fmt.Appendf(nil, `{"id":"good-%v","grid_size":8,"steps":2,"seed":1}`, n)}
+	}
+	noise := make([]byte, 30_000) // which cannot be compressed
+	for i := range noise {
+		noise[i] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"[(i*i*7919+i*104729)>>3&63]
+	}
+	records := []*kgo.Record{
+		{Topic: from, Value: []byte(strings.Repeat("x", 1_048_392))}, // no JSON, and no room for its error
+		{Topic: from, Value: []byte(strings.Repeat("x", 3<<20))},     // sent compressed
+		{Topic: from, Value: fmt.Appendf(nil, `{"id":"field","grid_size":8,"steps":2,"seed":1,"note":%q}`, noise)},
+	}
+	for n := range 20 {
+		records = append(records, good(n))
+	}
+	require.NoError(t, cl.ProduceSync(t.Context(), records...).FirstErr())
+	worker(t, binary(t), "exactly_once.yaml", "INPUT_TOPIC="+from, "OUTPUT_TOPIC="+to, "FAILURE_TOPIC="+failures,
+		"CONSUMER_GROUP="+group, "TRANSACTIONAL_ID="+group)
+
+	eventually(t, func() bool { return committed(admin(t), group, from, 0) == int64(len(records)) })
+	described := map[string]string{}
+	for _, r := range read(t, failures, 2, kgo.FetchIsolationLevel(kgo.ReadCommitted())) {
+		headers := map[string]string{}
+		for _, h := range r.Headers {
+			headers[h.Key] = string(h.Value)
+		}
+		if headers["mfn_oversized_bytes"] != "" {
+			assert.Empty(t, r.Value)
+			assert.NotEmpty(t, headers["mfn_error"])
+			described[headers["mfn_oversized_topic"]+"/"+headers["mfn_oversized_partition"]+"/"+headers["mfn_oversized_offset"]] = headers["mfn_oversized_bytes"]
+		}
+	}
+	assert.Equal(t, map[string]string{from + "/0/0": "1048392", from + "/0/1": strconv.Itoa(3 << 20)}, described)
+	assert.GreaterOrEqual(t, len(read(t, to, 20, kgo.FetchIsolationLevel(kgo.ReadCommitted()))), 20)
+}
