@@ -334,16 +334,21 @@ func TestTransactionsWithTopicsMadeAgain(t *testing.T) {
 	requireOnce(t, l, 2)
 	eventually(t, done)
 
-	again := make(chan struct{})
+	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() { // while messages keep coming
-		defer close(again)
-		remake(t, to, 1)
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				send()
+			}
+		}
 	}()
-	for range 30 {
-		send()
-		sleep(t.Context(), beat)
-	}
-	<-again
+	remake(t, to, 1)
+	close(stop)
+	<-stopped
 	send()
 	eventually(t, done)
 	l = answers(t, to)
