@@ -216,7 +216,7 @@ func TestPlaneSettings(t *testing.T) {
 	}
 	for setting, says := range map[string]string{
 		`plane: w`:            "feature_config.plane: must be one of",
-		`threshold: median`:   "feature_config.threshold: must be a number in the plane's unit, midrange, mean or otsu, it is median",
+		`threshold: median`:   "feature_config.threshold: must be a number, midrange, mean or otsu, it is median",
 		`wrap: maybe`:         "feature_config.wrap: must be one of",
 		`box_sizes: threes`:   "feature_config.box_sizes: must be reference, powers_of_two or a list of sizes",
 		`box_sizes: [ 2, x ]`: "feature_config.box_sizes[1]: must be a whole number, it is x",

@@ -22,13 +22,8 @@ var (
 		string(engine.U):         "Of a model of two species; the default of all but `gray_scott`.",
 		string(engine.V):         "Of a model of two species; the default of `gray_scott`.",
 	})
-	thresholdRule = fields.Text("threshold").Where("a number in the plane's unit, midrange, mean or otsu",
-		`["midrange", "mean", "otsu"].contains(this.string()) || this.string().number().catch(null) != null`,
-		func(text string) bool {
-			_, ok := thresholdOf(text)
-			return ok
-		})
-	wrap = fields.Enum("wrap", map[string]string{
+	thresholdRule = fields.NumberOr("threshold", string(engine.Midrange), string(engine.AtMean), string(engine.Otsu))
+	wrap          = fields.Enum("wrap", map[string]string{
 		string(engine.WrapTrue):  "Clusters and shapes go on at the opposite edge.",
 		string(engine.WrapFalse): "They end at the edge; the default of `mfn`.",
 		string(engine.WrapAuto):  "They go on where the boundary is periodic; the default of models of two species.",
@@ -46,13 +41,13 @@ func groupNames() map[string]string {
 	return names
 }
 
-func thresholdOf(text string) (engine.Threshold, bool) {
+func thresholdOf(text string) engine.Threshold {
 	rule := engine.ThresholdRule(text)
 	if slices.Contains([]engine.ThresholdRule{engine.Midrange, engine.AtMean, engine.Otsu}, rule) {
-		return engine.Threshold{Rule: rule}, true
+		return engine.Threshold{Rule: rule}
 	}
-	x, err := strconv.ParseFloat(text, 64)
-	return engine.Threshold{Rule: engine.AtNumber, Value: x}, err == nil
+	x, _ := strconv.ParseFloat(text, 64) // the field takes no other text
+	return engine.Threshold{Rule: engine.AtNumber, Value: x}
 }
 
 func planeFields() []*service.ConfigField {
@@ -65,7 +60,14 @@ func planeFields() []*service.ConfigField {
 			Description("Whether what reaches the edge of the grid goes on at the opposite one."),
 		service.NewAnyField(boxSizes).Optional().Example("powers_of_two").Example([]any{1, 3, 9, 27, 81}).
 			Description("The sizes of boxes, in cells: `reference` (from `min_box_size`, `max_box_size` and `num_scales`; the default of `mfn`), `powers_of_two` (2, 4, 8, … up to half the grid; the default of models of two species), or a list of 2 to 20 sizes. Sizes that do not divide the grid leave out cells, and can take the dimension above 2; `extra: [ fit ]` says so.").
-			LintRule(`root = if !(this.type() == "array" || ["reference", "powers_of_two"].contains(this.string().catch(""))) { [ "box_sizes: must be reference, powers_of_two or a list of sizes" ] }`),
+			LintRule(`
+let sizes = if this.type() == "array" {
+  this.length() >= 2 && this.length() <= 20 && this.unique().length() == this.length() &&
+    this.all(e -> e.string().re_match("^[0-9]{1,4}$") && e.number() >= 1 && e.number() <= 1024)
+} else { false }
+root = if !($sizes.catch(false) || ["reference", "powers_of_two"].contains(this.string().catch(""))) {
+  [ "box_sizes: must be reference, powers_of_two or a list of 2 … 20 different sizes, each a whole number, 1 … 1024" ]
+}`),
 		extra.Field().Default([]any{}).Example([]string{"spectrum", "dynamics"}).
 			Description("Groups of further features, which the result holds in `pattern`: `fit` (sizes, counts and error of the box counting), `spectrum` (wavelength, mean wave number, anisotropy), `shape` (area, perimeter, Euler number), `components`, `dynamics` (change, state, period), `correlation` (length, gradient), `topology` (Betti numbers, persistence), `entropy`, `scaling` (lacunarity, generalised dimensions). Each takes time only when it is asked for."),
 	}
@@ -87,7 +89,7 @@ func parsePlaneSettings(c *engine.FeatureConfig, in *service.ParsedConfig) error
 	}
 	c.Plane, c.Wrap = engine.Plane(of), engine.Wrap(wraps)
 	if thresholdRule.Given(in) {
-		c.Threshold, _ = thresholdOf(level)
+		c.Threshold = thresholdOf(level)
 	}
 	for _, g := range groups {
 		c.Extra = append(c.Extra, engine.Group(g))

@@ -32,7 +32,7 @@ var underTest = []struct {
 	{MappingField("mapping"), func(c *service.ParsedConfig) (any, error) { return MappingField("mapping").Parse(c) }},
 	of(Enum("enum", map[string]string{"first": "", "on": "", "12": ""})),
 	of(Bool("bool")), of(NotNegative("not_negative")), of(Positive("positive")),
-	of(Int("int", 1, 100)), of(Uint64("uint64")), of(Count("count", 0)), of(Float("float", 0, 1)), of(Bytes("bytes", 1, 1<<20)),
+	of(Int("int", 1, 100)), of(Uint64("uint64")), of(NumberOr("number_or", "first", "on", "42x")), of(Count("count", 0)), of(Float("float", 0, 1)), of(Bytes("bytes", 1, 1<<20)),
 	ofList(ListOf(Text("texts"))), ofList(ListOf(Text("some_texts")).NotEmpty()), ofList(ListOf(Secret("secrets"))), ofList(ListOf(Int("ints", 1, 100))),
 	ofMap(MapOf(Text("text_map"))), ofMap(MapOf(Secret("secret_map"))),
 	ofMap(MapOf(InterpolatedSecret("interpolated_secret_map"))), ofMap(MapOf(Secret("named_secret_map")).Names("one letter", regexp.MustCompile("^[a-z]$"))),

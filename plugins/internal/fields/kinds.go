@@ -161,6 +161,25 @@ func Int(name string, lo, hi int) Scalar[int] {
 // Count is a whole number of lo or more.
 func Count(name string, lo int) Scalar[int] { return Int(name, lo, math.MaxInt) }
 
+// NumberOr is a field that takes a finite number, or one of several words.
+func NumberOr(name string, words ...string) Scalar[string] {
+	quoted := make([]string, len(words))
+	for k, word := range words {
+		quoted[k] = literal(word)
+	}
+	return Scalar[string]{
+		name: name, kind: "text", allowed: "a number, " + strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1],
+		check: fmt.Sprintf(`[%v].contains(this.string()) || (this.string().re_match(%v) && this.string().number().type() == "number")`,
+			strings.Join(quoted, ", "), literal(decimal.String())),
+		new: service.NewStringField,
+		parse: func(s scalar) (string, bool) {
+			text := canonical(s.value)
+			_, err := strconv.ParseFloat(text, 64)
+			return text, slices.Contains(words, text) || err == nil && decimal.MatchString(text)
+		},
+	}
+}
+
 // Uint64 is a field that takes whole numbers of 0 … 2⁶⁴−1, all digits of which count.
 func Uint64(name string) Scalar[uint64] {
 	return Scalar[uint64]{
