@@ -9,7 +9,8 @@ type kernel struct {
 	step func(*rowRun)
 	draw func(*pcg, *rawDraws) // the random draws of any model
 
-	reaction func(*rowRun) // step for any model of two species
+	reaction func(*rowRun)                 // step for any model of two species
+	combine  func(y1, y, y2, y3 []float64) // of the stages of RK4
 }
 
 // rowRun is the work of a kernel: rows first … last−1 of dst from src.
@@ -19,7 +20,7 @@ type rowRun struct {
 	first, last int
 	coef        *coefficients // of mfn
 	reaction    *reaction     // of a model of two species
-	base        *planes       // that the change is added to, or nil: src
+	base, old   *planes       // that the change is added to, and that sums are the difference from; or nil: src
 	kinetics    *kinetics     // room that a kernel may keep, or nil
 	ghosts      ghostColumns  // of the rows of dst
 

@@ -7,10 +7,10 @@ func kernels() []kernel {
 	var k []kernel
 	avx2 := cpu.X86.HasAVX2 && cpu.X86.HasPOPCNT
 	if avx2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
-		k = append(k, kernel{name: "avx512", step: func(run *rowRun) { stepAssembly(run, true) }, draw: drawAVX512, reaction: func(run *rowRun) { reactAssembly(run, true) }})
+		k = append(k, kernel{name: "avx512", step: func(run *rowRun) { stepAssembly(run, true) }, draw: drawAVX512, reaction: func(run *rowRun) { reactAssembly(run, true) }, combine: combineWith(true)})
 	}
 	if avx2 {
-		k = append(k, kernel{name: "avx2", step: func(run *rowRun) { stepAssembly(run, false) }, draw: drawPortable, reaction: func(run *rowRun) { reactAssembly(run, false) }})
+		k = append(k, kernel{name: "avx2", step: func(run *rowRun) { stepAssembly(run, false) }, draw: drawPortable, reaction: func(run *rowRun) { reactAssembly(run, false) }, combine: combineWith(false)})
 	}
 	return append(k, portable)
 }
@@ -23,6 +23,12 @@ func drawAVX512(generator *pcg, raw *rawDraws)
 
 //go:noescape
 func reactAVX512(args *reactionArgs)
+
+//go:noescape
+func combineAVX512(args *combineArgs)
+
+//go:noescape
+func combineAVX2(args *combineArgs)
 
 //go:noescape
 func reactAVX2(args *reactionArgs)
@@ -46,5 +52,14 @@ func (args *reactionArgs) react(wide bool) {
 		reactAVX512(args)
 	} else {
 		reactAVX2(args)
+	}
+}
+
+// combine is step for the stages of RK4.
+func (args *combineArgs) combine(wide bool) {
+	if wide {
+		combineAVX512(args)
+	} else {
+		combineAVX2(args)
 	}
 }

@@ -1120,9 +1120,9 @@ TEXT ·reactAVX512(SB), NOSPLIT, $0-8
 	MOVQ    24(DI), R11
 	MOVQ    32(DI), R12
 	MOVQ    40(DI), R13
-	MOVQ    48(DI), AX
-	MOVQ    128(DI), R14
-	MOVQ    88(DI), BX
+	MOVQ    56(DI), AX
+	MOVQ    136(DI), R14
+	MOVQ    48(DI), BX
 	VMOVUPD (R14), Z11
 	VMOVUPD 64(R14), Z12
 	VMOVUPD 128(R14), Z13
@@ -1135,9 +1135,9 @@ TEXT ·reactAVX512(SB), NOSPLIT, $0-8
 	VMOVUPD 576(R14), Z21
 	VMOVUPD 640(R14), Z22
 	VMOVUPD 704(R14), Z16
-	MOVQ    80(DI), R15
+	MOVQ    88(DI), R15
 	KMOVB   R15, K1
-	MOVQ    96(DI), R15
+	MOVQ    104(DI), R15
 	CMPQ    R15, $0x01
 	JEQ     brusselator_row
 	CMPQ    R15, $0x02
@@ -1151,14 +1151,14 @@ TEXT ·reactAVX512(SB), NOSPLIT, $0-8
 
 barkley_row:
 	MOVQ   AX, SI
-	SUBQ   56(DI), SI
+	SUBQ   64(DI), SI
 	MOVQ   AX, DX
-	ADDQ   56(DI), DX
+	ADDQ   64(DI), DX
 	VPXORQ Z24, Z24, Z24
 	VPXORQ Z25, Z25, Z25
 	VPXORQ Z26, Z26, Z26
 	VPXORQ Z27, Z27, Z27
-	MOVQ   72(DI), CX
+	MOVQ   80(DI), CX
 	TESTQ  CX, CX
 	JZ     barkley0_tail
 
@@ -1197,13 +1197,12 @@ barkley0_vector:
 	VADDPD  (R13)(AX*1), Z3, Z3
 	VMOVUPD Z2, (R10)(AX*1)
 	VMOVUPD Z3, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      barkley0_whole
-	VMOVAPD Z1, Z0
+	CMPQ    96(DI), $0x00
+	JEQ     barkley0_whole
 	VMOVAPD Z3, Z2
 
 barkley0_whole:
-	VSUBPD  Z0, Z2, Z0
+	VSUBPD  (BX)(AX*1), Z2, Z0
 	VANDPD  Z16, Z0, Z0
 	VADDPD  Z0, Z24, Z24
 	VPMAXUQ Z0, Z27, Z27
@@ -1218,7 +1217,7 @@ barkley0_whole:
 	JNZ     barkley0_vector
 
 barkley0_tail:
-	CMPQ    80(DI), $0x00
+	CMPQ    88(DI), $0x00
 	JEQ     barkley0_done
 	VMOVUPD (R8)(AX*1), Z0
 	VMOVUPD (R8)(SI*1), Z2
@@ -1254,13 +1253,12 @@ barkley0_tail:
 	VADDPD  (R13)(AX*1), Z3, Z3
 	VMOVUPD Z2, K1, (R10)(AX*1)
 	VMOVUPD Z3, K1, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      barkley0_part
-	VMOVAPD Z1, Z0
+	CMPQ    96(DI), $0x00
+	JEQ     barkley0_part
 	VMOVAPD Z3, Z2
 
 barkley0_part:
-	VSUBPD    Z0, Z2, Z0
+	VSUBPD    (BX)(AX*1), Z2, Z0
 	VANDPD    Z16, Z0, Z0
 	VMOVAPD.Z Z0, K1, Z0
 	VMOVAPD.Z Z2, K1, Z2
@@ -1272,14 +1270,14 @@ barkley0_part:
 	VADDPD    Z2, Z26, Z26
 
 barkley0_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     barkley0_common
 	VMOVUPD Z24, (R15)
 	VMOVUPD Z25, 64(R15)
@@ -1299,38 +1297,38 @@ barkley0_common:
 
 barkley0_summed:
 	MOVQ AX, SI
-	ADDQ 136(DI), SI
+	ADDQ 144(DI), SI
 	MOVQ AX, DX
-	ADDQ 144(DI), DX
+	ADDQ 152(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ AX, SI
-	ADDQ 152(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 160(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
-	MOVQ 112(DI), R15
-	ADDQ R15, 120(DI)
-	ADDQ 56(DI), AX
-	DECQ 64(DI)
+	MOVQ 120(DI), R15
+	ADDQ R15, 128(DI)
+	ADDQ 64(DI), AX
+	DECQ 72(DI)
 	JNZ  barkley_row
 	JMP  end
 
 brusselator_row:
 	MOVQ   AX, SI
-	SUBQ   56(DI), SI
+	SUBQ   64(DI), SI
 	MOVQ   AX, DX
-	ADDQ   56(DI), DX
+	ADDQ   64(DI), DX
 	VPXORQ Z24, Z24, Z24
 	VPXORQ Z25, Z25, Z25
 	VPXORQ Z26, Z26, Z26
 	VPXORQ Z27, Z27, Z27
-	MOVQ   72(DI), CX
+	MOVQ   80(DI), CX
 	TESTQ  CX, CX
 	JZ     brusselator0_tail
 
@@ -1368,13 +1366,12 @@ brusselator0_vector:
 	VADDPD  (R13)(AX*1), Z3, Z3
 	VMOVUPD Z2, (R10)(AX*1)
 	VMOVUPD Z3, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      brusselator0_whole
-	VMOVAPD Z1, Z0
+	CMPQ    96(DI), $0x00
+	JEQ     brusselator0_whole
 	VMOVAPD Z3, Z2
 
 brusselator0_whole:
-	VSUBPD  Z0, Z2, Z0
+	VSUBPD  (BX)(AX*1), Z2, Z0
 	VANDPD  Z16, Z0, Z0
 	VADDPD  Z0, Z24, Z24
 	VPMAXUQ Z0, Z27, Z27
@@ -1389,7 +1386,7 @@ brusselator0_whole:
 	JNZ     brusselator0_vector
 
 brusselator0_tail:
-	CMPQ    80(DI), $0x00
+	CMPQ    88(DI), $0x00
 	JEQ     brusselator0_done
 	VMOVUPD (R8)(AX*1), Z0
 	VMOVUPD (R8)(SI*1), Z2
@@ -1424,13 +1421,12 @@ brusselator0_tail:
 	VADDPD  (R13)(AX*1), Z3, Z3
 	VMOVUPD Z2, K1, (R10)(AX*1)
 	VMOVUPD Z3, K1, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      brusselator0_part
-	VMOVAPD Z1, Z0
+	CMPQ    96(DI), $0x00
+	JEQ     brusselator0_part
 	VMOVAPD Z3, Z2
 
 brusselator0_part:
-	VSUBPD    Z0, Z2, Z0
+	VSUBPD    (BX)(AX*1), Z2, Z0
 	VANDPD    Z16, Z0, Z0
 	VMOVAPD.Z Z0, K1, Z0
 	VMOVAPD.Z Z2, K1, Z2
@@ -1442,14 +1438,14 @@ brusselator0_part:
 	VADDPD    Z2, Z26, Z26
 
 brusselator0_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     brusselator0_common
 	VMOVUPD Z24, (R15)
 	VMOVUPD Z25, 64(R15)
@@ -1469,38 +1465,38 @@ brusselator0_common:
 
 brusselator0_summed:
 	MOVQ AX, SI
-	ADDQ 136(DI), SI
+	ADDQ 144(DI), SI
 	MOVQ AX, DX
-	ADDQ 144(DI), DX
+	ADDQ 152(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ AX, SI
-	ADDQ 152(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 160(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
-	MOVQ 112(DI), R15
-	ADDQ R15, 120(DI)
-	ADDQ 56(DI), AX
-	DECQ 64(DI)
+	MOVQ 120(DI), R15
+	ADDQ R15, 128(DI)
+	ADDQ 64(DI), AX
+	DECQ 72(DI)
 	JNZ  brusselator_row
 	JMP  end
 
 fitzHughNagumo_row:
 	MOVQ   AX, SI
-	SUBQ   56(DI), SI
+	SUBQ   64(DI), SI
 	MOVQ   AX, DX
-	ADDQ   56(DI), DX
+	ADDQ   64(DI), DX
 	VPXORQ Z24, Z24, Z24
 	VPXORQ Z25, Z25, Z25
 	VPXORQ Z26, Z26, Z26
 	VPXORQ Z27, Z27, Z27
-	MOVQ   72(DI), CX
+	MOVQ   80(DI), CX
 	TESTQ  CX, CX
 	JZ     fitzHughNagumo0_tail
 
@@ -1537,13 +1533,12 @@ fitzHughNagumo0_vector:
 	VADDPD  (R13)(AX*1), Z3, Z3
 	VMOVUPD Z2, (R10)(AX*1)
 	VMOVUPD Z3, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      fitzHughNagumo0_whole
-	VMOVAPD Z1, Z0
+	CMPQ    96(DI), $0x00
+	JEQ     fitzHughNagumo0_whole
 	VMOVAPD Z3, Z2
 
 fitzHughNagumo0_whole:
-	VSUBPD  Z0, Z2, Z0
+	VSUBPD  (BX)(AX*1), Z2, Z0
 	VANDPD  Z16, Z0, Z0
 	VADDPD  Z0, Z24, Z24
 	VPMAXUQ Z0, Z27, Z27
@@ -1558,7 +1553,7 @@ fitzHughNagumo0_whole:
 	JNZ     fitzHughNagumo0_vector
 
 fitzHughNagumo0_tail:
-	CMPQ    80(DI), $0x00
+	CMPQ    88(DI), $0x00
 	JEQ     fitzHughNagumo0_done
 	VMOVUPD (R8)(AX*1), Z0
 	VMOVUPD (R8)(SI*1), Z2
@@ -1592,13 +1587,12 @@ fitzHughNagumo0_tail:
 	VADDPD  (R13)(AX*1), Z3, Z3
 	VMOVUPD Z2, K1, (R10)(AX*1)
 	VMOVUPD Z3, K1, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      fitzHughNagumo0_part
-	VMOVAPD Z1, Z0
+	CMPQ    96(DI), $0x00
+	JEQ     fitzHughNagumo0_part
 	VMOVAPD Z3, Z2
 
 fitzHughNagumo0_part:
-	VSUBPD    Z0, Z2, Z0
+	VSUBPD    (BX)(AX*1), Z2, Z0
 	VANDPD    Z16, Z0, Z0
 	VMOVAPD.Z Z0, K1, Z0
 	VMOVAPD.Z Z2, K1, Z2
@@ -1610,14 +1604,14 @@ fitzHughNagumo0_part:
 	VADDPD    Z2, Z26, Z26
 
 fitzHughNagumo0_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     fitzHughNagumo0_common
 	VMOVUPD Z24, (R15)
 	VMOVUPD Z25, 64(R15)
@@ -1637,38 +1631,38 @@ fitzHughNagumo0_common:
 
 fitzHughNagumo0_summed:
 	MOVQ AX, SI
-	ADDQ 136(DI), SI
+	ADDQ 144(DI), SI
 	MOVQ AX, DX
-	ADDQ 144(DI), DX
+	ADDQ 152(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ AX, SI
-	ADDQ 152(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 160(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
-	MOVQ 112(DI), R15
-	ADDQ R15, 120(DI)
-	ADDQ 56(DI), AX
-	DECQ 64(DI)
+	MOVQ 120(DI), R15
+	ADDQ R15, 128(DI)
+	ADDQ 64(DI), AX
+	DECQ 72(DI)
 	JNZ  fitzHughNagumo_row
 	JMP  end
 
 giererMeinhardt_row:
 	MOVQ   AX, SI
-	SUBQ   56(DI), SI
+	SUBQ   64(DI), SI
 	MOVQ   AX, DX
-	ADDQ   56(DI), DX
+	ADDQ   64(DI), DX
 	VPXORQ Z24, Z24, Z24
 	VPXORQ Z25, Z25, Z25
 	VPXORQ Z26, Z26, Z26
 	VPXORQ Z27, Z27, Z27
-	MOVQ   72(DI), CX
+	MOVQ   80(DI), CX
 	TESTQ  CX, CX
 	JZ     giererMeinhardt0_tail
 
@@ -1706,13 +1700,12 @@ giererMeinhardt0_vector:
 	VADDPD  (R13)(AX*1), Z3, Z3
 	VMOVUPD Z2, (R10)(AX*1)
 	VMOVUPD Z3, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      giererMeinhardt0_whole
-	VMOVAPD Z1, Z0
+	CMPQ    96(DI), $0x00
+	JEQ     giererMeinhardt0_whole
 	VMOVAPD Z3, Z2
 
 giererMeinhardt0_whole:
-	VSUBPD  Z0, Z2, Z0
+	VSUBPD  (BX)(AX*1), Z2, Z0
 	VANDPD  Z16, Z0, Z0
 	VADDPD  Z0, Z24, Z24
 	VPMAXUQ Z0, Z27, Z27
@@ -1727,7 +1720,7 @@ giererMeinhardt0_whole:
 	JNZ     giererMeinhardt0_vector
 
 giererMeinhardt0_tail:
-	CMPQ    80(DI), $0x00
+	CMPQ    88(DI), $0x00
 	JEQ     giererMeinhardt0_done
 	VMOVUPD (R8)(AX*1), Z0
 	VMOVUPD (R8)(SI*1), Z2
@@ -1762,13 +1755,12 @@ giererMeinhardt0_tail:
 	VADDPD  (R13)(AX*1), Z3, Z3
 	VMOVUPD Z2, K1, (R10)(AX*1)
 	VMOVUPD Z3, K1, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      giererMeinhardt0_part
-	VMOVAPD Z1, Z0
+	CMPQ    96(DI), $0x00
+	JEQ     giererMeinhardt0_part
 	VMOVAPD Z3, Z2
 
 giererMeinhardt0_part:
-	VSUBPD    Z0, Z2, Z0
+	VSUBPD    (BX)(AX*1), Z2, Z0
 	VANDPD    Z16, Z0, Z0
 	VMOVAPD.Z Z0, K1, Z0
 	VMOVAPD.Z Z2, K1, Z2
@@ -1780,14 +1772,14 @@ giererMeinhardt0_part:
 	VADDPD    Z2, Z26, Z26
 
 giererMeinhardt0_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     giererMeinhardt0_common
 	VMOVUPD Z24, (R15)
 	VMOVUPD Z25, 64(R15)
@@ -1807,38 +1799,38 @@ giererMeinhardt0_common:
 
 giererMeinhardt0_summed:
 	MOVQ AX, SI
-	ADDQ 136(DI), SI
+	ADDQ 144(DI), SI
 	MOVQ AX, DX
-	ADDQ 144(DI), DX
+	ADDQ 152(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ AX, SI
-	ADDQ 152(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 160(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
-	MOVQ 112(DI), R15
-	ADDQ R15, 120(DI)
-	ADDQ 56(DI), AX
-	DECQ 64(DI)
+	MOVQ 120(DI), R15
+	ADDQ R15, 128(DI)
+	ADDQ 64(DI), AX
+	DECQ 72(DI)
 	JNZ  giererMeinhardt_row
 	JMP  end
 
 grayScott_row:
 	MOVQ   AX, SI
-	SUBQ   56(DI), SI
+	SUBQ   64(DI), SI
 	MOVQ   AX, DX
-	ADDQ   56(DI), DX
+	ADDQ   64(DI), DX
 	VPXORQ Z24, Z24, Z24
 	VPXORQ Z25, Z25, Z25
 	VPXORQ Z26, Z26, Z26
 	VPXORQ Z27, Z27, Z27
-	MOVQ   72(DI), CX
+	MOVQ   80(DI), CX
 	TESTQ  CX, CX
 	JZ     grayScott0_tail
 
@@ -1876,13 +1868,12 @@ grayScott0_vector:
 	VADDPD  (R13)(AX*1), Z3, Z3
 	VMOVUPD Z2, (R10)(AX*1)
 	VMOVUPD Z3, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      grayScott0_whole
-	VMOVAPD Z1, Z0
+	CMPQ    96(DI), $0x00
+	JEQ     grayScott0_whole
 	VMOVAPD Z3, Z2
 
 grayScott0_whole:
-	VSUBPD  Z0, Z2, Z0
+	VSUBPD  (BX)(AX*1), Z2, Z0
 	VANDPD  Z16, Z0, Z0
 	VADDPD  Z0, Z24, Z24
 	VPMAXUQ Z0, Z27, Z27
@@ -1897,7 +1888,7 @@ grayScott0_whole:
 	JNZ     grayScott0_vector
 
 grayScott0_tail:
-	CMPQ    80(DI), $0x00
+	CMPQ    88(DI), $0x00
 	JEQ     grayScott0_done
 	VMOVUPD (R8)(AX*1), Z0
 	VMOVUPD (R8)(SI*1), Z2
@@ -1932,13 +1923,12 @@ grayScott0_tail:
 	VADDPD  (R13)(AX*1), Z3, Z3
 	VMOVUPD Z2, K1, (R10)(AX*1)
 	VMOVUPD Z3, K1, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      grayScott0_part
-	VMOVAPD Z1, Z0
+	CMPQ    96(DI), $0x00
+	JEQ     grayScott0_part
 	VMOVAPD Z3, Z2
 
 grayScott0_part:
-	VSUBPD    Z0, Z2, Z0
+	VSUBPD    (BX)(AX*1), Z2, Z0
 	VANDPD    Z16, Z0, Z0
 	VMOVAPD.Z Z0, K1, Z0
 	VMOVAPD.Z Z2, K1, Z2
@@ -1950,14 +1940,14 @@ grayScott0_part:
 	VADDPD    Z2, Z26, Z26
 
 grayScott0_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     grayScott0_common
 	VMOVUPD Z24, (R15)
 	VMOVUPD Z25, 64(R15)
@@ -1977,38 +1967,38 @@ grayScott0_common:
 
 grayScott0_summed:
 	MOVQ AX, SI
-	ADDQ 136(DI), SI
+	ADDQ 144(DI), SI
 	MOVQ AX, DX
-	ADDQ 144(DI), DX
+	ADDQ 152(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ AX, SI
-	ADDQ 152(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 160(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
-	MOVQ 112(DI), R15
-	ADDQ R15, 120(DI)
-	ADDQ 56(DI), AX
-	DECQ 64(DI)
+	MOVQ 120(DI), R15
+	ADDQ R15, 128(DI)
+	ADDQ 64(DI), AX
+	DECQ 72(DI)
 	JNZ  grayScott_row
 	JMP  end
 
 schnakenberg_row:
 	MOVQ   AX, SI
-	SUBQ   56(DI), SI
+	SUBQ   64(DI), SI
 	MOVQ   AX, DX
-	ADDQ   56(DI), DX
+	ADDQ   64(DI), DX
 	VPXORQ Z24, Z24, Z24
 	VPXORQ Z25, Z25, Z25
 	VPXORQ Z26, Z26, Z26
 	VPXORQ Z27, Z27, Z27
-	MOVQ   72(DI), CX
+	MOVQ   80(DI), CX
 	TESTQ  CX, CX
 	JZ     schnakenberg0_tail
 
@@ -2046,13 +2036,12 @@ schnakenberg0_vector:
 	VADDPD  (R13)(AX*1), Z3, Z3
 	VMOVUPD Z2, (R10)(AX*1)
 	VMOVUPD Z3, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      schnakenberg0_whole
-	VMOVAPD Z1, Z0
+	CMPQ    96(DI), $0x00
+	JEQ     schnakenberg0_whole
 	VMOVAPD Z3, Z2
 
 schnakenberg0_whole:
-	VSUBPD  Z0, Z2, Z0
+	VSUBPD  (BX)(AX*1), Z2, Z0
 	VANDPD  Z16, Z0, Z0
 	VADDPD  Z0, Z24, Z24
 	VPMAXUQ Z0, Z27, Z27
@@ -2067,7 +2056,7 @@ schnakenberg0_whole:
 	JNZ     schnakenberg0_vector
 
 schnakenberg0_tail:
-	CMPQ    80(DI), $0x00
+	CMPQ    88(DI), $0x00
 	JEQ     schnakenberg0_done
 	VMOVUPD (R8)(AX*1), Z0
 	VMOVUPD (R8)(SI*1), Z2
@@ -2102,13 +2091,12 @@ schnakenberg0_tail:
 	VADDPD  (R13)(AX*1), Z3, Z3
 	VMOVUPD Z2, K1, (R10)(AX*1)
 	VMOVUPD Z3, K1, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      schnakenberg0_part
-	VMOVAPD Z1, Z0
+	CMPQ    96(DI), $0x00
+	JEQ     schnakenberg0_part
 	VMOVAPD Z3, Z2
 
 schnakenberg0_part:
-	VSUBPD    Z0, Z2, Z0
+	VSUBPD    (BX)(AX*1), Z2, Z0
 	VANDPD    Z16, Z0, Z0
 	VMOVAPD.Z Z0, K1, Z0
 	VMOVAPD.Z Z2, K1, Z2
@@ -2120,14 +2108,14 @@ schnakenberg0_part:
 	VADDPD    Z2, Z26, Z26
 
 schnakenberg0_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     schnakenberg0_common
 	VMOVUPD Z24, (R15)
 	VMOVUPD Z25, 64(R15)
@@ -2147,25 +2135,25 @@ schnakenberg0_common:
 
 schnakenberg0_summed:
 	MOVQ AX, SI
-	ADDQ 136(DI), SI
+	ADDQ 144(DI), SI
 	MOVQ AX, DX
-	ADDQ 144(DI), DX
+	ADDQ 152(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ AX, SI
-	ADDQ 152(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 160(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
-	MOVQ 112(DI), R15
-	ADDQ R15, 120(DI)
-	ADDQ 56(DI), AX
-	DECQ 64(DI)
+	MOVQ 120(DI), R15
+	ADDQ R15, 128(DI)
+	ADDQ 64(DI), AX
+	DECQ 72(DI)
 	JNZ  schnakenberg_row
 
 end:
@@ -2182,10 +2170,10 @@ TEXT ·reactAVX2(SB), NOSPLIT, $0-8
 	MOVQ 24(DI), R11
 	MOVQ 32(DI), R12
 	MOVQ 40(DI), R13
-	MOVQ 48(DI), AX
-	MOVQ 128(DI), R14
-	MOVQ 88(DI), BX
-	MOVQ 96(DI), R15
+	MOVQ 56(DI), AX
+	MOVQ 136(DI), R14
+	MOVQ 48(DI), BX
+	MOVQ 104(DI), R15
 	CMPQ R15, $0x01
 	JEQ  brusselator_row
 	CMPQ R15, $0x02
@@ -2199,14 +2187,14 @@ TEXT ·reactAVX2(SB), NOSPLIT, $0-8
 
 barkley_row:
 	MOVQ  AX, SI
-	SUBQ  56(DI), SI
+	SUBQ  64(DI), SI
 	MOVQ  AX, DX
-	ADDQ  56(DI), DX
+	ADDQ  64(DI), DX
 	VPXOR Y12, Y12, Y12
 	VPXOR Y13, Y13, Y13
 	VPXOR Y14, Y14, Y14
 	VPXOR Y15, Y15, Y15
-	MOVQ  72(DI), CX
+	MOVQ  80(DI), CX
 	TESTQ CX, CX
 	JZ    barkley0_tail
 
@@ -2246,13 +2234,12 @@ barkley0_vector:
 	VADDPD  (R13)(AX*1), Y3, Y3
 	VMOVUPD Y2, (R10)(AX*1)
 	VMOVUPD Y3, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      barkley0_whole
-	VMOVAPD Y1, Y0
+	CMPQ    96(DI), $0x00
+	JEQ     barkley0_whole
 	VMOVAPD Y3, Y2
 
 barkley0_whole:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD (BX)(AX*1), Y2, Y0
 	VANDPD 704(R14), Y0, Y0
 	VADDPD Y0, Y12, Y12
 	VMAXPD Y0, Y15, Y15
@@ -2267,7 +2254,7 @@ barkley0_whole:
 	JNZ    barkley0_vector
 
 barkley0_tail:
-	CMPQ       80(DI), $0x00
+	CMPQ       88(DI), $0x00
 	JEQ        barkley0_done
 	VMOVUPD    (R8)(AX*1), Y0
 	VMOVUPD    (R8)(SI*1), Y2
@@ -2306,13 +2293,12 @@ barkley0_tail:
 	VMASKMOVPD Y2, Y4, (R10)(AX*1)
 	VMOVUPD    768(R14), Y4
 	VMASKMOVPD Y3, Y4, (R11)(AX*1)
-	TESTQ      BX, BX
-	JZ         barkley0_part
-	VMOVAPD    Y1, Y0
+	CMPQ       96(DI), $0x00
+	JEQ        barkley0_part
 	VMOVAPD    Y3, Y2
 
 barkley0_part:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD (BX)(AX*1), Y2, Y0
 	VANDPD 704(R14), Y0, Y0
 	VANDPD 768(R14), Y0, Y0
 	VANDPD 768(R14), Y2, Y2
@@ -2324,14 +2310,14 @@ barkley0_part:
 	VADDPD Y2, Y14, Y14
 
 barkley0_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     barkley0_common
 	VMOVUPD Y12, (R15)
 	VMOVUPD Y13, 64(R15)
@@ -2354,7 +2340,7 @@ barkley0_summed:
 	VPXOR Y13, Y13, Y13
 	VPXOR Y14, Y14, Y14
 	VPXOR Y15, Y15, Y15
-	MOVQ  72(DI), CX
+	MOVQ  80(DI), CX
 	TESTQ CX, CX
 	JZ    barkley1_tail
 
@@ -2394,13 +2380,12 @@ barkley1_vector:
 	VADDPD  32(R13)(AX*1), Y3, Y3
 	VMOVUPD Y2, 32(R10)(AX*1)
 	VMOVUPD Y3, 32(R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      barkley1_whole
-	VMOVAPD Y1, Y0
+	CMPQ    96(DI), $0x00
+	JEQ     barkley1_whole
 	VMOVAPD Y3, Y2
 
 barkley1_whole:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD 32(BX)(AX*1), Y2, Y0
 	VANDPD 736(R14), Y0, Y0
 	VADDPD Y0, Y12, Y12
 	VMAXPD Y0, Y15, Y15
@@ -2415,7 +2400,7 @@ barkley1_whole:
 	JNZ    barkley1_vector
 
 barkley1_tail:
-	CMPQ       80(DI), $0x00
+	CMPQ       88(DI), $0x00
 	JEQ        barkley1_done
 	VMOVUPD    32(R8)(AX*1), Y0
 	VMOVUPD    32(R8)(SI*1), Y2
@@ -2454,13 +2439,12 @@ barkley1_tail:
 	VMASKMOVPD Y2, Y4, 32(R10)(AX*1)
 	VMOVUPD    800(R14), Y4
 	VMASKMOVPD Y3, Y4, 32(R11)(AX*1)
-	TESTQ      BX, BX
-	JZ         barkley1_part
-	VMOVAPD    Y1, Y0
+	CMPQ       96(DI), $0x00
+	JEQ        barkley1_part
 	VMOVAPD    Y3, Y2
 
 barkley1_part:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD 32(BX)(AX*1), Y2, Y0
 	VANDPD 736(R14), Y0, Y0
 	VANDPD 800(R14), Y0, Y0
 	VANDPD 800(R14), Y2, Y2
@@ -2472,14 +2456,14 @@ barkley1_part:
 	VADDPD Y2, Y14, Y14
 
 barkley1_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     barkley1_common
 	VMOVUPD Y12, 32(R15)
 	VMOVUPD Y13, 96(R15)
@@ -2499,38 +2483,38 @@ barkley1_common:
 
 barkley1_summed:
 	MOVQ AX, SI
-	ADDQ 136(DI), SI
+	ADDQ 144(DI), SI
 	MOVQ AX, DX
-	ADDQ 144(DI), DX
+	ADDQ 152(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ AX, SI
-	ADDQ 152(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 160(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
-	MOVQ 112(DI), R15
-	ADDQ R15, 120(DI)
-	ADDQ 56(DI), AX
-	DECQ 64(DI)
+	MOVQ 120(DI), R15
+	ADDQ R15, 128(DI)
+	ADDQ 64(DI), AX
+	DECQ 72(DI)
 	JNZ  barkley_row
 	JMP  end
 
 brusselator_row:
 	MOVQ  AX, SI
-	SUBQ  56(DI), SI
+	SUBQ  64(DI), SI
 	MOVQ  AX, DX
-	ADDQ  56(DI), DX
+	ADDQ  64(DI), DX
 	VPXOR Y12, Y12, Y12
 	VPXOR Y13, Y13, Y13
 	VPXOR Y14, Y14, Y14
 	VPXOR Y15, Y15, Y15
-	MOVQ  72(DI), CX
+	MOVQ  80(DI), CX
 	TESTQ CX, CX
 	JZ    brusselator0_tail
 
@@ -2569,13 +2553,12 @@ brusselator0_vector:
 	VADDPD  (R13)(AX*1), Y3, Y3
 	VMOVUPD Y2, (R10)(AX*1)
 	VMOVUPD Y3, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      brusselator0_whole
-	VMOVAPD Y1, Y0
+	CMPQ    96(DI), $0x00
+	JEQ     brusselator0_whole
 	VMOVAPD Y3, Y2
 
 brusselator0_whole:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD (BX)(AX*1), Y2, Y0
 	VANDPD 704(R14), Y0, Y0
 	VADDPD Y0, Y12, Y12
 	VMAXPD Y0, Y15, Y15
@@ -2590,7 +2573,7 @@ brusselator0_whole:
 	JNZ    brusselator0_vector
 
 brusselator0_tail:
-	CMPQ       80(DI), $0x00
+	CMPQ       88(DI), $0x00
 	JEQ        brusselator0_done
 	VMOVUPD    (R8)(AX*1), Y0
 	VMOVUPD    (R8)(SI*1), Y2
@@ -2628,13 +2611,12 @@ brusselator0_tail:
 	VMASKMOVPD Y2, Y4, (R10)(AX*1)
 	VMOVUPD    768(R14), Y4
 	VMASKMOVPD Y3, Y4, (R11)(AX*1)
-	TESTQ      BX, BX
-	JZ         brusselator0_part
-	VMOVAPD    Y1, Y0
+	CMPQ       96(DI), $0x00
+	JEQ        brusselator0_part
 	VMOVAPD    Y3, Y2
 
 brusselator0_part:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD (BX)(AX*1), Y2, Y0
 	VANDPD 704(R14), Y0, Y0
 	VANDPD 768(R14), Y0, Y0
 	VANDPD 768(R14), Y2, Y2
@@ -2646,14 +2628,14 @@ brusselator0_part:
 	VADDPD Y2, Y14, Y14
 
 brusselator0_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     brusselator0_common
 	VMOVUPD Y12, (R15)
 	VMOVUPD Y13, 64(R15)
@@ -2676,7 +2658,7 @@ brusselator0_summed:
 	VPXOR Y13, Y13, Y13
 	VPXOR Y14, Y14, Y14
 	VPXOR Y15, Y15, Y15
-	MOVQ  72(DI), CX
+	MOVQ  80(DI), CX
 	TESTQ CX, CX
 	JZ    brusselator1_tail
 
@@ -2715,13 +2697,12 @@ brusselator1_vector:
 	VADDPD  32(R13)(AX*1), Y3, Y3
 	VMOVUPD Y2, 32(R10)(AX*1)
 	VMOVUPD Y3, 32(R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      brusselator1_whole
-	VMOVAPD Y1, Y0
+	CMPQ    96(DI), $0x00
+	JEQ     brusselator1_whole
 	VMOVAPD Y3, Y2
 
 brusselator1_whole:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD 32(BX)(AX*1), Y2, Y0
 	VANDPD 736(R14), Y0, Y0
 	VADDPD Y0, Y12, Y12
 	VMAXPD Y0, Y15, Y15
@@ -2736,7 +2717,7 @@ brusselator1_whole:
 	JNZ    brusselator1_vector
 
 brusselator1_tail:
-	CMPQ       80(DI), $0x00
+	CMPQ       88(DI), $0x00
 	JEQ        brusselator1_done
 	VMOVUPD    32(R8)(AX*1), Y0
 	VMOVUPD    32(R8)(SI*1), Y2
@@ -2774,13 +2755,12 @@ brusselator1_tail:
 	VMASKMOVPD Y2, Y4, 32(R10)(AX*1)
 	VMOVUPD    800(R14), Y4
 	VMASKMOVPD Y3, Y4, 32(R11)(AX*1)
-	TESTQ      BX, BX
-	JZ         brusselator1_part
-	VMOVAPD    Y1, Y0
+	CMPQ       96(DI), $0x00
+	JEQ        brusselator1_part
 	VMOVAPD    Y3, Y2
 
 brusselator1_part:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD 32(BX)(AX*1), Y2, Y0
 	VANDPD 736(R14), Y0, Y0
 	VANDPD 800(R14), Y0, Y0
 	VANDPD 800(R14), Y2, Y2
@@ -2792,14 +2772,14 @@ brusselator1_part:
 	VADDPD Y2, Y14, Y14
 
 brusselator1_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     brusselator1_common
 	VMOVUPD Y12, 32(R15)
 	VMOVUPD Y13, 96(R15)
@@ -2819,38 +2799,38 @@ brusselator1_common:
 
 brusselator1_summed:
 	MOVQ AX, SI
-	ADDQ 136(DI), SI
+	ADDQ 144(DI), SI
 	MOVQ AX, DX
-	ADDQ 144(DI), DX
+	ADDQ 152(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ AX, SI
-	ADDQ 152(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 160(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
-	MOVQ 112(DI), R15
-	ADDQ R15, 120(DI)
-	ADDQ 56(DI), AX
-	DECQ 64(DI)
+	MOVQ 120(DI), R15
+	ADDQ R15, 128(DI)
+	ADDQ 64(DI), AX
+	DECQ 72(DI)
 	JNZ  brusselator_row
 	JMP  end
 
 fitzHughNagumo_row:
 	MOVQ  AX, SI
-	SUBQ  56(DI), SI
+	SUBQ  64(DI), SI
 	MOVQ  AX, DX
-	ADDQ  56(DI), DX
+	ADDQ  64(DI), DX
 	VPXOR Y12, Y12, Y12
 	VPXOR Y13, Y13, Y13
 	VPXOR Y14, Y14, Y14
 	VPXOR Y15, Y15, Y15
-	MOVQ  72(DI), CX
+	MOVQ  80(DI), CX
 	TESTQ CX, CX
 	JZ    fitzHughNagumo0_tail
 
@@ -2887,13 +2867,12 @@ fitzHughNagumo0_vector:
 	VADDPD  (R13)(AX*1), Y3, Y3
 	VMOVUPD Y2, (R10)(AX*1)
 	VMOVUPD Y3, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      fitzHughNagumo0_whole
-	VMOVAPD Y1, Y0
+	CMPQ    96(DI), $0x00
+	JEQ     fitzHughNagumo0_whole
 	VMOVAPD Y3, Y2
 
 fitzHughNagumo0_whole:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD (BX)(AX*1), Y2, Y0
 	VANDPD 704(R14), Y0, Y0
 	VADDPD Y0, Y12, Y12
 	VMAXPD Y0, Y15, Y15
@@ -2908,7 +2887,7 @@ fitzHughNagumo0_whole:
 	JNZ    fitzHughNagumo0_vector
 
 fitzHughNagumo0_tail:
-	CMPQ       80(DI), $0x00
+	CMPQ       88(DI), $0x00
 	JEQ        fitzHughNagumo0_done
 	VMOVUPD    (R8)(AX*1), Y0
 	VMOVUPD    (R8)(SI*1), Y2
@@ -2944,13 +2923,12 @@ fitzHughNagumo0_tail:
 	VMASKMOVPD Y2, Y4, (R10)(AX*1)
 	VMOVUPD    768(R14), Y4
 	VMASKMOVPD Y3, Y4, (R11)(AX*1)
-	TESTQ      BX, BX
-	JZ         fitzHughNagumo0_part
-	VMOVAPD    Y1, Y0
+	CMPQ       96(DI), $0x00
+	JEQ        fitzHughNagumo0_part
 	VMOVAPD    Y3, Y2
 
 fitzHughNagumo0_part:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD (BX)(AX*1), Y2, Y0
 	VANDPD 704(R14), Y0, Y0
 	VANDPD 768(R14), Y0, Y0
 	VANDPD 768(R14), Y2, Y2
@@ -2962,14 +2940,14 @@ fitzHughNagumo0_part:
 	VADDPD Y2, Y14, Y14
 
 fitzHughNagumo0_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     fitzHughNagumo0_common
 	VMOVUPD Y12, (R15)
 	VMOVUPD Y13, 64(R15)
@@ -2992,7 +2970,7 @@ fitzHughNagumo0_summed:
 	VPXOR Y13, Y13, Y13
 	VPXOR Y14, Y14, Y14
 	VPXOR Y15, Y15, Y15
-	MOVQ  72(DI), CX
+	MOVQ  80(DI), CX
 	TESTQ CX, CX
 	JZ    fitzHughNagumo1_tail
 
@@ -3029,13 +3007,12 @@ fitzHughNagumo1_vector:
 	VADDPD  32(R13)(AX*1), Y3, Y3
 	VMOVUPD Y2, 32(R10)(AX*1)
 	VMOVUPD Y3, 32(R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      fitzHughNagumo1_whole
-	VMOVAPD Y1, Y0
+	CMPQ    96(DI), $0x00
+	JEQ     fitzHughNagumo1_whole
 	VMOVAPD Y3, Y2
 
 fitzHughNagumo1_whole:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD 32(BX)(AX*1), Y2, Y0
 	VANDPD 736(R14), Y0, Y0
 	VADDPD Y0, Y12, Y12
 	VMAXPD Y0, Y15, Y15
@@ -3050,7 +3027,7 @@ fitzHughNagumo1_whole:
 	JNZ    fitzHughNagumo1_vector
 
 fitzHughNagumo1_tail:
-	CMPQ       80(DI), $0x00
+	CMPQ       88(DI), $0x00
 	JEQ        fitzHughNagumo1_done
 	VMOVUPD    32(R8)(AX*1), Y0
 	VMOVUPD    32(R8)(SI*1), Y2
@@ -3086,13 +3063,12 @@ fitzHughNagumo1_tail:
 	VMASKMOVPD Y2, Y4, 32(R10)(AX*1)
 	VMOVUPD    800(R14), Y4
 	VMASKMOVPD Y3, Y4, 32(R11)(AX*1)
-	TESTQ      BX, BX
-	JZ         fitzHughNagumo1_part
-	VMOVAPD    Y1, Y0
+	CMPQ       96(DI), $0x00
+	JEQ        fitzHughNagumo1_part
 	VMOVAPD    Y3, Y2
 
 fitzHughNagumo1_part:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD 32(BX)(AX*1), Y2, Y0
 	VANDPD 736(R14), Y0, Y0
 	VANDPD 800(R14), Y0, Y0
 	VANDPD 800(R14), Y2, Y2
@@ -3104,14 +3080,14 @@ fitzHughNagumo1_part:
 	VADDPD Y2, Y14, Y14
 
 fitzHughNagumo1_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     fitzHughNagumo1_common
 	VMOVUPD Y12, 32(R15)
 	VMOVUPD Y13, 96(R15)
@@ -3131,38 +3107,38 @@ fitzHughNagumo1_common:
 
 fitzHughNagumo1_summed:
 	MOVQ AX, SI
-	ADDQ 136(DI), SI
+	ADDQ 144(DI), SI
 	MOVQ AX, DX
-	ADDQ 144(DI), DX
+	ADDQ 152(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ AX, SI
-	ADDQ 152(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 160(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
-	MOVQ 112(DI), R15
-	ADDQ R15, 120(DI)
-	ADDQ 56(DI), AX
-	DECQ 64(DI)
+	MOVQ 120(DI), R15
+	ADDQ R15, 128(DI)
+	ADDQ 64(DI), AX
+	DECQ 72(DI)
 	JNZ  fitzHughNagumo_row
 	JMP  end
 
 giererMeinhardt_row:
 	MOVQ  AX, SI
-	SUBQ  56(DI), SI
+	SUBQ  64(DI), SI
 	MOVQ  AX, DX
-	ADDQ  56(DI), DX
+	ADDQ  64(DI), DX
 	VPXOR Y12, Y12, Y12
 	VPXOR Y13, Y13, Y13
 	VPXOR Y14, Y14, Y14
 	VPXOR Y15, Y15, Y15
-	MOVQ  72(DI), CX
+	MOVQ  80(DI), CX
 	TESTQ CX, CX
 	JZ    giererMeinhardt0_tail
 
@@ -3201,13 +3177,12 @@ giererMeinhardt0_vector:
 	VADDPD  (R13)(AX*1), Y3, Y3
 	VMOVUPD Y2, (R10)(AX*1)
 	VMOVUPD Y3, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      giererMeinhardt0_whole
-	VMOVAPD Y1, Y0
+	CMPQ    96(DI), $0x00
+	JEQ     giererMeinhardt0_whole
 	VMOVAPD Y3, Y2
 
 giererMeinhardt0_whole:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD (BX)(AX*1), Y2, Y0
 	VANDPD 704(R14), Y0, Y0
 	VADDPD Y0, Y12, Y12
 	VMAXPD Y0, Y15, Y15
@@ -3222,7 +3197,7 @@ giererMeinhardt0_whole:
 	JNZ    giererMeinhardt0_vector
 
 giererMeinhardt0_tail:
-	CMPQ       80(DI), $0x00
+	CMPQ       88(DI), $0x00
 	JEQ        giererMeinhardt0_done
 	VMOVUPD    (R8)(AX*1), Y0
 	VMOVUPD    (R8)(SI*1), Y2
@@ -3260,13 +3235,12 @@ giererMeinhardt0_tail:
 	VMASKMOVPD Y2, Y4, (R10)(AX*1)
 	VMOVUPD    768(R14), Y4
 	VMASKMOVPD Y3, Y4, (R11)(AX*1)
-	TESTQ      BX, BX
-	JZ         giererMeinhardt0_part
-	VMOVAPD    Y1, Y0
+	CMPQ       96(DI), $0x00
+	JEQ        giererMeinhardt0_part
 	VMOVAPD    Y3, Y2
 
 giererMeinhardt0_part:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD (BX)(AX*1), Y2, Y0
 	VANDPD 704(R14), Y0, Y0
 	VANDPD 768(R14), Y0, Y0
 	VANDPD 768(R14), Y2, Y2
@@ -3278,14 +3252,14 @@ giererMeinhardt0_part:
 	VADDPD Y2, Y14, Y14
 
 giererMeinhardt0_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     giererMeinhardt0_common
 	VMOVUPD Y12, (R15)
 	VMOVUPD Y13, 64(R15)
@@ -3308,7 +3282,7 @@ giererMeinhardt0_summed:
 	VPXOR Y13, Y13, Y13
 	VPXOR Y14, Y14, Y14
 	VPXOR Y15, Y15, Y15
-	MOVQ  72(DI), CX
+	MOVQ  80(DI), CX
 	TESTQ CX, CX
 	JZ    giererMeinhardt1_tail
 
@@ -3347,13 +3321,12 @@ giererMeinhardt1_vector:
 	VADDPD  32(R13)(AX*1), Y3, Y3
 	VMOVUPD Y2, 32(R10)(AX*1)
 	VMOVUPD Y3, 32(R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      giererMeinhardt1_whole
-	VMOVAPD Y1, Y0
+	CMPQ    96(DI), $0x00
+	JEQ     giererMeinhardt1_whole
 	VMOVAPD Y3, Y2
 
 giererMeinhardt1_whole:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD 32(BX)(AX*1), Y2, Y0
 	VANDPD 736(R14), Y0, Y0
 	VADDPD Y0, Y12, Y12
 	VMAXPD Y0, Y15, Y15
@@ -3368,7 +3341,7 @@ giererMeinhardt1_whole:
 	JNZ    giererMeinhardt1_vector
 
 giererMeinhardt1_tail:
-	CMPQ       80(DI), $0x00
+	CMPQ       88(DI), $0x00
 	JEQ        giererMeinhardt1_done
 	VMOVUPD    32(R8)(AX*1), Y0
 	VMOVUPD    32(R8)(SI*1), Y2
@@ -3406,13 +3379,12 @@ giererMeinhardt1_tail:
 	VMASKMOVPD Y2, Y4, 32(R10)(AX*1)
 	VMOVUPD    800(R14), Y4
 	VMASKMOVPD Y3, Y4, 32(R11)(AX*1)
-	TESTQ      BX, BX
-	JZ         giererMeinhardt1_part
-	VMOVAPD    Y1, Y0
+	CMPQ       96(DI), $0x00
+	JEQ        giererMeinhardt1_part
 	VMOVAPD    Y3, Y2
 
 giererMeinhardt1_part:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD 32(BX)(AX*1), Y2, Y0
 	VANDPD 736(R14), Y0, Y0
 	VANDPD 800(R14), Y0, Y0
 	VANDPD 800(R14), Y2, Y2
@@ -3424,14 +3396,14 @@ giererMeinhardt1_part:
 	VADDPD Y2, Y14, Y14
 
 giererMeinhardt1_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     giererMeinhardt1_common
 	VMOVUPD Y12, 32(R15)
 	VMOVUPD Y13, 96(R15)
@@ -3451,38 +3423,38 @@ giererMeinhardt1_common:
 
 giererMeinhardt1_summed:
 	MOVQ AX, SI
-	ADDQ 136(DI), SI
+	ADDQ 144(DI), SI
 	MOVQ AX, DX
-	ADDQ 144(DI), DX
+	ADDQ 152(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ AX, SI
-	ADDQ 152(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 160(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
-	MOVQ 112(DI), R15
-	ADDQ R15, 120(DI)
-	ADDQ 56(DI), AX
-	DECQ 64(DI)
+	MOVQ 120(DI), R15
+	ADDQ R15, 128(DI)
+	ADDQ 64(DI), AX
+	DECQ 72(DI)
 	JNZ  giererMeinhardt_row
 	JMP  end
 
 grayScott_row:
 	MOVQ  AX, SI
-	SUBQ  56(DI), SI
+	SUBQ  64(DI), SI
 	MOVQ  AX, DX
-	ADDQ  56(DI), DX
+	ADDQ  64(DI), DX
 	VPXOR Y12, Y12, Y12
 	VPXOR Y13, Y13, Y13
 	VPXOR Y14, Y14, Y14
 	VPXOR Y15, Y15, Y15
-	MOVQ  72(DI), CX
+	MOVQ  80(DI), CX
 	TESTQ CX, CX
 	JZ    grayScott0_tail
 
@@ -3521,13 +3493,12 @@ grayScott0_vector:
 	VADDPD  (R13)(AX*1), Y3, Y3
 	VMOVUPD Y2, (R10)(AX*1)
 	VMOVUPD Y3, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      grayScott0_whole
-	VMOVAPD Y1, Y0
+	CMPQ    96(DI), $0x00
+	JEQ     grayScott0_whole
 	VMOVAPD Y3, Y2
 
 grayScott0_whole:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD (BX)(AX*1), Y2, Y0
 	VANDPD 704(R14), Y0, Y0
 	VADDPD Y0, Y12, Y12
 	VMAXPD Y0, Y15, Y15
@@ -3542,7 +3513,7 @@ grayScott0_whole:
 	JNZ    grayScott0_vector
 
 grayScott0_tail:
-	CMPQ       80(DI), $0x00
+	CMPQ       88(DI), $0x00
 	JEQ        grayScott0_done
 	VMOVUPD    (R8)(AX*1), Y0
 	VMOVUPD    (R8)(SI*1), Y2
@@ -3580,13 +3551,12 @@ grayScott0_tail:
 	VMASKMOVPD Y2, Y4, (R10)(AX*1)
 	VMOVUPD    768(R14), Y4
 	VMASKMOVPD Y3, Y4, (R11)(AX*1)
-	TESTQ      BX, BX
-	JZ         grayScott0_part
-	VMOVAPD    Y1, Y0
+	CMPQ       96(DI), $0x00
+	JEQ        grayScott0_part
 	VMOVAPD    Y3, Y2
 
 grayScott0_part:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD (BX)(AX*1), Y2, Y0
 	VANDPD 704(R14), Y0, Y0
 	VANDPD 768(R14), Y0, Y0
 	VANDPD 768(R14), Y2, Y2
@@ -3598,14 +3568,14 @@ grayScott0_part:
 	VADDPD Y2, Y14, Y14
 
 grayScott0_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     grayScott0_common
 	VMOVUPD Y12, (R15)
 	VMOVUPD Y13, 64(R15)
@@ -3628,7 +3598,7 @@ grayScott0_summed:
 	VPXOR Y13, Y13, Y13
 	VPXOR Y14, Y14, Y14
 	VPXOR Y15, Y15, Y15
-	MOVQ  72(DI), CX
+	MOVQ  80(DI), CX
 	TESTQ CX, CX
 	JZ    grayScott1_tail
 
@@ -3667,13 +3637,12 @@ grayScott1_vector:
 	VADDPD  32(R13)(AX*1), Y3, Y3
 	VMOVUPD Y2, 32(R10)(AX*1)
 	VMOVUPD Y3, 32(R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      grayScott1_whole
-	VMOVAPD Y1, Y0
+	CMPQ    96(DI), $0x00
+	JEQ     grayScott1_whole
 	VMOVAPD Y3, Y2
 
 grayScott1_whole:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD 32(BX)(AX*1), Y2, Y0
 	VANDPD 736(R14), Y0, Y0
 	VADDPD Y0, Y12, Y12
 	VMAXPD Y0, Y15, Y15
@@ -3688,7 +3657,7 @@ grayScott1_whole:
 	JNZ    grayScott1_vector
 
 grayScott1_tail:
-	CMPQ       80(DI), $0x00
+	CMPQ       88(DI), $0x00
 	JEQ        grayScott1_done
 	VMOVUPD    32(R8)(AX*1), Y0
 	VMOVUPD    32(R8)(SI*1), Y2
@@ -3726,13 +3695,12 @@ grayScott1_tail:
 	VMASKMOVPD Y2, Y4, 32(R10)(AX*1)
 	VMOVUPD    800(R14), Y4
 	VMASKMOVPD Y3, Y4, 32(R11)(AX*1)
-	TESTQ      BX, BX
-	JZ         grayScott1_part
-	VMOVAPD    Y1, Y0
+	CMPQ       96(DI), $0x00
+	JEQ        grayScott1_part
 	VMOVAPD    Y3, Y2
 
 grayScott1_part:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD 32(BX)(AX*1), Y2, Y0
 	VANDPD 736(R14), Y0, Y0
 	VANDPD 800(R14), Y0, Y0
 	VANDPD 800(R14), Y2, Y2
@@ -3744,14 +3712,14 @@ grayScott1_part:
 	VADDPD Y2, Y14, Y14
 
 grayScott1_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     grayScott1_common
 	VMOVUPD Y12, 32(R15)
 	VMOVUPD Y13, 96(R15)
@@ -3771,38 +3739,38 @@ grayScott1_common:
 
 grayScott1_summed:
 	MOVQ AX, SI
-	ADDQ 136(DI), SI
+	ADDQ 144(DI), SI
 	MOVQ AX, DX
-	ADDQ 144(DI), DX
+	ADDQ 152(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ AX, SI
-	ADDQ 152(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 160(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
-	MOVQ 112(DI), R15
-	ADDQ R15, 120(DI)
-	ADDQ 56(DI), AX
-	DECQ 64(DI)
+	MOVQ 120(DI), R15
+	ADDQ R15, 128(DI)
+	ADDQ 64(DI), AX
+	DECQ 72(DI)
 	JNZ  grayScott_row
 	JMP  end
 
 schnakenberg_row:
 	MOVQ  AX, SI
-	SUBQ  56(DI), SI
+	SUBQ  64(DI), SI
 	MOVQ  AX, DX
-	ADDQ  56(DI), DX
+	ADDQ  64(DI), DX
 	VPXOR Y12, Y12, Y12
 	VPXOR Y13, Y13, Y13
 	VPXOR Y14, Y14, Y14
 	VPXOR Y15, Y15, Y15
-	MOVQ  72(DI), CX
+	MOVQ  80(DI), CX
 	TESTQ CX, CX
 	JZ    schnakenberg0_tail
 
@@ -3842,13 +3810,12 @@ schnakenberg0_vector:
 	VADDPD  (R13)(AX*1), Y3, Y3
 	VMOVUPD Y2, (R10)(AX*1)
 	VMOVUPD Y3, (R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      schnakenberg0_whole
-	VMOVAPD Y1, Y0
+	CMPQ    96(DI), $0x00
+	JEQ     schnakenberg0_whole
 	VMOVAPD Y3, Y2
 
 schnakenberg0_whole:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD (BX)(AX*1), Y2, Y0
 	VANDPD 704(R14), Y0, Y0
 	VADDPD Y0, Y12, Y12
 	VMAXPD Y0, Y15, Y15
@@ -3863,7 +3830,7 @@ schnakenberg0_whole:
 	JNZ    schnakenberg0_vector
 
 schnakenberg0_tail:
-	CMPQ       80(DI), $0x00
+	CMPQ       88(DI), $0x00
 	JEQ        schnakenberg0_done
 	VMOVUPD    (R8)(AX*1), Y0
 	VMOVUPD    (R8)(SI*1), Y2
@@ -3902,13 +3869,12 @@ schnakenberg0_tail:
 	VMASKMOVPD Y2, Y4, (R10)(AX*1)
 	VMOVUPD    768(R14), Y4
 	VMASKMOVPD Y3, Y4, (R11)(AX*1)
-	TESTQ      BX, BX
-	JZ         schnakenberg0_part
-	VMOVAPD    Y1, Y0
+	CMPQ       96(DI), $0x00
+	JEQ        schnakenberg0_part
 	VMOVAPD    Y3, Y2
 
 schnakenberg0_part:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD (BX)(AX*1), Y2, Y0
 	VANDPD 704(R14), Y0, Y0
 	VANDPD 768(R14), Y0, Y0
 	VANDPD 768(R14), Y2, Y2
@@ -3920,14 +3886,14 @@ schnakenberg0_part:
 	VADDPD Y2, Y14, Y14
 
 schnakenberg0_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     schnakenberg0_common
 	VMOVUPD Y12, (R15)
 	VMOVUPD Y13, 64(R15)
@@ -3950,7 +3916,7 @@ schnakenberg0_summed:
 	VPXOR Y13, Y13, Y13
 	VPXOR Y14, Y14, Y14
 	VPXOR Y15, Y15, Y15
-	MOVQ  72(DI), CX
+	MOVQ  80(DI), CX
 	TESTQ CX, CX
 	JZ    schnakenberg1_tail
 
@@ -3990,13 +3956,12 @@ schnakenberg1_vector:
 	VADDPD  32(R13)(AX*1), Y3, Y3
 	VMOVUPD Y2, 32(R10)(AX*1)
 	VMOVUPD Y3, 32(R11)(AX*1)
-	TESTQ   BX, BX
-	JZ      schnakenberg1_whole
-	VMOVAPD Y1, Y0
+	CMPQ    96(DI), $0x00
+	JEQ     schnakenberg1_whole
 	VMOVAPD Y3, Y2
 
 schnakenberg1_whole:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD 32(BX)(AX*1), Y2, Y0
 	VANDPD 736(R14), Y0, Y0
 	VADDPD Y0, Y12, Y12
 	VMAXPD Y0, Y15, Y15
@@ -4011,7 +3976,7 @@ schnakenberg1_whole:
 	JNZ    schnakenberg1_vector
 
 schnakenberg1_tail:
-	CMPQ       80(DI), $0x00
+	CMPQ       88(DI), $0x00
 	JEQ        schnakenberg1_done
 	VMOVUPD    32(R8)(AX*1), Y0
 	VMOVUPD    32(R8)(SI*1), Y2
@@ -4050,13 +4015,12 @@ schnakenberg1_tail:
 	VMASKMOVPD Y2, Y4, 32(R10)(AX*1)
 	VMOVUPD    800(R14), Y4
 	VMASKMOVPD Y3, Y4, 32(R11)(AX*1)
-	TESTQ      BX, BX
-	JZ         schnakenberg1_part
-	VMOVAPD    Y1, Y0
+	CMPQ       96(DI), $0x00
+	JEQ        schnakenberg1_part
 	VMOVAPD    Y3, Y2
 
 schnakenberg1_part:
-	VSUBPD Y0, Y2, Y0
+	VSUBPD 32(BX)(AX*1), Y2, Y0
 	VANDPD 736(R14), Y0, Y0
 	VANDPD 800(R14), Y0, Y0
 	VANDPD 800(R14), Y2, Y2
@@ -4068,14 +4032,14 @@ schnakenberg1_part:
 	VADDPD Y2, Y14, Y14
 
 schnakenberg1_done:
-	MOVQ    72(DI), CX
+	MOVQ    80(DI), CX
 	SHLQ    $0x06, CX
 	SUBQ    CX, SI
 	SUBQ    CX, AX
 	SUBQ    CX, DX
-	MOVQ    104(DI), R15
-	ADDQ    120(DI), R15
-	CMPQ    112(DI), $0x00
+	MOVQ    112(DI), R15
+	ADDQ    128(DI), R15
+	CMPQ    120(DI), $0x00
 	JEQ     schnakenberg1_common
 	VMOVUPD Y12, 32(R15)
 	VMOVUPD Y13, 96(R15)
@@ -4095,28 +4059,111 @@ schnakenberg1_common:
 
 schnakenberg1_summed:
 	MOVQ AX, SI
-	ADDQ 136(DI), SI
+	ADDQ 144(DI), SI
 	MOVQ AX, DX
-	ADDQ 144(DI), DX
+	ADDQ 152(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
 	MOVQ AX, SI
-	ADDQ 152(DI), SI
+	ADDQ 160(DI), SI
 	MOVQ AX, DX
-	ADDQ 160(DI), DX
+	ADDQ 168(DI), DX
 	MOVQ (R10)(SI*1), R15
 	MOVQ R15, (R10)(DX*1)
 	MOVQ (R11)(SI*1), R15
 	MOVQ R15, (R11)(DX*1)
-	MOVQ 112(DI), R15
-	ADDQ R15, 120(DI)
-	ADDQ 56(DI), AX
-	DECQ 64(DI)
+	MOVQ 120(DI), R15
+	ADDQ R15, 128(DI)
+	ADDQ 64(DI), AX
+	DECQ 72(DI)
 	JNZ  schnakenberg_row
 
 end:
+	VZEROUPPER
+	RET
+
+// func combineAVX512(args uintptr)
+// Requires: AVX, AVX512F
+TEXT ·combineAVX512(SB), NOSPLIT, $0-8
+	MOVQ    args+0(FP), DI
+	MOVQ    (DI), R8
+	MOVQ    8(DI), R9
+	MOVQ    16(DI), R10
+	MOVQ    24(DI), R11
+	MOVQ    32(DI), CX
+	MOVQ    40(DI), R15
+	VMOVUPD (R15), Z4
+
+vector:
+	VMOVUPD (R9), Z1
+	VMOVUPD (R8), Z0
+	VMOVUPD (R10), Z2
+	VMOVUPD (R11), Z3
+	VSUBPD  Z1, Z0, Z0
+	VSUBPD  Z1, Z2, Z2
+	VSUBPD  Z1, Z3, Z3
+	VADDPD  Z2, Z2, Z2
+	VADDPD  Z2, Z0, Z0
+	VADDPD  Z3, Z0, Z0
+	VMULPD  Z4, Z0, Z0
+	VADDPD  Z0, Z1, Z1
+	VMOVUPD Z1, (R8)
+	ADDQ    $0x40, R8
+	ADDQ    $0x40, R9
+	ADDQ    $0x40, R10
+	ADDQ    $0x40, R11
+	DECQ    CX
+	JNZ     vector
+	VZEROUPPER
+	RET
+
+// func combineAVX2(args uintptr)
+// Requires: AVX
+TEXT ·combineAVX2(SB), NOSPLIT, $0-8
+	MOVQ    args+0(FP), DI
+	MOVQ    (DI), R8
+	MOVQ    8(DI), R9
+	MOVQ    16(DI), R10
+	MOVQ    24(DI), R11
+	MOVQ    32(DI), CX
+	MOVQ    40(DI), R15
+	VMOVUPD (R15), Y4
+
+vector:
+	VMOVUPD (R9), Y1
+	VMOVUPD (R8), Y0
+	VMOVUPD (R10), Y2
+	VMOVUPD (R11), Y3
+	VSUBPD  Y1, Y0, Y0
+	VSUBPD  Y1, Y2, Y2
+	VSUBPD  Y1, Y3, Y3
+	VADDPD  Y2, Y2, Y2
+	VADDPD  Y2, Y0, Y0
+	VADDPD  Y3, Y0, Y0
+	VMULPD  Y4, Y0, Y0
+	VADDPD  Y0, Y1, Y1
+	VMOVUPD Y1, (R8)
+	VMOVUPD 32(R9), Y1
+	VMOVUPD 32(R8), Y0
+	VMOVUPD 32(R10), Y2
+	VMOVUPD 32(R11), Y3
+	VSUBPD  Y1, Y0, Y0
+	VSUBPD  Y1, Y2, Y2
+	VSUBPD  Y1, Y3, Y3
+	VADDPD  Y2, Y2, Y2
+	VADDPD  Y2, Y0, Y0
+	VADDPD  Y3, Y0, Y0
+	VMULPD  Y4, Y0, Y0
+	VADDPD  Y0, Y1, Y1
+	VMOVUPD Y1, 32(R8)
+	ADDQ    $0x40, R8
+	ADDQ    $0x40, R9
+	ADDQ    $0x40, R10
+	ADDQ    $0x40, R11
+	DECQ    CX
+	JNZ     vector
 	VZEROUPPER
 	RET
 

@@ -1165,15 +1165,15 @@ quiet:
 // func reactNEON(args *reactionArgs)
 TEXT ·reactNEON(SB), NOSPLIT, $0-8
 	MOVD args+0(FP), R15
-	MOVD 128(R15), R13
-	MOVD 48(R15), R19
-	MOVD 56(R15), R20
-	MOVD 64(R15), R21
-	MOVD 80(R15), R23
-	MOVD 104(R15), R24
-	MOVD 112(R15), R25
-	MOVD 88(R15), R10
-	MOVD 96(R15), R16
+	MOVD 136(R15), R13
+	MOVD 56(R15), R19
+	MOVD 64(R15), R20
+	MOVD 72(R15), R21
+	MOVD 88(R15), R23
+	MOVD 112(R15), R24
+	MOVD 120(R15), R25
+	MOVD 96(R15), R10
+	MOVD 104(R15), R16
 	CMP $1, R16
 	BEQ brusselatorRow
 	CMP $2, R16
@@ -1201,6 +1201,8 @@ barkleyRow:
 	ADD R19, R7, R7
 	MOVD 40(R15), R9
 	ADD R19, R9, R9
+	MOVD 48(R15), R11
+	ADD R19, R11, R11
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
@@ -1217,7 +1219,7 @@ barkleyRow:
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V31.B16, V31.B16, V31.B16
-	MOVD 72(R15), R14
+	MOVD 80(R15), R14
 	CBZ R14, barkleyTail
 barkleyEight:
 	FMOVQ 0(R1), F0
@@ -1271,9 +1273,9 @@ barkleyEight:
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU19
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU19:
+	FMOVQ 0(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
@@ -1333,9 +1335,9 @@ summedU19:
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU20
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU20:
+	FMOVQ 16(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
@@ -1395,9 +1397,9 @@ summedU20:
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU21
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU21:
+	FMOVQ 32(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
@@ -1457,9 +1459,9 @@ summedU21:
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU22
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU22:
+	FMOVQ 48(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
@@ -1478,6 +1480,7 @@ summedU22:
 	ADD $64, R7, R7
 	ADD $64, R8, R8
 	ADD $64, R9, R9
+	ADD $64, R11, R11
 	SUB $1, R14, R14
 	CBNZ R14, barkleyEight
 barkleyTail:
@@ -1532,16 +1535,15 @@ barkleyTail:
 	FMOVQ 0(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 768(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU23
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU23:
+	FMOVQ 0(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
@@ -1601,16 +1603,15 @@ summedU23:
 	FMOVQ 16(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 784(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU24
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU24:
+	FMOVQ 16(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
@@ -1670,16 +1671,15 @@ summedU24:
 	FMOVQ 32(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 800(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU25
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU25:
+	FMOVQ 32(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
@@ -1739,16 +1739,15 @@ summedU25:
 	FMOVQ 48(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 816(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU26
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU26:
+	FMOVQ 48(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
@@ -1758,17 +1757,17 @@ summedU26:
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 barkleyGhosts:
-	MOVD 72(R15), R14
+	MOVD 80(R15), R14
 	SUB R14<<6, R3, R3
 	SUB R14<<6, R7, R7
-	MOVD 136(R15), R16
-	MOVD 144(R15), R14
+	MOVD 144(R15), R16
+	MOVD 152(R15), R14
 	MOVD (R3)(R16), R0
 	MOVD R0, (R3)(R14)
 	MOVD (R7)(R16), R4
 	MOVD R4, (R7)(R14)
-	MOVD 152(R15), R16
-	MOVD 160(R15), R14
+	MOVD 160(R15), R16
+	MOVD 168(R15), R14
 	MOVD (R3)(R16), R0
 	MOVD R0, (R3)(R14)
 	MOVD (R7)(R16), R4
@@ -1845,6 +1844,8 @@ brusselatorRow:
 	ADD R19, R7, R7
 	MOVD 40(R15), R9
 	ADD R19, R9, R9
+	MOVD 48(R15), R11
+	ADD R19, R11, R11
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
@@ -1861,7 +1862,7 @@ brusselatorRow:
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V31.B16, V31.B16, V31.B16
-	MOVD 72(R15), R14
+	MOVD 80(R15), R14
 	CBZ R14, brusselatorTail
 brusselatorEight:
 	FMOVQ 0(R1), F0
@@ -1913,9 +1914,9 @@ brusselatorEight:
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU27
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU27:
+	FMOVQ 0(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
@@ -1973,9 +1974,9 @@ summedU27:
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU28
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU28:
+	FMOVQ 16(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
@@ -2033,9 +2034,9 @@ summedU28:
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU29
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU29:
+	FMOVQ 32(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
@@ -2093,9 +2094,9 @@ summedU29:
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU30
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU30:
+	FMOVQ 48(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
@@ -2114,6 +2115,7 @@ summedU30:
 	ADD $64, R7, R7
 	ADD $64, R8, R8
 	ADD $64, R9, R9
+	ADD $64, R11, R11
 	SUB $1, R14, R14
 	CBNZ R14, brusselatorEight
 brusselatorTail:
@@ -2166,16 +2168,15 @@ brusselatorTail:
 	FMOVQ 0(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 768(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU31
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU31:
+	FMOVQ 0(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
@@ -2233,16 +2234,15 @@ summedU31:
 	FMOVQ 16(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 784(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU32
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU32:
+	FMOVQ 16(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
@@ -2300,16 +2300,15 @@ summedU32:
 	FMOVQ 32(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 800(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU33
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU33:
+	FMOVQ 32(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
@@ -2367,16 +2366,15 @@ summedU33:
 	FMOVQ 48(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 816(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU34
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU34:
+	FMOVQ 48(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
@@ -2386,17 +2384,17 @@ summedU34:
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 brusselatorGhosts:
-	MOVD 72(R15), R14
+	MOVD 80(R15), R14
 	SUB R14<<6, R3, R3
 	SUB R14<<6, R7, R7
-	MOVD 136(R15), R16
-	MOVD 144(R15), R14
+	MOVD 144(R15), R16
+	MOVD 152(R15), R14
 	MOVD (R3)(R16), R0
 	MOVD R0, (R3)(R14)
 	MOVD (R7)(R16), R4
 	MOVD R4, (R7)(R14)
-	MOVD 152(R15), R16
-	MOVD 160(R15), R14
+	MOVD 160(R15), R16
+	MOVD 168(R15), R14
 	MOVD (R3)(R16), R0
 	MOVD R0, (R3)(R14)
 	MOVD (R7)(R16), R4
@@ -2473,6 +2471,8 @@ fitzHughNagumoRow:
 	ADD R19, R7, R7
 	MOVD 40(R15), R9
 	ADD R19, R9, R9
+	MOVD 48(R15), R11
+	ADD R19, R11, R11
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
@@ -2489,7 +2489,7 @@ fitzHughNagumoRow:
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V31.B16, V31.B16, V31.B16
-	MOVD 72(R15), R14
+	MOVD 80(R15), R14
 	CBZ R14, fitzHughNagumoTail
 fitzHughNagumoEight:
 	FMOVQ 0(R1), F0
@@ -2538,9 +2538,9 @@ fitzHughNagumoEight:
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU35
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU35:
+	FMOVQ 0(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
@@ -2595,9 +2595,9 @@ summedU35:
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU36
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU36:
+	FMOVQ 16(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
@@ -2652,9 +2652,9 @@ summedU36:
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU37
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU37:
+	FMOVQ 32(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
@@ -2709,9 +2709,9 @@ summedU37:
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU38
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU38:
+	FMOVQ 48(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
@@ -2730,6 +2730,7 @@ summedU38:
 	ADD $64, R7, R7
 	ADD $64, R8, R8
 	ADD $64, R9, R9
+	ADD $64, R11, R11
 	SUB $1, R14, R14
 	CBNZ R14, fitzHughNagumoEight
 fitzHughNagumoTail:
@@ -2779,16 +2780,15 @@ fitzHughNagumoTail:
 	FMOVQ 0(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 768(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU39
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU39:
+	FMOVQ 0(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
@@ -2843,16 +2843,15 @@ summedU39:
 	FMOVQ 16(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 784(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU40
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU40:
+	FMOVQ 16(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
@@ -2907,16 +2906,15 @@ summedU40:
 	FMOVQ 32(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 800(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU41
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU41:
+	FMOVQ 32(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
@@ -2971,16 +2969,15 @@ summedU41:
 	FMOVQ 48(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 816(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU42
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU42:
+	FMOVQ 48(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
@@ -2990,17 +2987,17 @@ summedU42:
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 fitzHughNagumoGhosts:
-	MOVD 72(R15), R14
+	MOVD 80(R15), R14
 	SUB R14<<6, R3, R3
 	SUB R14<<6, R7, R7
-	MOVD 136(R15), R16
-	MOVD 144(R15), R14
+	MOVD 144(R15), R16
+	MOVD 152(R15), R14
 	MOVD (R3)(R16), R0
 	MOVD R0, (R3)(R14)
 	MOVD (R7)(R16), R4
 	MOVD R4, (R7)(R14)
-	MOVD 152(R15), R16
-	MOVD 160(R15), R14
+	MOVD 160(R15), R16
+	MOVD 168(R15), R14
 	MOVD (R3)(R16), R0
 	MOVD R0, (R3)(R14)
 	MOVD (R7)(R16), R4
@@ -3077,6 +3074,8 @@ giererMeinhardtRow:
 	ADD R19, R7, R7
 	MOVD 40(R15), R9
 	ADD R19, R9, R9
+	MOVD 48(R15), R11
+	ADD R19, R11, R11
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
@@ -3093,7 +3092,7 @@ giererMeinhardtRow:
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V31.B16, V31.B16, V31.B16
-	MOVD 72(R15), R14
+	MOVD 80(R15), R14
 	CBZ R14, giererMeinhardtTail
 giererMeinhardtEight:
 	FMOVQ 0(R1), F0
@@ -3145,9 +3144,9 @@ giererMeinhardtEight:
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU43
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU43:
+	FMOVQ 0(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
@@ -3205,9 +3204,9 @@ summedU43:
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU44
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU44:
+	FMOVQ 16(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
@@ -3265,9 +3264,9 @@ summedU44:
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU45
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU45:
+	FMOVQ 32(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
@@ -3325,9 +3324,9 @@ summedU45:
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU46
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU46:
+	FMOVQ 48(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
@@ -3346,6 +3345,7 @@ summedU46:
 	ADD $64, R7, R7
 	ADD $64, R8, R8
 	ADD $64, R9, R9
+	ADD $64, R11, R11
 	SUB $1, R14, R14
 	CBNZ R14, giererMeinhardtEight
 giererMeinhardtTail:
@@ -3398,16 +3398,15 @@ giererMeinhardtTail:
 	FMOVQ 0(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 768(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU47
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU47:
+	FMOVQ 0(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
@@ -3465,16 +3464,15 @@ summedU47:
 	FMOVQ 16(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 784(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU48
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU48:
+	FMOVQ 16(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
@@ -3532,16 +3530,15 @@ summedU48:
 	FMOVQ 32(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 800(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU49
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU49:
+	FMOVQ 32(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
@@ -3599,16 +3596,15 @@ summedU49:
 	FMOVQ 48(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 816(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU50
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU50:
+	FMOVQ 48(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
@@ -3618,17 +3614,17 @@ summedU50:
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 giererMeinhardtGhosts:
-	MOVD 72(R15), R14
+	MOVD 80(R15), R14
 	SUB R14<<6, R3, R3
 	SUB R14<<6, R7, R7
-	MOVD 136(R15), R16
-	MOVD 144(R15), R14
+	MOVD 144(R15), R16
+	MOVD 152(R15), R14
 	MOVD (R3)(R16), R0
 	MOVD R0, (R3)(R14)
 	MOVD (R7)(R16), R4
 	MOVD R4, (R7)(R14)
-	MOVD 152(R15), R16
-	MOVD 160(R15), R14
+	MOVD 160(R15), R16
+	MOVD 168(R15), R14
 	MOVD (R3)(R16), R0
 	MOVD R0, (R3)(R14)
 	MOVD (R7)(R16), R4
@@ -3705,6 +3701,8 @@ grayScottRow:
 	ADD R19, R7, R7
 	MOVD 40(R15), R9
 	ADD R19, R9, R9
+	MOVD 48(R15), R11
+	ADD R19, R11, R11
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
@@ -3721,7 +3719,7 @@ grayScottRow:
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V31.B16, V31.B16, V31.B16
-	MOVD 72(R15), R14
+	MOVD 80(R15), R14
 	CBZ R14, grayScottTail
 grayScottEight:
 	FMOVQ 0(R1), F0
@@ -3773,9 +3771,9 @@ grayScottEight:
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU51
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU51:
+	FMOVQ 0(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
@@ -3833,9 +3831,9 @@ summedU51:
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU52
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU52:
+	FMOVQ 16(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
@@ -3893,9 +3891,9 @@ summedU52:
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU53
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU53:
+	FMOVQ 32(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
@@ -3953,9 +3951,9 @@ summedU53:
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU54
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU54:
+	FMOVQ 48(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
@@ -3974,6 +3972,7 @@ summedU54:
 	ADD $64, R7, R7
 	ADD $64, R8, R8
 	ADD $64, R9, R9
+	ADD $64, R11, R11
 	SUB $1, R14, R14
 	CBNZ R14, grayScottEight
 grayScottTail:
@@ -4026,16 +4025,15 @@ grayScottTail:
 	FMOVQ 0(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 768(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU55
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU55:
+	FMOVQ 0(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
@@ -4093,16 +4091,15 @@ summedU55:
 	FMOVQ 16(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 784(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU56
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU56:
+	FMOVQ 16(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
@@ -4160,16 +4157,15 @@ summedU56:
 	FMOVQ 32(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 800(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU57
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU57:
+	FMOVQ 32(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
@@ -4227,16 +4223,15 @@ summedU57:
 	FMOVQ 48(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 816(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU58
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU58:
+	FMOVQ 48(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
@@ -4246,17 +4241,17 @@ summedU58:
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 grayScottGhosts:
-	MOVD 72(R15), R14
+	MOVD 80(R15), R14
 	SUB R14<<6, R3, R3
 	SUB R14<<6, R7, R7
-	MOVD 136(R15), R16
-	MOVD 144(R15), R14
+	MOVD 144(R15), R16
+	MOVD 152(R15), R14
 	MOVD (R3)(R16), R0
 	MOVD R0, (R3)(R14)
 	MOVD (R7)(R16), R4
 	MOVD R4, (R7)(R14)
-	MOVD 152(R15), R16
-	MOVD 160(R15), R14
+	MOVD 160(R15), R16
+	MOVD 168(R15), R14
 	MOVD (R3)(R16), R0
 	MOVD R0, (R3)(R14)
 	MOVD (R7)(R16), R4
@@ -4333,6 +4328,8 @@ schnakenbergRow:
 	ADD R19, R7, R7
 	MOVD 40(R15), R9
 	ADD R19, R9, R9
+	MOVD 48(R15), R11
+	ADD R19, R11, R11
 	VEOR V16.B16, V16.B16, V16.B16
 	VEOR V17.B16, V17.B16, V17.B16
 	VEOR V18.B16, V18.B16, V18.B16
@@ -4349,7 +4346,7 @@ schnakenbergRow:
 	VEOR V29.B16, V29.B16, V29.B16
 	VEOR V30.B16, V30.B16, V30.B16
 	VEOR V31.B16, V31.B16, V31.B16
-	MOVD 72(R15), R14
+	MOVD 80(R15), R14
 	CBZ R14, schnakenbergTail
 schnakenbergEight:
 	FMOVQ 0(R1), F0
@@ -4402,9 +4399,9 @@ schnakenbergEight:
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU59
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU59:
+	FMOVQ 0(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
@@ -4463,9 +4460,9 @@ summedU59:
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU60
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU60:
+	FMOVQ 16(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
@@ -4524,9 +4521,9 @@ summedU60:
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU61
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU61:
+	FMOVQ 32(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
@@ -4585,9 +4582,9 @@ summedU61:
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU62
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU62:
+	FMOVQ 48(R11), F0
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
@@ -4606,6 +4603,7 @@ summedU62:
 	ADD $64, R7, R7
 	ADD $64, R8, R8
 	ADD $64, R9, R9
+	ADD $64, R11, R11
 	SUB $1, R14, R14
 	CBNZ R14, schnakenbergEight
 schnakenbergTail:
@@ -4659,16 +4657,15 @@ schnakenbergTail:
 	FMOVQ 0(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 768(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 0(R3)
 	FMOVQ F3, 0(R7)
 	CBZ R10, summedU63
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU63:
+	FMOVQ 0(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d610 // fadd v16.2d, v16.2d, v0.2d
@@ -4727,16 +4724,15 @@ summedU63:
 	FMOVQ 16(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 784(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 16(R3)
 	FMOVQ F3, 16(R7)
 	CBZ R10, summedU64
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU64:
+	FMOVQ 16(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d631 // fadd v17.2d, v17.2d, v0.2d
@@ -4795,16 +4791,15 @@ summedU64:
 	FMOVQ 32(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 800(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 32(R3)
 	FMOVQ F3, 32(R7)
 	CBZ R10, summedU65
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU65:
+	FMOVQ 32(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d652 // fadd v18.2d, v18.2d, v0.2d
@@ -4863,16 +4858,15 @@ summedU65:
 	FMOVQ 48(R9), F15
 	WORD $0x4e6fd463 // fadd v3.2d, v3.2d, v15.2d
 	FMOVQ 816(R13), F15
-	VAND V15.B16, V0.B16, V0.B16
-	VAND V15.B16, V1.B16, V1.B16
 	VAND V15.B16, V2.B16, V2.B16
 	VAND V15.B16, V3.B16, V3.B16
 	FMOVQ F2, 48(R3)
 	FMOVQ F3, 48(R7)
 	CBZ R10, summedU66
-	VMOV V1.B16, V0.B16
 	VMOV V3.B16, V2.B16
 summedU66:
+	FMOVQ 48(R11), F0
+	VAND V15.B16, V0.B16, V0.B16
 	WORD $0x4ee0d440 // fsub v0.2d, v2.2d, v0.2d
 	WORD $0x4ee0f800 // fabs v0.2d, v0.2d
 	WORD $0x4e60d673 // fadd v19.2d, v19.2d, v0.2d
@@ -4882,17 +4876,17 @@ summedU66:
 	WORD $0x6e62dc42 // fmul v2.2d, v2.2d, v2.2d
 	WORD $0x4e62d77b // fadd v27.2d, v27.2d, v2.2d
 schnakenbergGhosts:
-	MOVD 72(R15), R14
+	MOVD 80(R15), R14
 	SUB R14<<6, R3, R3
 	SUB R14<<6, R7, R7
-	MOVD 136(R15), R16
-	MOVD 144(R15), R14
+	MOVD 144(R15), R16
+	MOVD 152(R15), R14
 	MOVD (R3)(R16), R0
 	MOVD R0, (R3)(R14)
 	MOVD (R7)(R16), R4
 	MOVD R4, (R7)(R14)
-	MOVD 152(R15), R16
-	MOVD 160(R15), R14
+	MOVD 160(R15), R16
+	MOVD 168(R15), R14
 	MOVD (R3)(R16), R0
 	MOVD R0, (R3)(R14)
 	MOVD (R7)(R16), R4
@@ -4951,4 +4945,75 @@ schnakenbergOwn:
 	ADD R20, R19, R19
 	SUB $1, R21, R21
 	CBNZ R21, schnakenbergRow
+	RET
+
+// func combineNEON(args *combineArgs)
+TEXT ·combineNEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), R15
+	MOVD 0(R15), R0
+	MOVD 8(R15), R1
+	MOVD 16(R15), R2
+	MOVD 24(R15), R3
+	MOVD 32(R15), R14
+	MOVD 40(R15), R16
+	FMOVQ 0(R16), F15
+combineEight:
+	FMOVQ 0(R0), F0
+	FMOVQ 0(R1), F1
+	FMOVQ 0(R2), F2
+	FMOVQ 0(R3), F3
+	WORD $0x4ee1d400 // fsub v0.2d, v0.2d, v1.2d
+	WORD $0x4ee1d442 // fsub v2.2d, v2.2d, v1.2d
+	WORD $0x4ee1d463 // fsub v3.2d, v3.2d, v1.2d
+	WORD $0x4e62d442 // fadd v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
+	WORD $0x4e63d400 // fadd v0.2d, v0.2d, v3.2d
+	WORD $0x6e6fdc00 // fmul v0.2d, v0.2d, v15.2d
+	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
+	FMOVQ F0, 0(R0)
+	FMOVQ 16(R0), F0
+	FMOVQ 16(R1), F1
+	FMOVQ 16(R2), F2
+	FMOVQ 16(R3), F3
+	WORD $0x4ee1d400 // fsub v0.2d, v0.2d, v1.2d
+	WORD $0x4ee1d442 // fsub v2.2d, v2.2d, v1.2d
+	WORD $0x4ee1d463 // fsub v3.2d, v3.2d, v1.2d
+	WORD $0x4e62d442 // fadd v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
+	WORD $0x4e63d400 // fadd v0.2d, v0.2d, v3.2d
+	WORD $0x6e6fdc00 // fmul v0.2d, v0.2d, v15.2d
+	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
+	FMOVQ F0, 16(R0)
+	FMOVQ 32(R0), F0
+	FMOVQ 32(R1), F1
+	FMOVQ 32(R2), F2
+	FMOVQ 32(R3), F3
+	WORD $0x4ee1d400 // fsub v0.2d, v0.2d, v1.2d
+	WORD $0x4ee1d442 // fsub v2.2d, v2.2d, v1.2d
+	WORD $0x4ee1d463 // fsub v3.2d, v3.2d, v1.2d
+	WORD $0x4e62d442 // fadd v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
+	WORD $0x4e63d400 // fadd v0.2d, v0.2d, v3.2d
+	WORD $0x6e6fdc00 // fmul v0.2d, v0.2d, v15.2d
+	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
+	FMOVQ F0, 32(R0)
+	FMOVQ 48(R0), F0
+	FMOVQ 48(R1), F1
+	FMOVQ 48(R2), F2
+	FMOVQ 48(R3), F3
+	WORD $0x4ee1d400 // fsub v0.2d, v0.2d, v1.2d
+	WORD $0x4ee1d442 // fsub v2.2d, v2.2d, v1.2d
+	WORD $0x4ee1d463 // fsub v3.2d, v3.2d, v1.2d
+	WORD $0x4e62d442 // fadd v2.2d, v2.2d, v2.2d
+	WORD $0x4e62d400 // fadd v0.2d, v0.2d, v2.2d
+	WORD $0x4e63d400 // fadd v0.2d, v0.2d, v3.2d
+	WORD $0x6e6fdc00 // fmul v0.2d, v0.2d, v15.2d
+	WORD $0x4e60d420 // fadd v0.2d, v1.2d, v0.2d
+	FMOVQ F0, 48(R0)
+	ADD $64, R0, R0
+	ADD $64, R1, R1
+	ADD $64, R2, R2
+	ADD $64, R3, R3
+	SUB $1, R14, R14
+	CBNZ R14, combineEight
 	RET

@@ -1,7 +1,7 @@
 package engine
 
 // portable is the plain kernel, which says what the others compute.
-var portable = kernel{name: "portable", step: stepPortable, draw: drawPortable, reaction: stepReaction}
+var portable = kernel{name: "portable", step: stepPortable, draw: drawPortable, reaction: stepReaction, combine: combine}
 
 func stepPortable(run *rowRun) {
 	for r := run.first; r < run.last; r++ {

@@ -74,6 +74,7 @@ type modelRun struct {
 
 	reaction  reaction
 	step      func(*rowRun)
+	combine   func(y1, y, y2, y3 []float64) // of RK4
 	history   history
 	watch     *watch // nil unless the dynamics are asked for
 	extractor extractor
@@ -156,7 +157,7 @@ func (s *Simulator) modelSteps(ctx context.Context, model *Model, p *ModelParams
 	m := s.model
 	s.random.start(*p.Seed, s.kernel.draw)
 	m.prepare(model, p, o)
-	m.step = s.kernel.reaction
+	m.step, m.combine = s.kernel.reaction, s.kernel.combine
 	(&starter{layout: m.layout, params: p, model: model, random: &s.random}).set(&m.planes[0])
 	if s.tiling != nil {
 		m.pass.tiling = *s.tiling

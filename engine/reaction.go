@@ -74,9 +74,9 @@ func stepReaction(run *rowRun) {
 		run.kinetics = new(kinetics)
 	}
 	f, g := &run.kinetics[speciesU], &run.kinetics[speciesV]
-	base := run.base
+	base, old := run.base, run.old
 	if base == nil {
-		base = run.src
+		base, old = run.src, run.src
 	}
 	for r := run.first; r < run.last; r++ {
 		u := newStencil(run.layout, run.src.cells[speciesU], r)
@@ -92,7 +92,7 @@ func stepReaction(run *rowRun) {
 			sums = &run.sums[r]
 			*sums = laneSums{}
 		}
-		sums.addRow(run.layout.row(run.dst.cells[k.summed], r), run.layout.row(run.src.cells[k.summed], r))
+		sums.addRow(run.layout.row(run.dst.cells[k.summed], r), run.layout.row(old.cells[k.summed], r))
 	}
 }
 

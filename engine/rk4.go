@@ -17,7 +17,7 @@ func (m *modelRun) rk4(ctx context.Context) {
 
 	stage := func(from, to, base *planes, h float64) {
 		x.planes[0], x.planes[1] = *from, *to
-		x.base = base
+		x.base, x.old = base, &y
 		m.reaction.setStep(h)
 		x.run(ctx)
 	}
@@ -25,31 +25,22 @@ func (m *modelRun) rk4(ctx context.Context) {
 	stage(y1, y2, &y, h/2)
 	stage(y2, y3, &y, h)
 	for k := range species {
-		combine(y1.cells[k], y.cells[k], y2.cells[k], y3.cells[k])
+		m.combine(y1.cells[k], y.cells[k], y2.cells[k], y3.cells[k])
 	}
 	stage(y3, &next, y1, h/6)
 
-	x.base = nil
+	x.base, x.old = nil, nil
 	m.reaction.setStep(h)
 	x.planes = [2]planes{y, next}
-	m.sumRows(&next, &y)
 }
+
+const third = 1.0 / 3
 
 // combine sets y₁ to y + ((y₁−y) + 2·(y₂−y) + (y₃−y))/3.
 func combine(y1, y, y2, y3 []float64) {
 	y, y2, y3 = y[:len(y1)], y2[:len(y1)], y3[:len(y1)]
 	for i, a := range y1 {
 		b := y[i]
-		y1[i] = b + (((a-b)+float64(2*(y2[i]-b)))+(y3[i]-b))/3
-	}
-}
-
-// sumRows takes the sums of a step from the states after and before it.
-func (m *modelRun) sumRows(now, before *planes) {
-	summed := m.reaction.summed
-	total := &m.pass.sums[0][0]
-	clear(m.pass.sums[0])
-	for r := range m.layout.n {
-		total.addRow(m.layout.row(now.cells[summed], r), m.layout.row(before.cells[summed], r))
+		y1[i] = b + float64((((a-b)+float64(2*(y2[i]-b)))+(y3[i]-b))*third)
 	}
 }

@@ -58,7 +58,7 @@ func TestContextIsLookedAtOften(t *testing.T) {
 		for _, threads := range []int{1, 2, 3} {
 			for _, jitter := range []bool{false, true} {
 				var since, most atomic.Int64 // cells since the last look
-				counting := kernel{name: "counting", reaction: stepReaction, step: func(run *rowRun) {
+				counting := kernel{name: "counting", reaction: stepReaction, combine: combine, step: func(run *rowRun) {
 					since.Add(int64((run.last - run.first) * n))
 					kernels()[0].step(run)
 				}, draw: drawPortable}

@@ -73,6 +73,7 @@ type pass struct {
 	coef     coefficients  // of mfn
 	reaction *reaction     // of a model of two species
 	base     *planes       // that the change is added to, if not to the planes before the step
+	old      *planes       // that sums are the difference from, with base
 	planes   [2]planes
 	workers  []worker  // one for each band
 	noise    []float64 // of its only step, or none
@@ -203,7 +204,7 @@ func (w *worker) rows(k, first, last int) {
 	x, run := w.pass, &w.run
 	*run = rowRun{
 		layout: x.layout, src: &x.planes[k%2], dst: &x.planes[(k+1)%2], coef: &x.coef, ghosts: x.boundary.ghostColumns(x.layout.n),
-		reaction: x.reaction, base: x.base, kinetics: run.kinetics,
+		reaction: x.reaction, base: x.base, old: x.old, kinetics: run.kinetics,
 		sums: x.sums[k], perRow: !x.tiling.whole(),
 	}
 	if g := x.growthAt(k); g.happens && g.row >= first && g.row < last {

@@ -244,6 +244,8 @@ func main() {
 	avx2().emit()
 	reactionAVX512().emit(models)
 	reactionAVX2().emit(models)
+	combine("combineAVX512", []reg.VecPhysical{reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4}, 64)
+	combine("combineAVX2", []reg.VecPhysical{reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4}, 32)
 	drawAVX512()
 	Generate()
 }

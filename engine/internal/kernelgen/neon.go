@@ -334,5 +334,6 @@ func writeNEON(path string, models []kinetics) error {
 	var w neon
 	w.emit()
 	w.emitReaction(models)
+	w.emitCombine()
 	return os.WriteFile(path, w.text.Bytes(), 0o644) //nolint:gosec // source for everyone to read
 }

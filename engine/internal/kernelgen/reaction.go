@@ -17,6 +17,7 @@ const (
 	reactVDst
 	reactUBase
 	reactVBase
+	reactOld
 	reactOffset
 	reactStride
 	reactRows
@@ -67,7 +68,7 @@ var (
 	uSrc, vRead  = reg.R8, reg.R9
 	uDst, vWrite = reg.R10, reg.R11
 	uBase, vBase = reg.R12, reg.R13
-	summed       = reg.RBX
+	old          = reg.RBX // the plane before the step whose sums are taken
 )
 
 // reactionKernel emits the kernel of every model of two species for one kind of
@@ -91,7 +92,7 @@ func (r reactionKernel) emit(models []kinetics) {
 		to     reg.GPPhysical
 	}{
 		{reactUSrc, uSrc}, {reactVSrc, vRead}, {reactUDst, uDst}, {reactVDst, vWrite}, {reactUBase, uBase}, {reactVBase, vBase},
-		{reactOffset, here}, {reactConstants, consts}, {reactSummed, summed},
+		{reactOffset, here}, {reactConstants, consts}, {reactOld, old},
 	} {
 		MOVQ(arg(l.offset), l.to)
 	}
@@ -260,12 +261,11 @@ func reactionAVX512() reactionKernel {
 			store(lapV, vWrite, tail)
 
 			// The sums are those of u, unless they are to be those of v.
-			TESTQ(summed, summed)
-			JZ(LabelRef(label))
-			VMOVAPD(v, u)
+			CMPQ(arg(reactSummed), U8(0))
+			JEQ(LabelRef(label))
 			VMOVAPD(lapV, lapU)
 			Label(label)
-			VSUBPD(u, lapU, u)
+			VSUBPD(cell(old, here, 0), lapU, u)
 			VANDPD(abs, u, u)
 			if tail {
 				for _, r := range []reg.VecPhysical{u, lapU} {
@@ -361,12 +361,11 @@ func reactionAVX2() reactionKernel {
 			store(lapU, uDst)
 			store(lapV, vWrite)
 
-			TESTQ(summed, summed)
-			JZ(LabelRef(label))
-			VMOVAPD(v, u)
+			CMPQ(arg(reactSummed), U8(0))
+			JEQ(LabelRef(label))
 			VMOVAPD(lapV, lapU)
 			Label(label)
-			VSUBPD(u, lapU, u)
+			VSUBPD(cell(old, here, at), lapU, u)
 			VANDPD(constant(reactAbs), u, u)
 			if tail {
 				for _, r := range []reg.VecPhysical{u, lapU} {
@@ -394,4 +393,51 @@ func reactionAVX2() reactionKernel {
 			eachSum(half, func(sum reg.VecPhysical, at Mem) { VMOVUPD(sum, at) })
 		},
 	}
+}
+
+// combineArgs are the arguments of combine: four planes, the number of vectors of
+// eight cells, and a third in each of eight lanes.
+const (
+	combineY1 = 8 * iota
+	combineY
+	combineY2
+	combineY3
+	combineVectors
+	combineThird
+)
+
+// combine emits y1 = y + (((y1−y) + 2·(y2−y)) + (y3−y))/3 over whole planes, a
+// vector or two halves of one at a time.
+func combine(name string, registers []reg.VecPhysical, width int) {
+	TEXT(name, NOSPLIT, "func(args uintptr)")
+	Doc(name + " combines the stages of RK4.")
+	Load(Param("args"), args)
+	for k, to := range []reg.GPPhysical{uSrc, vRead, uDst, vWrite, count, scratch} {
+		MOVQ(arg(8*k), to)
+	}
+	a, b, c, d, third := registers[0], registers[1], registers[2], registers[3], registers[4]
+	VMOVUPD(Mem{Base: scratch}, third)
+	Label("vector")
+	for at := 0; at < 64; at += width {
+		VMOVUPD(Mem{Base: vRead, Disp: at}, b)
+		VMOVUPD(Mem{Base: uSrc, Disp: at}, a)
+		VMOVUPD(Mem{Base: uDst, Disp: at}, c)
+		VMOVUPD(Mem{Base: vWrite, Disp: at}, d)
+		VSUBPD(b, a, a)
+		VSUBPD(b, c, c)
+		VSUBPD(b, d, d)
+		VADDPD(c, c, c)
+		VADDPD(c, a, a)
+		VADDPD(d, a, a)
+		VMULPD(third, a, a)
+		VADDPD(a, b, b)
+		VMOVUPD(b, Mem{Base: uSrc, Disp: at})
+	}
+	for _, r := range []reg.GPPhysical{uSrc, vRead, uDst, vWrite} {
+		ADDQ(U8(64), r)
+	}
+	DECQ(count)
+	JNZ(LabelRef("vector"))
+	VZEROUPPER()
+	RET()
 }

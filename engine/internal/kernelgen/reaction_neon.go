@@ -20,6 +20,7 @@ const (
 	neonBaseU  = 8
 	neonBaseV  = 9
 	neonSummed = 10
+	neonOld    = 11 // the plane before the step whose sums are taken
 )
 
 const reactionHead = `
@@ -60,6 +61,8 @@ func (w *neon) reactionModel(k kinetics) {
 		w.arg(reactUBase+8*i, neonBaseU+i)
 		w.line("ADD R%v, R%v, R%v", neonOffset, neonBaseU+i, neonBaseU+i)
 	}
+	w.arg(reactOld, neonOld)
+	w.line("ADD R%v, R%v, R%v", neonOffset, neonOld, neonOld)
 	for v := range 16 {
 		w.clear(neonSumsOfTwo + v)
 	}
@@ -72,6 +75,7 @@ func (w *neon) reactionModel(k kinetics) {
 	for r := range neonBaseV + 1 {
 		w.line("ADD $64, R%v, R%v", r, r)
 	}
+	w.line("ADD $64, R%v, R%v", neonOld, neonOld)
 	w.line("SUB $1, R%v, R%v", neonCount, neonCount)
 	w.line("CBNZ R%v, %vEight", neonCount, k.name)
 	w.label(k.name + "Tail")
@@ -165,7 +169,7 @@ func (w *neon) reactionVector(k kinetics, two int, tail bool) {
 	}
 	if tail {
 		w.load(neonConsts, reactTails+at, neonSpare)
-		for _, r := range []int{neonU, neonW, neonLapU, neonLapV} {
+		for _, r := range []int{neonLapU, neonLapV} {
 			w.and(r, r, neonSpare)
 		}
 	}
@@ -175,10 +179,12 @@ func (w *neon) reactionVector(k kinetics, two int, tail bool) {
 	// The sums are those of u, unless they are to be those of v.
 	label := w.unique("summedU")
 	w.line("CBZ R%v, %v", neonSummed, label)
-	move := func(from, to int) { w.line("VMOV V%v.B16, V%v.B16", from, to) }
-	move(neonW, neonU)
-	move(neonLapV, neonLapU)
+	w.line("VMOV V%v.B16, V%v.B16", neonLapV, neonLapU)
 	w.label(label)
+	w.load(neonOld, at, neonU)
+	if tail {
+		w.and(neonU, neonU, neonSpare)
+	}
 	w.op("fsub", neonU, neonLapU, neonU)
 	w.abs(neonU, neonU)
 	sum := func(k int) int { return neonSumsOfTwo + 4*k + two }
@@ -188,4 +194,43 @@ func (w *neon) reactionVector(k kinetics, two int, tail bool) {
 	w.op("fadd", sum(1), sum(1), neonU)
 	w.op("fmul", neonLapU, neonLapU, neonLapU)
 	w.op("fadd", sum(2), sum(2), neonLapU)
+}
+
+const combineHead = `
+// func combineNEON(args *combineArgs)
+TEXT ·combineNEON(SB), NOSPLIT, $0-8
+`
+
+// emitCombine writes combine.
+func (w *neon) emitCombine() {
+	w.text.WriteString(combineHead)
+	w.line("MOVD args+0(FP), R%v", neonArgs)
+	const y1, y, y2, y3 = 0, 1, 2, 3 // planes, and vectors of theirs
+	for k := range 4 {
+		w.arg(8*k, k)
+	}
+	w.arg(combineVectors, neonCount)
+	w.arg(combineThird, neonScratch)
+	w.load(neonScratch, 0, neonSpare)
+	w.label("combineEight")
+	for at := 0; at < 64; at += 16 {
+		for k := range 4 {
+			w.load(k, at, k)
+		}
+		for _, k := range []int{y1, y2, y3} {
+			w.op("fsub", k, k, y)
+		}
+		w.op("fadd", y2, y2, y2)
+		w.op("fadd", y1, y1, y2)
+		w.op("fadd", y1, y1, y3)
+		w.op("fmul", y1, y1, neonSpare)
+		w.op("fadd", y1, y, y1)
+		w.store(y1, y1, at)
+	}
+	for k := range 4 {
+		w.line("ADD $64, R%v, R%v", k, k)
+	}
+	w.line("SUB $1, R%v, R%v", neonCount, neonCount)
+	w.line("CBNZ R%v, combineEight", neonCount)
+	w.line("RET")
 }
