@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/httpclient"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
@@ -36,7 +34,7 @@ type webhookOutput struct {
 	retrier *retry.Retrier
 	client  *httpclient.Client
 	limit   *httpclient.RateLimit
-	signer  *standardwebhooks.Webhook // nil for no signature
+	signer  webhookSigner
 
 	url         *httpclient.Template
 	method      string
@@ -116,17 +114,8 @@ func (w *webhookOutput) parse(conf *service.ParsedConfig) error {
 			return err
 		}
 	}
-	secret, err := conf.FieldString(webhookFieldSigningSecret)
-	if err != nil || secret == "" {
-		return err
-	}
-	if strings.TrimPrefix(secret, "whsec_") == "" {
-		return fmt.Errorf("%v: the key is empty", webhookFieldSigningSecret)
-	}
-	if w.signer, err = standardwebhooks.NewWebhook(secret); err != nil {
-		return fmt.Errorf("%v: not %q and a key in base64", webhookFieldSigningSecret, "whsec_")
-	}
-	return nil
+	w.signer, err = parseWebhookSigner(conf)
+	return err
 }
 
 // parseWebhookURL checks as much of the URL as is known before there is a message.
@@ -197,7 +186,7 @@ func (w *webhookOutput) send(ctx context.Context, d webhookDelivery) error {
 		Host: httpclient.Origin(d.request.URL), Messages: d.names, Admit: w.limit.Admit,
 	}
 	return w.retrier.Do(ctx, op, func(ctx context.Context) (int64, error) {
-		request, err := w.sign(d)
+		request, err := w.signer.sign(d.request, d.id)
 		if err != nil {
 			return 0, err
 		}

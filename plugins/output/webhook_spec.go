@@ -19,7 +19,6 @@ const (
 	webhookFieldMaxInFlight    = "max_in_flight"
 	webhookFieldSuccessfulOn   = "successful_on_status"
 	webhookFieldIdempotencyKey = "idempotency_key"
-	webhookFieldSigningSecret  = "signing_secret"
 	webhookFieldMaxConnections = "max_connections"
 
 	// How the messages of a batch become requests.
@@ -43,7 +42,7 @@ A message may be sent again after an answer was lost. So that a receiver can tel
 
 ### Signatures
 
-With a `+"`signing_secret`"+`, each attempt is signed as the https://www.standardwebhooks.com[Standard Webhooks] specification says. `+"`webhook-id`"+` is the idempotency key (or its hash, where the key holds a full stop), `+"`webhook-timestamp`"+` is that of the attempt.
+With a `+"`signing_secret`"+`, each attempt is signed (by each secret of a list) as the https://www.standardwebhooks.com[Standard Webhooks] specification says. `+"`webhook-id`"+` is the idempotency key (or its hash, where the key holds a full stop), `+"`webhook-timestamp`"+` is that of the attempt.
 
 ### Responses
 
@@ -86,11 +85,10 @@ Headers, tokens and secrets appear in no log, error, metric or `+"`echo`"+`. A U
 				Description("The key that is sent as `Idempotency-Key`. Without this field it is the message's `simulation_id` and a hash of its content. A key that is longer than 255 bytes, or that holds anything but visible ASCII characters and blanks between them, is sent as its hash; an empty key is not sent.").
 				Optional().
 				Example(`${! json("order") }-${! content().hash("sha256").encode("hex") }`),
-			service.NewStringField(webhookFieldSigningSecret).
-				Description("The secret with which requests are signed: `whsec_` and a key in base64. Empty: they are not signed.").
+			webhookSigningSecret.Field().
+				Description("The secret with which requests are signed: `whsec_` and a key in base64. Empty: they are not signed. With a list, as while a secret is replaced by another, they are signed by each, and a receiver accepts those that it knows.").
 				Default("").
-				Example("${WEBHOOK_SECRET}").
-				Secret(),
+				Examples("${WEBHOOK_SECRET}", []any{"${WEBHOOK_SECRET}", "${NEXT_WEBHOOK_SECRET}"}),
 			service.NewIntField(webhookFieldMaxConnections).
 				Description("How many connections to a host are open at once. 0: as many as `max_in_flight`. A request that waits for a connection uses up its timeout.").
 				Default(0).

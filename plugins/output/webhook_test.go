@@ -614,8 +614,8 @@ func TestWebhookRefusesWhatCannotWork(t *testing.T) {
 		"url: http://h\nmax_in_flight: 0":                          "max_in_flight: 0 is below 1",
 		"url: http://h\nmax_connections: -1":                       "max_connections: -1 is below 0",
 		"url: http://h\nsuccessful_on_status: [ 20 ]":              "successful_on_status: 20 is not from 100 to 599",
-		"url: http://h\nsigning_secret: whsec_" + secret[:6] + "!": `signing_secret: not "whsec_" and a key in base64`,
-		"url: http://h\nsigning_secret: whsec_":                    "signing_secret: the key is empty",
+		"url: http://h\nsigning_secret: whsec_" + secret[:6] + "!": `signing_secret: must be empty, or whsec_ and a key in base64`,
+		"url: http://h\nsigning_secret: whsec_":                    "signing_secret: must be empty, or whsec_ and a key in base64",
 		"url: http://h\ncircuit_breaker: { failure_threshold: 0 }": "circuit_breaker.failure_threshold: must be a whole number of 1 or more, it is 0",
 	} {
 		conf, err := webhookSpec().ParseYAML(fields, nil)

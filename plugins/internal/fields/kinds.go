@@ -44,9 +44,17 @@ func URL(name string) Scalar[string] {
 
 // BaseURL is an absolute URL of the schemes http and https.
 func BaseURL(name string) Scalar[string] {
-	return URL(name).Where("a URL that begins with http:// or https:// and names a host; special characters in it must be percent-encoded",
-		fmt.Sprintf("this.string().re_match(%v)", literal(absoluteURL.String())), absoluteURL.MatchString)
+	return URL(name).Where(absoluteURLWords, fmt.Sprintf("this.string().re_match(%v)", literal(absoluteURL.String())), absoluteURL.MatchString)
 }
+
+// OptionalURL is a BaseURL, or empty.
+func OptionalURL(name string) Scalar[string] {
+	return URL(name).Where("empty or "+absoluteURLWords,
+		fmt.Sprintf(`this.string() == "" || this.string().re_match(%v)`, literal(absoluteURL.String())),
+		func(s string) bool { return s == "" || absoluteURL.MatchString(s) })
+}
+
+const absoluteURLWords = "a URL that begins with http:// or https:// and names a host; special characters in it must be percent-encoded"
 
 // absoluteURL matches what net/url parses, and no more: user, host, port, path and
 // query.

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"strings"
@@ -24,10 +23,8 @@ import (
 const FieldHeaders = "headers"
 
 const (
-	fieldAuth        = "auth"
-	fieldBearerToken = "bearer_token"
-	fieldTLS         = "tls"
-	fieldRetryOn     = "retry_on_status"
+	fieldTLS     = "tls"
+	fieldRetryOn = "retry_on_status"
 )
 
 const (
@@ -48,55 +45,20 @@ func Fields() []*service.ConfigField {
 			Description("Headers of each request. A value may hold " + AllowedValue + ". Values appear in no log, error or `echo`.").
 			Default(map[string]any{}).
 			Example(map[string]any{"X-Api-Key": "${API_KEY}"}),
-		service.NewObjectField(fieldAuth,
-			append([]*service.ConfigField{
-				service.NewStringField(fieldBearerToken).
-					Description("A token that is sent as `Authorization: Bearer …`.").
-					Default("").
-					Example("${API_TOKEN}").
-					Secret(),
-				oauthField(),
-			}, service.NewHTTPRequestAuthSignerFields()[1:]...)...,
-		).
-			Description("How requests authenticate. At most one way may be in use."),
+		authField(),
 		service.NewTLSToggledField(fieldTLS),
 		service.NewIntListField(fieldRetryOn).
 			Description("The response statuses after which a request is tried again.").
-			Default([]any{
-				http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
-				http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
-			}).
+			Default(defaultRetryOn).
 			Advanced().
 			LintRule(StatusLint),
 	}
 }
 
-// oauthField is the first of Benthos's signer fields, with the access token
-// among the secrets.
-func oauthField() *service.ConfigField {
-	return service.NewObjectField("oauth",
-		service.NewBoolField("enabled").
-			Description("Whether to use OAuth version 1 in requests.").
-			Default(false),
-		service.NewStringField("consumer_key").
-			Description("A value used to identify the client to the service provider.").
-			Default(""),
-		service.NewStringField("consumer_secret").
-			Description("A secret used to establish ownership of the consumer key.").
-			Default("").
-			Secret(),
-		service.NewStringField("access_token").
-			Description("A value used to gain access to the protected resources on behalf of the user.").
-			Default("").
-			Secret(),
-		service.NewStringField("access_token_secret").
-			Description("A secret provided in order to establish ownership of a given access token.").
-			Default("").
-			Secret(),
-	).
-		Description("Allows you to specify open authentication via OAuth version 1.").
-		Advanced().
-		Optional()
+// defaultRetryOn are the statuses after which a request is tried again.
+var defaultRetryOn = []int{
+	http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
+	http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
 }
 
 // StatusLint is the lint rule of a list of HTTP statuses, which Benthos applies
@@ -106,9 +68,7 @@ const StatusLint = `root = if this.type() == "number" && (this < 100 || this > 5
 // Client sends requests. It may be used from any number of goroutines.
 type Client struct {
 	http    *http.Client
-	fs      fs.FS
-	bearer  string
-	sign    func(fs.FS, *http.Request) error
+	auth    *auth
 	headers map[string]*service.InterpolatedString
 	retryOn []int
 	ok      func(status int) bool
@@ -127,14 +87,11 @@ func Success(status int) bool { return status >= 200 && status <= 299 }
 // New returns a client from a configuration that holds Fields. The caller
 // closes it.
 func New(conf *service.ParsedConfig, res *service.Resources, opts Options) (*Client, error) {
-	c := &Client{fs: res.FS(), ok: opts.OK}
+	c := &Client{ok: opts.OK}
 
 	var err error
 	if c.headers, err = headers.Parse(conf); err != nil {
 		return nil, err
-	}
-	if err = c.parseAuth(conf.Namespace(fieldAuth)); err != nil {
-		return nil, fmt.Errorf("%v: %w", fieldAuth, err)
 	}
 	if c.retryOn, err = Statuses(conf, fieldRetryOn); err != nil {
 		return nil, err
@@ -154,38 +111,11 @@ func New(conf *service.ParsedConfig, res *service.Resources, opts Options) (*Cli
 	if enabled {
 		transport.TLSClientConfig = tlsConf
 	}
+	if c.auth, err = parseAuth(conf.Namespace(fieldAuth), res, transport); err != nil {
+		return nil, fmt.Errorf("%v: %w", fieldAuth, err)
+	}
 	c.http = &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}
 	return c, nil
-}
-
-func (c *Client) parseAuth(conf *service.ParsedConfig) (err error) {
-	if c.bearer, err = conf.FieldString(fieldBearerToken); err != nil {
-		return err
-	}
-	if !ValidValue(c.bearer) {
-		return fmt.Errorf("%v: the token may hold only %v", fieldBearerToken, AllowedValue)
-	}
-	var used []string
-	if c.bearer != "" {
-		used = append(used, fieldBearerToken)
-	}
-	for _, way := range []string{"oauth", "basic_auth", "jwt"} {
-		if !conf.Contains(way, "enabled") {
-			continue
-		}
-		enabled, err := conf.FieldBool(way, "enabled")
-		if err != nil {
-			return err
-		}
-		if enabled {
-			used = append(used, way)
-		}
-	}
-	if len(used) > 1 {
-		return fmt.Errorf("%v are both in use, one may be", strings.Join(used, " and "))
-	}
-	c.sign, err = conf.HTTPRequestAuthSignerFromParsed()
-	return err
 }
 
 // Method reads an HTTP method.
@@ -227,7 +157,10 @@ func quiet(find func(*http.Request) (*url.URL, error)) func(*http.Request) (*url
 }
 
 // Close closes the connections that no request uses.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.auth.close()
+	c.http.CloseIdleConnections()
+}
 
 // Headers evaluates the configured headers by interpolate.
 func (c *Client) Headers(interpolate func(*service.InterpolatedString) (string, error)) (http.Header, error) {
@@ -253,27 +186,40 @@ type Request struct {
 	Body   []byte // nil for none
 }
 
-// Do sends r once. An error that may pass is a retry.Transient. The caller
-// closes the response.
+// Do sends r once, and again if a 401 asks for another token. An error that may pass
+// is a retry.Transient. The caller closes the response.
 func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
+	retry.Note(ctx, "method", r.Method)
+	resp, again, err := c.send(ctx, r)
+	if err == nil && again {
+		resp.Discard()
+		resp.Close()
+		resp, _, err = c.send(ctx, r)
+	}
+	if err == nil {
+		retry.Note(ctx, "status", resp.StatusCode)
+	}
+	return resp, err
+}
+
+// send sends r. It returns whether another token may have another response.
+func (c *Client) send(ctx context.Context, r Request) (_ *Response, again bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	req, err := c.build(ctx, r)
+	req, token, err := c.build(ctx, r)
 	if err != nil {
 		cancel()
-		return nil, err
+		return nil, false, err
 	}
-	retry.Note(ctx, "method", r.Method)
 	hidden := secretsOf(req)
 	resp, err := c.http.Do(req) //nolint:bodyclose // by the caller, with Response.Close
 	if err != nil {
 		cancel()
-		return nil, classify(err, hidden)
+		return nil, false, classify(err, hidden)
 	}
-	retry.Note(ctx, "status", resp.StatusCode)
-	return &Response{Response: resp, client: c, cancel: cancel, hidden: hidden}, nil
+	return &Response{Response: resp, client: c, cancel: cancel, hidden: hidden}, c.auth.answered(token, resp.StatusCode), nil
 }
 
-func (c *Client) build(ctx context.Context, r Request) (*http.Request, error) {
+func (c *Client) build(ctx context.Context, r Request) (_ *http.Request, token string, err error) {
 	var body io.Reader
 	if r.Body != nil {
 		body = bytes.NewReader(r.Body)
@@ -284,7 +230,7 @@ func (c *Client) build(ctx context.Context, r Request) (*http.Request, error) {
 
 	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), body)
 	if err != nil {
-		return nil, fmt.Errorf("making a %v request: %w", r.Method, withoutURL(err))
+		return nil, "", fmt.Errorf("making a %v request: %w", r.Method, withoutURL(err))
 	}
 	req.Header = r.Header.Clone()
 	if req.Header == nil {
@@ -297,17 +243,8 @@ func (c *Client) build(ctx context.Context, r Request) (*http.Request, error) {
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", userAgent)
 	}
-	switch {
-	case c.bearer != "":
-		req.Header.Set("Authorization", "Bearer "+c.bearer)
-	case r.URL.User != nil && req.Header.Get("Authorization") == "":
-		password, _ := r.URL.User.Password()
-		req.SetBasicAuth(r.URL.User.Username(), password)
-	}
-	if err := c.sign(c.fs, req); err != nil {
-		return nil, fmt.Errorf("%v: signing the request: %w", fieldAuth, err)
-	}
-	return req, nil
+	token, err = c.auth.authenticate(req, r.URL.User)
+	return req, token, err
 }
 
 // checkRedirect follows a redirect that repeats the request at the same origin.

@@ -71,10 +71,10 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	for yaml, want := range map[string]string{
 		`headers: { "a b": c }`:              `headers: "a b" must be a header name`,
 		`headers: { "": c }`:                 `headers: "" must be a header name`,
-		`auth: { bearer_token: "a\nb" }`:     "auth: bearer_token: the token may hold only visible ASCII characters, and blanks between them",
-		`auth: { bearer_token: größe }`:      "auth: bearer_token: the token may hold only visible ASCII characters, and blanks between them",
+		`auth: { bearer_token: "a\nb" }`:     "auth: bearer_token: must be a token of visible ASCII characters, and blanks between them",
+		`auth: { bearer_token: größe }`:      "auth: bearer_token: must be a token of visible ASCII characters, and blanks between them",
 		`headers: { X-A: b, X-Size: größe }`: "headers.X-Size: must be text of visible ASCII characters, and blanks between them, whose interpolations can be parsed",
-		`auth: { bearer_token: abc, basic_auth: { enabled: true, username: u, password: p } }`: "auth: bearer_token and basic_auth are both in use, one may be",
+		`auth: { bearer_token: abc, basic_auth: { enabled: true, username: u, password: p } }`: "auth: bearer_token and basic_auth are in use, at most one may be",
 		`retry_on_status: [ 99 ]`:                                "retry_on_status: 99 is not from 100 to 599",
 		`tls: { enabled: true, root_cas_file: /does/not/exist }`: "tls: open /does/not/exist: no such file or directory",
 	} {

@@ -110,7 +110,7 @@ func (r *Response) IsHTML() bool {
 
 // HTMLError is the error of a page for people, of the given body.
 func (r *Response) HTMLError(body []byte) error {
-	return fmt.Errorf("the response is a page of HTML, not data: %q", r.clip(string(body)))
+	return fmt.Errorf("the response is a page of HTML, not data: %q", r.hidden.clip(string(body)))
 }
 
 func tooLarge(limit int64) error {
@@ -159,12 +159,12 @@ func (r *Response) excerpt() string {
 	if text, err := inUTF8(r.Header, body); err == nil {
 		body = text
 	}
-	return r.clip(string(body))
+	return r.hidden.clip(string(body))
 }
 
 // clip returns the beginning of a text, in one line and without secrets.
-func (r *Response) clip(text string) string {
-	text = r.hidden.hide(strings.ToValidUTF8(text[:min(len(text), maxExcerptRead)], ""))
+func (s secrets) clip(text string) string {
+	text = s.hide(strings.ToValidUTF8(text[:min(len(text), maxExcerptRead)], ""))
 	if strings.ContainsFunc(text, func(c rune) bool { return unicode.IsControl(c) && !unicode.IsSpace(c) }) {
 		return ""
 	}

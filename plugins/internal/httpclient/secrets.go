@@ -26,19 +26,13 @@ var public = []string{
 type secrets []string
 
 func secretsOf(req *http.Request) secrets {
-	var s secrets
-	add := func(value string) {
-		for _, form := range []string{value, url.QueryEscape(value), url.PathEscape(value)} {
-			if len(form) >= minSecret && !slices.Contains(s, form) {
-				s = append(s, form)
-			}
-		}
-	}
-	for name, values := range req.Header {
+	var values []string
+	add := func(value string) { values = append(values, value) }
+	for name, all := range req.Header {
 		if slices.Contains(public, name) {
 			continue
 		}
-		for _, value := range values {
+		for _, value := range all {
 			add(value)
 			if _, credentials, ok := strings.Cut(value, " "); ok && name == "Authorization" {
 				add(credentials)
@@ -57,6 +51,19 @@ func secretsOf(req *http.Request) secrets {
 		}
 		add(value)
 		add(raw)
+	}
+	return secretsOfValues(values...)
+}
+
+// secretsOfValues returns the values in each form in which they may be repeated.
+func secretsOfValues(values ...string) secrets {
+	var s secrets
+	for _, value := range values {
+		for _, form := range []string{value, url.QueryEscape(value), url.PathEscape(value)} {
+			if len(form) >= minSecret && !slices.Contains(s, form) {
+				s = append(s, form)
+			}
+		}
 	}
 	// A secret that holds another is hidden whole.
 	slices.SortFunc(s, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
