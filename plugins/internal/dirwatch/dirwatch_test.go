@@ -51,6 +51,8 @@ func TestMatch(t *testing.T) {
 		"**/*.csv":     {[]string{"a.csv", "x/y/a.csv"}, []string{"x/.y/a.csv"}},
 		"a/*/b.{x,y}":  {[]string{"a/1/b.x", "a/2/b.y"}, []string{"a/b.x", "a/1/2/b.x", "a/1/b.z"}},
 		".hidden/*":    {[]string{".hidden/a"}, []string{"hidden/a", ".hidden/a.mfn-tmp"}},
+		".*":           {[]string{".a"}, []string{"a", ".a.mfn-taken", ".mfn-a.mfn-tmp"}},
+		"x/.hidden/*":  {[]string{"x/.hidden/a"}, []string{"x/hidden/a"}},
 		"[a-c]?.json":  {[]string{"a1.json"}, []string{"d1.json", "a.json"}},
 		"done*/*.json": {[]string{"done2/a.json"}, []string{"done/a.json"}},
 	} {
@@ -97,6 +99,8 @@ func TestScan(t *testing.T) {
 		put(t, in, name, name)
 	}
 	require.NoError(t, os.Symlink("loop.json", filepath.Join(in, "loop.json")))
+	require.NoError(t, os.Symlink("nowhere", filepath.Join(in, "dangling.json")))
+	require.NoError(t, os.Symlink("sub", filepath.Join(in, "folder.json")))
 	d := dir(t, in, "**/*.json", filepath.Join(in, "done"))
 	var entered []string
 	s, err := d.Scan(t.Context(), ".", func(rel string) { entered = append(entered, rel) })
@@ -110,7 +114,8 @@ func TestScan(t *testing.T) {
 	assert.ElementsMatch(t, []string{"a.json", "b.json", "sub/c.json", "sub/deep/d.json"}, found)
 	assert.ElementsMatch(t, []string{".", "sub", "sub/deep"}, entered)
 	assert.Equal(t, []string{".taken.json.mfn-taken"}, s.Claimed)
-	assert.Len(t, s.Failed, 1)
+	assert.False(t, s.Linked)
+	assert.Len(t, s.Failed, 1, "what a link leads to may be missing, or no file")
 	require.ErrorIs(t, s.Failed["loop.json"], syscall.ELOOP)
 
 	s, err = d.Scan(t.Context(), "sub/deep", func(string) {})
@@ -145,12 +150,16 @@ func TestQueue(t *testing.T) {
 	q.Offer(file("a", 1), at(1))
 	q.Offer(file("c", 1), at(5))
 	q.Offer(file("b", 1), at(9)) // unchanged, so it keeps its age
-	next, _ := q.Next()
+	next, waits := q.Next()
+	assert.True(t, waits)
 	assert.Equal(t, at(10), next)
 	assert.Empty(t, pop(q, at(9)))
 	assert.Equal(t, "b", pop(q, at(10)), "the only one that is ready")
 	q.Offer(file("b", 2), at(2))
 	assert.Equal(t, "a", pop(q, at(12)), "the first by name of those that are")
+	next, waits = q.Next()
+	assert.True(t, waits)
+	assert.Zero(t, next, "b is ready already")
 	assert.Equal(t, "b", pop(q, at(12)))
 	q.Offer(file("c", 2), at(14)) // changed, so it is young again
 	assert.Empty(t, pop(q, at(16)))
@@ -158,6 +167,9 @@ func TestQueue(t *testing.T) {
 	assert.Zero(t, q.Len())
 
 	q.Requeue(file("x", 1), 3, at(40))
+	next, waits = q.Next()
+	assert.True(t, waits)
+	assert.Equal(t, at(40), next)
 	f, tries, ok := q.Pop(at(40))
 	assert.True(t, ok)
 	assert.Equal(t, file("x", 1), f)
@@ -387,6 +399,20 @@ func TestWatcher(t *testing.T) {
 	none := &Watcher{dir: d, notify: make(chan struct{})}
 	none.Add(".")
 	require.NoError(t, none.Close(), "a system may offer no watcher")
+}
+
+func TestWatcherTellsOfWhatIsOfInterest(t *testing.T) {
+	in := t.TempDir()
+	w := Watch(dir(t, in, "*.json"), service.MockResources().Logger())
+	defer func() { require.NoError(t, w.Close()) }()
+	w.Add(".")
+	put(t, in, "ignored.txt", "1")
+	put(t, in, ".a.json.mfn-taken", "1")
+	put(t, in, "a.json", "1")
+	<-w.Notify()
+	paths, others := w.Changes()
+	assert.Equal(t, []string{"a.json"}, paths)
+	assert.False(t, others)
 }
 
 func TestWatcherIsReliableOnLocalFileSystems(t *testing.T) {

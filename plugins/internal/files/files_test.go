@@ -50,6 +50,75 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+func TestExplainSaysWhatHelps(t *testing.T) {
+	for name, row := range map[string]struct {
+		err  error
+		says string
+	}{
+		"a known error":         {&fs.PathError{Op: "open", Path: "hidden", Err: syscall.ENOSPC}, "a/b: no space left on device: the disk is full"},
+		"of two names":          {&os.LinkError{Op: "link", Old: "hidden", New: "b", Err: errors.New("not known")}, "a/b: not known"},
+		"a link that leads out": {&fs.PathError{Op: "statat", Path: "b", Err: errors.New("path escapes from parent")}, "a/b: a symbolic link leads out of the directory; only what is within is read or written"},
+		"no directory":          {&fs.PathError{Op: "open", Path: "b", Err: errors.New("not a directory")}, "a/b: this is a file, where a directory should be"},
+		"an unknown error":      {&fs.PathError{Op: "open", Path: "hidden", Err: errors.New("not known")}, "a/b: not known"},
+		"two errors":            {errors.Join(syscall.EIO, errors.New("second")), "a/b: the disk, or the connection to it, failed (input/output error); second"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := Explain("a/b", row.err)
+			require.EqualError(t, err, row.says)
+			require.ErrorIs(t, err, row.err)
+			assert.Equal(t, err, Explain("elsewhere", err), "once is enough")
+		})
+	}
+	require.NoError(t, Explain("a", nil))
+	assert.EqualError(t, Explain("", errors.New("alone")), "alone")
+}
+
+func TestParentMakesDirectoriesIfAsked(t *testing.T) {
+	dir := t.TempDir()
+	root := openRoot(t, dir)
+	write(t, dir, "file", "")
+	_, _, err := Parent(root, "a/b/c", false)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	assert.NoDirExists(t, filepath.Join(dir, "a"))
+	_, _, err = Parent(root, "file/b", true)
+	require.Error(t, err)
+	for _, name := range []string{"a/b/c", "c"} {
+		parent, base, err := Parent(root, name, true)
+		require.NoError(t, err)
+		assert.Equal(t, "c", base)
+		require.NoError(t, parent.WriteFile(base, nil, 0o600))
+		require.NoError(t, parent.Close())
+		assert.FileExists(t, filepath.Join(dir, name))
+	}
+}
+
+func TestSyncOfADirectoryThatCannotBeSynced(t *testing.T) {
+	root := openRoot(t, t.TempDir())
+	fsync := Fsync
+	defer func() { Fsync = fsync }()
+	for err, want := range map[error]error{nil: nil, syscall.EINVAL: nil, syscall.ENOTSUP: nil, syscall.EIO: syscall.EIO} {
+		Fsync = func(*os.File) error { return err }
+		require.ErrorIs(t, Sync(root), want)
+	}
+}
+
+func TestLinkAtTakesNoNameThatIsTaken(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	write(t, from, "a", "content")
+	write(t, to, "taken", "")
+	fromDir, err := os.Open(from)
+	require.NoError(t, err)
+	toDir, err := os.Open(to)
+	require.NoError(t, err)
+	require.NoError(t, linkAt(fromDir, "a", toDir, "b"))
+	require.ErrorIs(t, linkAt(fromDir, "a", toDir, "taken"), fs.ErrExist)
+	require.ErrorIs(t, linkAt(fromDir, "none", toDir, "c"), fs.ErrNotExist)
+	require.NoError(t, errors.Join(fromDir.Close(), toDir.Close()))
+	content, err := os.ReadFile(filepath.Join(to, "b"))
+	require.NoError(t, err)
+	assert.Equal(t, "content", string(content))
+}
+
 func TestNumbered(t *testing.T) {
 	for name, want := range map[string]string{
 		"a.json": "a_3.json", "a": "a_3", "a.tar.gz": "a.tar_3.gz", ".profile": ".profile_3", "a.": "a_3.",
@@ -235,6 +304,9 @@ func TestLockIsHeldByOne(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorContains(t, Lock(ctx, second), "another writer holds it")
+	closed := open()
+	require.NoError(t, closed.Close())
+	require.Error(t, Lock(t.Context(), closed))
 	locked := make(chan error)
 	go func() { locked <- Lock(t.Context(), second) }()
 	require.NoError(t, first.Close())
