@@ -3,11 +3,13 @@ package processor
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/engine"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
@@ -96,12 +98,25 @@ func (s *source) names() (names []string, err error) {
 func membersOf(object map[string]any, names []string, raws [][]byte) (err error) {
 	for k, name := range names {
 		if v, ok := object[name]; ok {
+			if name == seed.Name() && rounded(v) {
+				return &engine.ParamError{
+					Name: name, Value: v, Allowed: "a whole number below 2⁵³, or one that is not decoded as a float",
+					Reason: "the last digits of a float of this size may be lost; the scanners lines and json_array keep them",
+				}
+			}
 			if raws[k], err = jsonOf(name, v); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// rounded says whether a value is a whole number that may have been another one
+// before it was decoded as a float.
+func rounded(v any) bool {
+	x, ok := v.(float64)
+	return ok && math.Abs(x) >= 1<<53 && x == math.Trunc(x)
 }
 
 // value returns the raw value of the whole source. Errors call it by name.
