@@ -26,7 +26,7 @@ var underTest = []struct {
 	field field
 	parse func(*service.ParsedConfig) (any, error)
 }{
-	of(Text("text")), of(Secret("secret")), of(NotEmpty("not_empty")), of(URL("url")), of(BaseURL("base_url")),
+	of(Text("text")), of(Secret("secret")), of(NotEmpty("not_empty")), of(URL("url")), of(BaseURL("base_url")), of(InterpolatedURL("interpolated_url")),
 	{Interpolated("interpolated"), evaluated(Interpolated("interpolated"))},
 	{InterpolatedSecret("interpolated_secret"), evaluated(InterpolatedSecret("interpolated_secret"))},
 	{MappingField("mapping"), func(c *service.ParsedConfig) (any, error) { return MappingField("mapping").Parse(c) }},

@@ -42,6 +42,17 @@ func URL(name string) Scalar[string] {
 	return s
 }
 
+// InterpolatedURL is a URL with interpolation functions, as it is written.
+func InterpolatedURL(name string) Scalar[string] {
+	s := URL(name)
+	s.allowed, s.new = "a URL whose interpolations can be parsed", service.NewInterpolatedStringField
+	s.parse = func(v scalar) (string, bool) {
+		_, err := service.NewInterpolatedString(v.text)
+		return v.text, err == nil
+	}
+	return s
+}
+
 // BaseURL is an absolute URL of the schemes http and https.
 func BaseURL(name string) Scalar[string] {
 	return URL(name).Where(absoluteURLWords, fmt.Sprintf("this.string().re_match(%v)", literal(absoluteURL.String())), absoluteURL.MatchString)
