@@ -18,8 +18,8 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
 )
 
-// restMaxBytes is the largest response that FuzzRest takes.
-const restMaxBytes = 1 << 16
+// fuzzMaxBytes is the largest response that FuzzRest takes.
+const fuzzMaxBytes = 1 << 16
 
 // FuzzRest polls a server that answers with any headers and any body: each poll
 // gives the messages of a plain reading of the response, or is logged as failed;
@@ -57,7 +57,7 @@ func FuzzRest(f *testing.F) {
 		{200, "ETag: W/\"\xff\"\r\n", strings.Repeat("[", 200), true},
 		{200, "ETag: \"e\"\r\n", "null", true},
 		{200, "", `{"items":[]}`, true},
-		{200, "", strings.Repeat("x", restMaxBytes) + "y", false},
+		{200, "", strings.Repeat("x", fuzzMaxBytes) + "y", false},
 		{999, "", "{}", false},
 	} {
 		f.Add(seed.status, seed.headers, []byte(seed.body), seed.split)
@@ -83,7 +83,7 @@ func FuzzRest(f *testing.F) {
 		})
 		want := restPlainly(response, split)
 
-		fields := fmt.Sprintf("endpoint: first\npoll_interval: 1ms\nmax_response_bytes: %v\nretry: { strategy: no_retry }\n", restMaxBytes) +
+		fields := fmt.Sprintf("endpoint: first\npoll_interval: 1ms\nmax_response_bytes: %v\nretry: { strategy: no_retry }\n", fuzzMaxBytes) +
 			`next_page: root = @link.re_find_all_submatch("<([^>]*)>; *rel=\"?next\"?").index(0).index(1) | null` + "\n"
 		if split {
 			fields += "split: this"
@@ -145,11 +145,11 @@ func restPlainly(response string, split bool) (p restPlain) {
 			return fail(err)
 		}
 	}
-	body, err := io.ReadAll(io.LimitReader(reader, restMaxBytes+1))
+	body, err := io.ReadAll(io.LimitReader(reader, fuzzMaxBytes+1))
 	switch {
 	case err != nil:
 		return fail(err)
-	case len(body) > restMaxBytes:
+	case len(body) > fuzzMaxBytes:
 		return fail(errors.New("too large"))
 	case len(body) == 0:
 		return p

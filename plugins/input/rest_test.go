@@ -173,16 +173,18 @@ func TestRestSplitOfABigArray(t *testing.T) {
 	run := runRest(t, server.URL, once+"split: this", nil)
 	run.AwaitEnd(t)
 	contents := run.contents(t)
-	require.Len(t, contents, 1)
-	assert.Len(t, contents[0], n)
+	require.Len(t, contents, n/restBatch)
+	for _, batch := range contents {
+		assert.Len(t, batch, restBatch)
+	}
 }
 
 func TestRestSplitOfWhatIsNoArrayFailsThePoll(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"items":{}}`: "split: the mapping yields an object, want an array",
 		`{"items":7}`:  "split: the mapping yields a number, want an array",
-		`not json`:     "split: failed",
-		`{"items":[1,`: "split: failed",
+		`not json`:     `split: the response is not JSON: unexpected 'n' at byte 0; it has the Content-Type "text/plain; charset=utf-8" and begins with "not json"`,
+		`{"items":[1,`: "split: the response is not JSON: unexpected end at byte 12",
 	} {
 		server := webtest.Serve(t, webtest.Answer(200, body))
 		run := runRest(t, server.URL, once+"split: this.items", nil)
@@ -238,11 +240,11 @@ func TestRestPageThatCannotBeFollowedEndsThePollAfterItsMessages(t *testing.T) {
 	for next, want := range map[string]string{
 		`"?"`:                             "has been fetched by this poll already",
 		`"/"`:                             "has been fetched by this poll already",
-		`"` + elsewhere.URL + `/?page=2"`: "next_page: the mapping leads to another origin, " + elsewhere.URL + ", which is not followed",
-		`"//evil.example/"`:               "leads to another origin, http://evil.example",
-		`"javascript:x"`:                  "leads to another origin",
-		`7`:                               "next_page: the mapping yields a number, want a URL or null",
-		`"http://[::1"`:                   "next_page: the mapping yields no valid URL",
+		`"` + elsewhere.URL + `/?page=2"`: "next_page: the next page is at another origin, " + elsewhere.URL + ", which is not asked",
+		`"//evil.example/"`:               "is at another origin, http://evil.example",
+		`"javascript:x"`:                  "is at another origin",
+		`7`:                               "next_page: the mapping yields a number, want a URL, true, false or null",
+		`"http://[::1"`:                   "next_page: the next page: not a valid URL or path",
 		`throw("broken")`:                 "next_page: failed",
 	} {
 		server := webtest.Serve(t, webtest.Answer(200, "{}", "ETag", `"v1"`))
@@ -253,7 +255,7 @@ func TestRestPageThatCannotBeFollowedEndsThePollAfterItsMessages(t *testing.T) {
 		assert.EqualValues(t, 1, m.FailedRequests, next)
 		require.NotNil(t, m.LastError, next)
 		assert.Contains(t, *m.LastError, want)
-		assert.Contains(t, run.Logs.String(), "Poll failed")
+		assert.Regexp(t, "Poll failed|level=WARN.*Poll ended before its last page", run.Logs.String())
 	}
 	assert.Empty(t, elsewhere.Requests(), "nothing is sent to another origin")
 }
@@ -490,10 +492,10 @@ rate_limit_resources:
 
 func TestRestRefusesWhatCannotWork(t *testing.T) {
 	for fields, want := range map[string]string{
-		"base_url: api.example.com":                                          `base_url: "api.example.com" must begin with http:// or https://`,
-		"base_url: http://h\nmethod: 'GET it'":                               `method: "GET it" is not an HTTP method`,
-		"base_url: http://h\npoll_interval: -1s":                             "poll_interval: -1s is below 0s",
-		"base_url: http://h\nmax_response_bytes: 0":                          "max_response_bytes: 0 is below 1",
+		"base_url: api.example.com":                                          "base_url: must be a URL that begins with http:// or https:// and names a host; special characters in it must be percent-encoded, it is api.example.com",
+		"base_url: http://h\nmethod: 'GET it'":                               "method: must be an HTTP method, it is GET it",
+		"base_url: http://h\npoll_interval: -1s":                             "poll_interval: must be a duration with a unit, such as 500ms, 30s or 5m, of at least 0s, it is -1s",
+		"base_url: http://h\nmax_response_bytes: 0":                          "max_response_bytes: must be a size in bytes, or one such as 512KiB or 50MB, of 1 or more, it is 0",
 		"base_url: http://h\nrate_limit: missing":                            `rate_limit: there is no rate limit resource "missing"`,
 		"base_url: http://h\nsplit: this.":                                   "split",
 		"base_url: http://h\nnext_page: root = ":                             "next_page",
@@ -514,7 +516,7 @@ func TestRestFieldThatCannotBeEvaluatedFailsThePoll(t *testing.T) {
 		`body: '${! throw("broken") }'`:           "body: ",
 		`endpoint: '${! throw("broken") }'`:       "endpoint: ",
 		`endpoint: http://other.example/`:         "endpoint: must be a path, relative to base_url",
-		`endpoint: '/%zz'`:                        "endpoint: not a valid path",
+		`endpoint: '/%zz'`:                        "endpoint: not a valid URL or path",
 		`endpoint: '?a=%zz'`:                      "the query of the URL is not valid",
 	} {
 		server := webtest.Serve(t, webtest.Answer(200, "good"))
@@ -638,20 +640,22 @@ next_page: root = this.next | @link
 
 	f.Fuzz(func(t *testing.T, body []byte, link string) {
 		resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Link": {link}}, Request: &http.Request{URL: in.base}}
-		page, err := in.read(resp, in.base, body)
+		page, err := in.read(resp, body)
 		if err != nil {
 			assert.Nil(t, page)
 			return
 		}
-		if page.next != nil {
-			assert.Equal(t, "https", page.next.Scheme)
-			assert.Contains(t, []string{"h", "h:443", "h:", "H", "H:443", "H:"}, page.next.Host)
-			assert.Equal(t, in.base.User, page.next.User)
+		if next := page.following.url; next != nil {
+			assert.Equal(t, "https", next.Scheme)
+			assert.Contains(t, []string{"h", "h:443", "h:", "H", "H:443", "H:"}, next.Host)
+			assert.Equal(t, in.base.User, next.User)
 			require.NoError(t, page.nextErr)
 		}
-		for _, m := range page.messages {
-			_, err := m.AsBytes()
-			assert.NoError(t, err)
+		for batch := page.next(); len(batch) > 0; batch = page.next() {
+			for _, m := range batch {
+				_, err := m.AsBytes()
+				assert.NoError(t, err)
+			}
 		}
 	})
 }

@@ -1,9 +1,35 @@
 package input
 
 import (
+	"net/http"
 	"slices"
 	"sync"
 )
+
+// restValidator identifies a version of a resource, by RFC 9110, section 8.8.
+type restValidator struct {
+	etag, lastModified string
+	next               restNext // the page after it, which a 304 does not tell
+}
+
+func (v restValidator) empty() bool { return v.etag == "" && v.lastModified == "" }
+
+func (v restValidator) same(w restValidator) bool {
+	return v.etag == w.etag && v.lastModified == w.lastModified
+}
+
+// addTo returns h with the conditions that ask for another version than v. A
+// user's own headers stay.
+func (v restValidator) addTo(h http.Header) http.Header {
+	h = h.Clone()
+	if v.etag != "" && h.Get("If-None-Match") == "" {
+		h.Set("If-None-Match", v.etag)
+	}
+	if v.lastModified != "" && h.Get("If-Modified-Since") == "" {
+		h.Set("If-Modified-Since", v.lastModified)
+	}
+	return h
+}
 
 // maxValidators is how many pages' validators are kept. A source whose URLs never
 // come back, as with the time of the last poll in them, would fill the memory.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 )
 
@@ -118,16 +119,16 @@ func New(conf *service.ParsedConfig, res *service.Resources, opts Options) (*Cli
 	return c, nil
 }
 
+// MethodField is a field that takes HTTP methods.
+func MethodField(name string) fields.Scalar[string] {
+	return fields.Text(name).Where("an HTTP method",
+		fmt.Sprintf("this.string().re_match(%q)", headerName), headerName.MatchString)
+}
+
 // Method reads an HTTP method.
 func Method(conf *service.ParsedConfig, field string) (string, error) {
-	method, err := conf.FieldString(field)
-	if err != nil {
-		return "", err
-	}
-	if !headerName.MatchString(method) {
-		return "", fmt.Errorf("%v: %q is not an HTTP method", field, method)
-	}
-	return strings.ToUpper(method), nil
+	method, err := MethodField(field).Parse(conf)
+	return strings.ToUpper(method), err
 }
 
 // Statuses reads a list of HTTP statuses.

@@ -113,6 +113,11 @@ func (r *Response) HTMLError(body []byte) error {
 	return fmt.Errorf("the response is a page of HTML, not data: %q", r.hidden.clip(string(body)))
 }
 
+// Described returns an error about a body, with what the body is instead.
+func (r *Response) Described(err error, body []byte) error {
+	return fmt.Errorf("%w; it has the Content-Type %q and begins with %q", err, r.Header.Get("Content-Type"), r.hidden.clip(string(body)))
+}
+
 func tooLarge(limit int64) error {
 	return fmt.Errorf("response is larger than %v bytes", limit)
 }
