@@ -10,8 +10,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
@@ -124,7 +126,9 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 	defer end()
 
 	var failed *service.BatchError
+	var names []string
 	reject := func(i int, err error) {
+		names = append(names, identity.Name(messages[i]))
 		if failed == nil {
 			failed = service.NewBatchError(messages, err)
 		}
@@ -156,9 +160,16 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 		p.records, p.indices = append(p.records, record), append(p.indices, i)
 	}
 
+	// A message whose transaction is aborted is done with here: the input reads it
+	// again, whatever the stream would do with an error, such as try for ever.
+	var aborted error
 	var bytes int64
 	for tx, p := range parts {
 		for n, err := range k.produce(ctx, tx, messages, p) {
+			if gone, ok := errors.AsType[*kafka.AbortedError](err); ok {
+				aborted = gone
+				continue
+			}
 			if err != nil {
 				reject(p.indices[n], err)
 				continue
@@ -166,15 +177,21 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 			bytes += int64(len(p.records[n].Key) + len(p.records[n].Value))
 		}
 	}
-	if failed == nil {
-		k.status.Succeeded(bytes)
-		return nil
-	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if failed == nil {
+		if aborted != nil {
+			k.status.Erred(aborted)
+			return nil
+		}
+		k.status.Succeeded(bytes)
+		return nil
+	}
 	k.status.Erred(failed)
 	k.status.GaveUp(failed)
+	k.status.NoteFailure("Kafka produce", names, failed)
+	logs.With(k.log, "operation", "Kafka produce", "id", identity.List(names), "error", failed.Error()).Error("Messages are rejected")
 	return failed
 }
 

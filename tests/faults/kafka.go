@@ -558,6 +558,7 @@ func kafkaScenarios() []scenario {
 			return transferring(fmt.Sprint("\n    instance_id: worker-", k))(t, k)
 		})},
 	}
+	all = append(all, topicScenarios()...)
 	for _, f := range networkFaults() {
 		all = append(all, scenario{name: "network to Kafka: " + f.name, kafka: true, run: kafkaNetwork(f.times, false, f.strike)})
 	}

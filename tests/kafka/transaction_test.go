@@ -372,3 +372,18 @@ func TestTransactionsWithTopicsMadeAgain(t *testing.T) {
 	assert.Equal(t, l.distinct(), l.total(), "nothing is there twice")
 	assert.True(t, s.logs.contain("The topic was deleted and made again"))
 }
+
+// A transaction that can only be aborted is, though the stream would try a message
+// for ever that its output rejects.
+func TestTransactionIsAbortedInAFanOut(t *testing.T) {
+	from, to, copies, group, id := topic(t, 1), topic(t, 1), topic(t, 1), name(t, "group"), name(t, "id")
+	output := fmt.Sprintf("broker:\n  outputs:\n    -\n%v\n    -\n%v", indent(indent(indent(transactionOutput(id, to)))), indent(indent(indent(transactionOutput(id, copies)))))
+	start(t, transactionYAML(id, group, from, "", output, "retry: { initial_delay: 100ms, max_delay: 1s, max_retries: 100 }"), nil)
+	results := answers(t, to)
+	produce(t, numbered(from, 1, 0, 5)...)
+	requireOnce(t, results, 5)
+	remake(t, copies, 1)
+	produce(t, numbered(from, 1, 5, 5)...)
+	requireOnce(t, answers(t, copies), 5)
+	requireOnce(t, results, 10)
+}

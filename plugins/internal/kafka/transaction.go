@@ -22,21 +22,21 @@ var FieldTransactionalID = fields.Text("transactional_id").Where("text that is n
 	`this.string().trim() != ""`, func(id string) bool { return strings.TrimSpace(id) != "" })
 
 var (
-	errTransactionOver = errors.New("the transaction that this message belongs to has ended, the message is read again")
+	errTransactionOver = errors.New("the transaction that this message belongs to has ended")
 	errGivenUp         = errors.New("a record was given up before the brokers confirmed it")
 )
 
-// abortedError is that of a record which comes when the transaction can only be
-// aborted.
-type abortedError struct{ cause error }
+// AbortedError is that of each record of a transaction that can only be aborted. It
+// is not worth another try, since the message is read again.
+type AbortedError struct{ cause error }
 
 // Error says why.
-func (e *abortedError) Error() string {
-	return fmt.Sprintf("the transaction will be aborted, and the message read again: %v", e.cause)
+func (e *AbortedError) Error() string {
+	return fmt.Sprintf("the transaction is aborted, and the message read again: %v", e.cause)
 }
 
 // Unwrap returns the cause.
-func (e *abortedError) Unwrap() error { return e.cause }
+func (e *AbortedError) Unwrap() error { return e.cause }
 
 type transactionKey struct{}
 
@@ -74,8 +74,8 @@ func (t *Transaction) ID() string { return t.id }
 // go where their key says.
 func (t *Transaction) Produce(ctx context.Context, records []*kgo.Record) []error {
 	errs := make([]error, len(records))
-	if cause := t.doomed(); cause != nil {
-		return slices.Repeat([]error{&abortedError{cause}}, len(records))
+	if errs := t.aborted(records); errs != nil {
+		return errs
 	}
 	t.maker.make(ctx, records)
 	send := make([]int, 0, len(records))
@@ -86,7 +86,19 @@ func (t *Transaction) Produce(ctx context.Context, records []*kgo.Record) []erro
 	}
 	t.send(ctx, records, send, errs)
 	t.judge(records, send, errs)
+	if aborted := t.aborted(records); aborted != nil {
+		return aborted
+	}
 	return errs
+}
+
+// aborted returns the errors of records if the transaction can only be aborted.
+func (t *Transaction) aborted(records []*kgo.Record) []error {
+	cause := t.doomed()
+	if cause == nil {
+		return nil
+	}
+	return slices.Repeat([]error{&AbortedError{cause}}, len(records))
 }
 
 // tooLarge returns the error of a record that is too large for the client.
@@ -127,7 +139,7 @@ func (t *Transaction) sendAlone(ctx context.Context, r *kgo.Record, result *erro
 	answer := make(chan error, 1)
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	err := errTransactionOver
+	var err error = &AbortedError{errTransactionOver}
 	if !t.ended {
 		err = t.topics.ProduceAlone(context.WithoutCancel(ctx), ctx, r, func(_ *kgo.Record, err error) { answer <- err })
 	}
@@ -154,7 +166,7 @@ func (t *Transaction) hand(ctx context.Context, records []*kgo.Record, which []i
 	if t.ended {
 		t.mu.RUnlock()
 		for _, i := range which {
-			errs[i] = errTransactionOver
+			errs[i] = &AbortedError{errTransactionOver}
 		}
 		return
 	}
@@ -195,6 +207,7 @@ func (t *Transaction) judge(records []*kgo.Record, sent []int, errs []error) {
 			continue
 		case isRemade(err):
 			t.remade = append(t.remade, err)
+		case endsTransaction(err):
 		case t.last || !retry.IsTransient(err):
 			continue
 		}
@@ -228,6 +241,17 @@ func (t *Transaction) finish() error {
 	t.ended = true
 	t.mu.Unlock()
 	return t.doomed()
+}
+
+// endsTransaction says whether an error of a record is one of its transaction, which
+// the brokers may have ended, as after transaction_timeout.
+func endsTransaction(err error) bool {
+	if _, ok := errors.AsType[*kerr.Error](err); !ok {
+		return !retry.IsTransient(err) // the client's own
+	}
+	return Fenced(err) || errors.Is(err, kerr.InvalidTxnState) || errors.Is(err, kerr.TransactionAbortable) ||
+		errors.Is(err, kerr.UnknownProducerID) || errors.Is(err, kerr.InvalidProducerIDMapping) ||
+		errors.Is(err, kerr.OutOfOrderSequenceNumber)
 }
 
 func isRemade(err error) bool {
