@@ -238,3 +238,40 @@ func TestSweepRemovesOnlyOldLeftovers(t *testing.T) {
 	assert.FileExists(t, late)
 	require.NoError(t, s.Close(t.Context()))
 }
+
+func TestLineWhoseFileHasNoDurableNameIsTakenBack(t *testing.T) {
+	dir := t.TempDir()
+	failures := 0
+	onFsync(t, func(f *os.File) error {
+		if info, err := f.Stat(); err == nil && info.IsDir() && failures == 0 {
+			failures++
+			return syscall.EIO
+		}
+		return nil
+	})
+	a := NewAppender(Dir{Path: dir, Fsync: true}, Rotation{}, nil)
+	require.ErrorIs(t, a.Append(t.Context(), "a", []byte("1\n")), syscall.EIO)
+	assert.Equal(t, "a=", state(t, dir))
+	require.NoError(t, a.Append(t.Context(), "a", []byte("1\n")))
+	assert.Equal(t, "a=1\n", state(t, dir))
+}
+
+func TestWritersOfOneAppenderShareTheFileOfATimestamp(t *testing.T) {
+	dir := t.TempDir()
+	a := appender(dir, Rotation{})
+	var writing sync.WaitGroup
+	for range 8 {
+		writing.Go(func() {
+			for range 50 {
+				assert.NoError(t, a.Append(t.Context(), "{timestamp}.jsonl", []byte("1\n")))
+			}
+		})
+	}
+	writing.Wait()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	content, err := os.ReadFile(filepath.Join(dir, entries[0].Name()))
+	require.NoError(t, err)
+	assert.Len(t, content, 8*50*len("1\n"))
+}

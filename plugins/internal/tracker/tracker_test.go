@@ -98,6 +98,25 @@ func TestTrackerIsWrittenWithoutBeingClosed(t *testing.T) {
 	require.NoError(t, tr.Close())
 }
 
+func TestTrackerForgetsWithoutBeingClosed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tracker.db")
+	filled(t, path, 2)
+	synctest.Test(t, func(t *testing.T) {
+		tr := open(t, path)
+		tr.Prune(func(path string) bool { return path == name(0) })
+		time.Sleep(flushDelay + time.Millisecond)
+		synctest.Wait()
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		crashed := filepath.Join(t.TempDir(), "tracker.db")
+		require.NoError(t, os.WriteFile(crashed, content, 0o600))
+		after := open(t, crashed)
+		assert.Equal(t, 1, after.Len())
+		require.NoError(t, after.Close())
+		require.NoError(t, tr.Close())
+	})
+}
+
 func TestTrackerHasOneUser(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tracker.db")
 	tr := open(t, path)
