@@ -64,6 +64,29 @@ func TestNoLagBehindTransactions(t *testing.T) {
 	}
 }
 
+// The same in transactions, whether the last one holds messages or was aborted.
+func TestNoLagBehindTransactionsInTransactions(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		last kgo.TransactionEndTry
+		want int
+	}{{"committed", kgo.TryCommit, 7}, {"aborted", kgo.TryAbort, 5}} {
+		t.Run(row.name, func(t *testing.T) {
+			from, to, group, id := topic(t, 1), topic(t, 1), name(t, "group"), name(t, "transaction")
+			adm := admin(t)
+			s := start(t, transactionYAML(id, group, from, "", transactionOutput(id, to)), nil)
+			l := answers(t, to)
+			writeTransaction(t, kgo.TryCommit, numbered(from, 1, 0, 5)...)
+			eventually(t, func() bool { return committed(adm, group, from, 0) == 6 })
+			writeTransaction(t, row.last, numbered(from, 1, 5, 2)...)
+			eventually(t, func() bool { return committed(adm, group, from, 0) == 9 })
+			eventually(t, func() bool { return l.distinct() == row.want })
+			s.Stop()
+			assert.Equal(t, row.want, l.total())
+		})
+	}
+}
+
 // A message that is rejected for ever holds up its partition: no more than the
 // limit is delivered, and delivered again after a crash.
 func TestLimitBoundsWhatIsDeliveredBehindARejectedMessage(t *testing.T) {

@@ -108,6 +108,7 @@ func (s *TransactionSession) begin(ctx context.Context) error {
 		kgo.TransactionTimeout(s.conf.Timeout),
 		kgo.RecordDeliveryTimeout(s.conf.Timeout),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // or nothing tells where transactions end
 		kgo.RecordPartitioner(choosing{kgo.StickyKeyPartitioner(nil)}),
 		kgo.ProducerLinger(0),
 		// What waits is bounded by the transaction; the client's own bound
@@ -192,8 +193,13 @@ func (s *TransactionSession) read(ctx context.Context) (service.MessageBatch, *o
 		case s.Err() != nil:
 			return nil, nil, service.ErrNotConnected
 		}
-		if fetches.NumRecords() > 0 {
+		if hasMessages(fetches) {
 			return s.transaction(ctx, fetches)
+		}
+		if fetches.NumRecords() > 0 {
+			if err := s.pass(ctx); err != nil {
+				return nil, nil, err
+			}
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
@@ -207,6 +213,31 @@ func (s *TransactionSession) lose(partitions map[string][]int32) {
 	if s.living.Err() == nil {
 		s.conf.Memory.lose(partitions)
 	}
+}
+
+// hasMessages says whether not all of what was fetched are the ends of transactions.
+func hasMessages(fetches kgo.Fetches) bool {
+	for iter := fetches.RecordIter(); !iter.Done(); {
+		if !iter.Next().Attrs.IsControl() {
+			return true
+		}
+	}
+	return false
+}
+
+// pass commits the position behind ends of transactions that no message follows.
+func (s *TransactionSession) pass(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.conf.Timeout+closeTimeout)
+	defer cancel()
+	err := s.session.Begin()
+	if err == nil {
+		_, err = s.session.End(ctx, kgo.TryCommit)
+	}
+	if err != nil {
+		s.fail(fmt.Errorf("committing the position behind a transaction: %w", err))
+		return service.ErrNotConnected
+	}
+	return nil
 }
 
 // pause waits after a transaction that was aborted.
@@ -280,6 +311,9 @@ func (s *TransactionSession) transaction(ctx context.Context, fetches kgo.Fetche
 	var messages service.MessageBatch
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		for _, r := range f.Records {
+			if r.Attrs.IsControl() {
+				continue
+			}
 			messages = append(messages, Message(r, f.LastStableOffset-r.Offset-1, s.conf.HeaderLists))
 			tx.records = append(tx.records, r)
 			tx.bytes += size(r)
