@@ -133,7 +133,7 @@ func (s *Simulator) RunModel(ctx context.Context, p ModelParams, o Options) (*Mo
 // second run finds out. A run that ends well needs none.
 func (s *Simulator) runModel(ctx context.Context, model *Model, p *ModelParams, o Options) error {
 	first, err := s.modelSteps(ctx, model, p, o)
-	if err != nil || first == nil && s.model.otherIsFinite() {
+	if err != nil || first == nil && !s.model.otherDiverged() {
 		return err
 	}
 	until := *p
@@ -260,7 +260,7 @@ func (m *modelRun) steps(ctx context.Context, p *ModelParams) (*DivergenceError,
 		}
 		for k := range x.depth {
 			sums := foldRows(x.sums[k])
-			if !finite(sums.energy) {
+			if diverged(sums.energy) {
 				plane := m.result.Plane
 				return &DivergenceError{Field: "plane " + string(plane), Step: t + k + 1, plane: plane}, nil
 			}
@@ -275,16 +275,22 @@ func (m *modelRun) steps(ctx context.Context, p *ModelParams) (*DivergenceError,
 	return nil, nil
 }
 
-// otherIsFinite says whether the sum of the squares of the plane that has no sums
-// is finite after the last step.
-func (m *modelRun) otherIsFinite() bool {
+// mostEnergy is the sum of squares from which a plane counts as diverged: the
+// fourth powers, which features add up, are still finite below it.
+const mostEnergy = 1e150
+
+func diverged(energy float64) bool { return !(energy < mostEnergy) }
+
+// otherDiverged says whether the plane that has no sums has diverged after the
+// last step.
+func (m *modelRun) otherDiverged() bool {
 	sum := 0.0
 	for r := range m.layout.n {
 		for _, x := range m.layout.row(m.last.cells[species-1-m.reaction.summed], r) {
 			sum += float64(x * x)
 		}
 	}
-	return finite(sum)
+	return diverged(sum)
 }
 
 // finish takes the result from the last state.

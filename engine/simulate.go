@@ -284,6 +284,9 @@ type DivergenceError struct {
 
 // Error names the field and the step.
 func (e *DivergenceError) Error() string {
+	if e.plane != "" {
+		return fmt.Sprintf("the %v has diverged: its values are not finite, or beyond 1e75, after step %v", e.Field, e.Step)
+	}
 	return fmt.Sprintf("the %v is not finite after step %v", e.Field, e.Step)
 }
 
