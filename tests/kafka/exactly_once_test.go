@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -119,47 +120,57 @@ func TestOneOfTwoExactlyOnceWorkersIsKilled(t *testing.T) {
 	}
 }
 
-// One record that fits nowhere stops nothing: refused or as a result, too large for
-// the client or for the topic.
-func TestExactlyOnceWithMessagesThatAreTooLarge(t *testing.T) {
-	from, to, failures, group := topic(t, 1), name(t, "results"), topic(t, 1), name(t, "group")
-	limit := "20000"
-	resp, err := admin(t).CreateTopic(t.Context(), 1, 1, map[string]*string{"max.message.bytes": &limit}, to)
-	require.NoError(t, err)
-	require.NoError(t, resp.Err)
-	cl := client(t, kgo.ProducerBatchMaxBytes(8<<20), kgo.ProducerBatchCompression(kgo.GzipCompression()))
-	good := func(n int) *kgo.Record {
-		return &kgo.Record{Topic: from, Value: fmt.Appendf(nil, `{"id":"good-%v","grid_size":8,"steps":2,"seed":1}`, n)}
-	}
-	noise := make([]byte, 30_000) // which cannot be compressed
-	for i := range noise {
-		noise[i] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"[(i*i*7919+i*104729)>>3&63]
-	}
-	records := []*kgo.Record{
-		{Topic: from, Value: []byte(strings.Repeat("x", 1_048_392))}, // no JSON, and no room for its error
-		{Topic: from, Value: []byte(strings.Repeat("x", 3<<20))},     // sent compressed
-		{Topic: from, Value: fmt.Appendf(nil, `{"id":"field","grid_size":8,"steps":2,"seed":1,"note":%q}`, noise)},
-	}
-	for n := range 20 {
-		records = append(records, good(n))
-	}
-	require.NoError(t, cl.ProduceSync(t.Context(), records...).FirstErr())
-	worker(t, binary(t), "exactly_once.yaml", "INPUT_TOPIC="+from, "OUTPUT_TOPIC="+to, "FAILURE_TOPIC="+failures,
-		"CONSUMER_GROUP="+group, "TRANSACTIONAL_ID="+group)
+// With the shipped configurations, one record that fits nowhere stops nothing: one
+// that is refused and leaves no room for its error, one that was sent compressed, and
+// a result that is too large for its topic.
+func TestMessagesThatAreTooLarge(t *testing.T) {
+	program := binary(t)
+	for _, config := range []string{"exactly_once.yaml", "kafka.yaml"} {
+		t.Run(config, func(t *testing.T) {
+			from, to, failures, group := topic(t, 1), name(t, "results"), topic(t, 1), name(t, "group")
+			limit := "1500"
+			resp, err := admin(t).CreateTopic(t.Context(), 1, 1, map[string]*string{"max.message.bytes": &limit}, to)
+			require.NoError(t, err)
+			require.NoError(t, resp.Err)
+			random := rand.New(rand.NewPCG(1, 2))
+			long := make([]byte, 1000) // which cannot be compressed
+			for i := range long {
+				long[i] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"[random.IntN(64)]
+			}
+			parameters := func(id string) *kgo.Record {
+				return &kgo.Record{Topic: from, Value: fmt.Appendf(nil, `{"id":%q,"grid_size":8,"steps":2,"seed":1}`, id)}
+			}
+			records := []*kgo.Record{
+				{Topic: from, Value: []byte(strings.Repeat("x", 1_048_392))},
+				{Topic: from, Value: []byte(strings.Repeat("x", 3<<20))},
+				parameters(string(long)),
+			}
+			for n := range 20 {
+				records = append(records, parameters(fmt.Sprint("good-", n)))
+			}
+			cl := client(t, kgo.ProducerBatchMaxBytes(8<<20), kgo.ProducerBatchCompression(kgo.GzipCompression()))
+			require.NoError(t, cl.ProduceSync(t.Context(), records...).FirstErr())
+			worker(t, program, config, "INPUT_TOPIC="+from, "OUTPUT_TOPIC="+to, "FAILURE_TOPIC="+failures,
+				"CONSUMER_GROUP="+group, "TRANSACTIONAL_ID="+group)
 
-	eventually(t, func() bool { return committed(admin(t), group, from, 0) == int64(len(records)) })
-	described := map[string]string{}
-	for _, r := range read(t, failures, 2, kgo.FetchIsolationLevel(kgo.ReadCommitted())) {
-		headers := map[string]string{}
-		for _, h := range r.Headers {
-			headers[h.Key] = string(h.Value)
-		}
-		if headers["mfn_oversized_bytes"] != "" {
-			assert.Empty(t, r.Value)
-			assert.NotEmpty(t, headers["mfn_error"])
-			described[headers["mfn_oversized_topic"]+"/"+headers["mfn_oversized_partition"]+"/"+headers["mfn_oversized_offset"]] = headers["mfn_oversized_bytes"]
-		}
+			eventually(t, func() bool { return committed(admin(t), group, from, 0) == int64(len(records)) })
+			results, letters := answers(t, to), read(t, failures, 3, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+			requireOnce(t, results, 20)
+			described := map[string]string{}
+			for _, r := range letters {
+				headers := map[string]string{}
+				for _, h := range r.Headers {
+					headers[h.Key] = string(h.Value)
+				}
+				assert.NotEmpty(t, headers["mfn_error"])
+				if strings.Contains(string(r.Value), string(long)) {
+					assert.Contains(t, headers["mfn_error"], "MESSAGE_TOO_LARGE")
+					continue
+				}
+				assert.Empty(t, r.Value)
+				described[headers["mfn_oversized_topic"]+"/"+headers["mfn_oversized_partition"]+"/"+headers["mfn_oversized_offset"]] = headers["mfn_oversized_bytes"]
+			}
+			assert.Equal(t, map[string]string{from + "/0/0": "1048392", from + "/0/1": strconv.Itoa(3 << 20)}, described)
+		})
 	}
-	assert.Equal(t, map[string]string{from + "/0/0": "1048392", from + "/0/1": strconv.Itoa(3 << 20)}, described)
-	assert.GreaterOrEqual(t, len(read(t, to, 20, kgo.FetchIsolationLevel(kgo.ReadCommitted()))), 20)
 }

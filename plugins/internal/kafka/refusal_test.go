@@ -131,16 +131,6 @@ func TestTransactionIsAbortedByAnErrorThatMayPass(t *testing.T) {
 // A topic that is deleted and made again is written to again: what a transaction
 // wrote to the old one is lost, and so the transaction is aborted.
 func TestTransactionWritesToATopicMadeAgain(t *testing.T) {
-	again := func(t *testing.T, c *kfake.Cluster) {
-		t.Helper()
-		cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
-		require.NoError(t, err)
-		defer cl.Close()
-		_, err = kadm.NewClient(cl).DeleteTopic(t.Context(), answersName)
-		require.NoError(t, err)
-		_, err = kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, nil, answersName)
-		require.NoError(t, err)
-	}
 	for _, row := range []struct {
 		name           string
 		before, within bool
@@ -157,13 +147,13 @@ func TestTransactionWritesToATopicMadeAgain(t *testing.T) {
 			answerAll(t, s, 5)
 			fillFrom(t, c, 1, 5, 5)
 			if row.before {
-				again(t, c)
+				remakeAnswers(t, c)
 			}
 			eventually(t, func() bool {
 				tx := read(t, s)
 				err := tx.answer(t.Context())
 				if row.within {
-					again(t, c)
+					remakeAnswers(t, c)
 					row.within = false
 					err = tx.answer(t.Context())
 				}
@@ -185,6 +175,46 @@ func noise(id string, n int) string {
 		text[i] = byte('!' + random.IntN(90))
 	}
 	return string(text)
+}
+
+// The client may notice that a topic was made again before anything else is written
+// to it. What was written is lost then, and the transaction is not committed.
+func TestTransactionWhoseTopicIsFoundToBeAnother(t *testing.T) {
+	c := newTransactionCluster(t, 1)
+	fill(t, c, 1, 5, "")
+	s := begin(t, c, "id")
+	closeInTheEnd(t, s)
+	tx := read(t, s)
+	require.NoError(t, tx.answer(t.Context()))
+	remakeAnswers(t, c)
+	looks := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Observe: true, Count: -1})
+	for n := range int64(2) { // when it asks again, it has taken in the answer before
+		eventually(t, func() bool {
+			s.session.Client().ForceMetadataRefresh()
+			return looks.Hits() > int(n)
+		})
+	}
+	require.NoError(t, tx.end(t.Context(), nil))
+	assert.False(t, s.Committed())
+	eventually(t, func() bool {
+		tx := read(t, s)
+		require.NoError(t, tx.end(t.Context(), tx.answer(t.Context())))
+		return s.Committed()
+	})
+	require.NoError(t, s.Err(), "the session goes on")
+	requireEachOnce(t, c, 1, 5)
+}
+
+// remakeAnswers deletes the topic of answers and makes it again.
+func remakeAnswers(t *testing.T, c *kfake.Cluster) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	require.NoError(t, err)
+	defer cl.Close()
+	_, err = kadm.NewClient(cl).DeleteTopic(t.Context(), answersName)
+	require.NoError(t, err)
+	_, err = kadm.NewClient(cl).CreateTopic(t.Context(), 1, 1, nil, answersName)
+	require.NoError(t, err)
 }
 
 // valuesIn lists the committed values of a topic.
