@@ -168,7 +168,7 @@ func TestExamplesHandleWhatCannotBeSimulated(t *testing.T) {
 		for k, example := range page.examples {
 			whole := strings.Contains(example, "input:\n") && strings.Contains(example, "output:\n") && strings.Contains(example, "mfn_simulate") ||
 				strings.Contains(example, "fields.jsonl")
-			if !whole || strings.Contains(example, "redpanda:") || strings.Contains(example, "generate:") || strings.Contains(example, "mfn_http:") {
+			if !whole || strings.Contains(example, "redpanda:") || strings.Contains(example, "generate:") || strings.Contains(example, "mfn_sweep:") || strings.Contains(example, "mfn_http:") {
 				continue // of another build, without messages, or answered
 			}
 			t.Run(fmt.Sprintf("%v/%v", page.name, k), func(t *testing.T) {
