@@ -116,7 +116,8 @@ func (c component) leavesOf(t *testing.T) (leaves []leaf) {
 			case "map":
 				path = append(path, "*")
 			}
-			if f.Kind != "scalar" && f.Kind != "" {
+			anything := f.Type == "unknown" && f.Linter == "" // null too, as in the claims of a token
+			if f.Kind != "scalar" && f.Kind != "" && !anything {
 				leaves = append(leaves, leaf{slices.Clone(path), f.Secret, f.Type, strings.HasPrefix(f.Linter, "# type: ")})
 			}
 			walk(path, f.Children)
@@ -167,12 +168,6 @@ var spelled = []string{
 
 var nulls = []string{"", "~", "null", "# S3CR3T"}
 
-// unconverted are components whose fields are not all of the package fields yet.
-var unconverted = []string{
-	"input mfn_rest",
-	"output mfn_webhook",
-}
-
 // partners are components that do not start without another.
 var partners = []string{"output mfn_kafka_transaction"}
 
@@ -186,9 +181,6 @@ func TestEveryFieldOfEveryComponent(t *testing.T) {
 	all := components(t)
 	t.Chdir(t.TempDir()) // a value may be a path
 	for _, c := range all {
-		if slices.Contains(unconverted, c.kind+" "+c.name) {
-			continue
-		}
 		t.Run(c.kind+" "+c.name, func(t *testing.T) {
 			for _, l := range c.leavesOf(t) {
 				for _, value := range spelled {
@@ -223,6 +215,7 @@ func (c component) try(t *testing.T, l leaf, value string) {
 	}
 	if l.secret {
 		said += c.echo(t, conf)
+		said = strings.ReplaceAll(said, "S3CR3T:", "") // the names in a map are no secret
 		require.NotContains(t, said, "S3CR3T")
 		require.NotContains(t, said, "123456")
 	}

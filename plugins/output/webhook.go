@@ -1,6 +1,7 @@
 package output
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,15 +10,16 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/httpclient"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
 func init() {
-	service.MustRegisterBatchOutput(webhookType, webhookSpec(),
+	fields.RegisterBatchOutput(webhookType, webhookSpec(),
 		func(conf *service.ParsedConfig, res *service.Resources) (service.BatchOutput, service.BatchPolicy, int, error) {
-			batching, err := conf.FieldBatchPolicy(webhookFieldBatching)
+			batching, err := conf.FieldBatchPolicy(webhookBatching)
 			if err != nil {
 				return nil, batching, 0, err
 			}
@@ -36,45 +38,51 @@ type webhookOutput struct {
 	limit   *httpclient.RateLimit
 	signer  webhookSigner
 
-	url         *httpclient.Template
-	method      string
-	format      string
-	key         *service.InterpolatedString // nil for the default
-	contentType string
-	slots       chan struct{} // one for each request under way
+	url    *httpclient.Template
+	method string
+	format string
+	key    *service.InterpolatedString // nil for the default
+	slots  chan struct{}               // one for each request under way
 }
 
 func newWebhookOutput(conf *service.ParsedConfig, res *service.Resources) (*webhookOutput, error) {
 	w := &webhookOutput{}
-	if err := w.parse(conf); err != nil {
-		return nil, err
+	var raw string
+	var inFlight, connections int
+	var successful []int
+	var policy retry.Policy
+	err := cmp.Or(
+		fields.Into(&raw, webhookURL, conf),
+		fields.Into(&w.format, webhookBatchFormat, conf),
+		fields.Into(&inFlight, webhookMaxInFlight, conf),
+		fields.Into(&connections, webhookMaxConnections, conf),
+		fields.Into(&successful, webhookSuccessfulOn, conf),
+		fields.Into(&w.key, webhookIdempotencyKey, conf),
+	)
+	if err == nil {
+		w.url, err = parseWebhookURL(raw)
 	}
-	policy, err := retry.ParsePolicy(conf)
+	if err == nil {
+		w.method, err = httpclient.Method(conf, webhookMethod.Name())
+	}
+	if err == nil {
+		w.signer, err = parseWebhookSigner(conf)
+	}
+	if err == nil {
+		policy, err = retry.ParsePolicy(conf)
+	}
+	if err == nil {
+		w.limit, err = httpclient.ParseRateLimit(conf, res)
+	}
 	if err != nil {
 		return nil, err
 	}
-	connections, err := conf.FieldInt(webhookFieldMaxConnections)
-	if err != nil {
-		return nil, err
-	}
-	if connections < 0 {
-		return nil, fmt.Errorf("%v: %v is below 0", webhookFieldMaxConnections, connections)
-	}
-	if connections == 0 {
-		connections = cap(w.slots)
-	}
-	successful, err := httpclient.Statuses(conf, webhookFieldSuccessfulOn)
-	if err != nil {
-		return nil, err
-	}
-	opts := httpclient.Options{MaxConnections: connections, OK: httpclient.Success}
+	w.slots = make(chan struct{}, inFlight)
+	opts := httpclient.Options{MaxConnections: cmp.Or(connections, inFlight), OK: httpclient.Success}
 	if len(successful) > 0 {
 		opts.OK = func(s int) bool { return slices.Contains(successful, s) }
 	}
 	if w.client, err = httpclient.New(conf, res, opts); err != nil {
-		return nil, err
-	}
-	if w.limit, err = httpclient.ParseRateLimit(conf, res); err != nil {
 		return nil, err
 	}
 	w.status = status.New(res, webhookType, status.Publisher)
@@ -82,54 +90,14 @@ func newWebhookOutput(conf *service.ParsedConfig, res *service.Resources) (*webh
 	return w, nil
 }
 
-func (w *webhookOutput) parse(conf *service.ParsedConfig) error {
-	var err error
-	if w.url, err = parseWebhookURL(conf); err != nil {
-		return fmt.Errorf("%v: %w", webhookFieldURL, err)
-	}
-	if w.method, err = httpclient.Method(conf, webhookFieldMethod); err != nil {
-		return err
-	}
-	if w.format, err = conf.FieldString(webhookFieldBatchFormat); err != nil {
-		return err
-	}
-	switch w.format {
-	case webhookEach, webhookArray:
-		w.contentType = "application/json"
-	case webhookLines:
-		w.contentType = "application/x-ndjson"
-	default:
-		return fmt.Errorf("%v: %q is not one of %v, %v, %v", webhookFieldBatchFormat, w.format, webhookEach, webhookArray, webhookLines)
-	}
-	inFlight, err := conf.FieldInt(webhookFieldMaxInFlight)
-	if err != nil {
-		return err
-	}
-	if inFlight < 1 {
-		return fmt.Errorf("%v: %v is below 1", webhookFieldMaxInFlight, inFlight)
-	}
-	w.slots = make(chan struct{}, inFlight)
-	if conf.Contains(webhookFieldIdempotencyKey) {
-		if w.key, err = conf.FieldInterpolatedString(webhookFieldIdempotencyKey); err != nil {
-			return err
-		}
-	}
-	w.signer, err = parseWebhookSigner(conf)
-	return err
-}
-
 // parseWebhookURL checks as much of the URL as is known before there is a message.
-func parseWebhookURL(conf *service.ParsedConfig) (*httpclient.Template, error) {
-	raw, err := conf.FieldString(webhookFieldURL)
-	if err != nil {
-		return nil, err
-	}
+func parseWebhookURL(raw string) (*httpclient.Template, error) {
 	template, err := httpclient.NewTemplate(raw, false)
-	if err != nil {
-		return nil, err
+	if err == nil && template.UserBesideHost() {
+		err = errors.New("a user and password cannot stand beside an interpolated host; use auth.basic_auth")
 	}
-	if template.UserBesideHost() {
-		return nil, errors.New("a user and password cannot stand beside an interpolated host; use auth.basic_auth")
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", webhookURL.Name(), err)
 	}
 	return template, nil
 }
@@ -181,8 +149,8 @@ func (w *webhookOutput) Close(context.Context) error {
 // send makes the request of a delivery, with retries.
 func (w *webhookOutput) send(ctx context.Context, d webhookDelivery) error {
 	op := retry.Operation{
-		Name:    "webhook " + w.method + " " + httpclient.PathOf(d.request.URL),
-		Subject: "url", Value: httpclient.Redact(d.request.URL),
+		Name:    "webhook " + w.method + " " + w.client.Mask().PathOf(d.request.URL),
+		Subject: "url", Value: w.client.Mask().URL(d.request.URL),
 		Host: httpclient.Origin(d.request.URL), Messages: d.names, Admit: w.limit.Admit,
 	}
 	return w.retrier.Do(ctx, op, func(ctx context.Context) (int64, error) {

@@ -94,10 +94,10 @@ func (w *webhookOutput) compact(body []byte) ([]byte, error) {
 	if err := json.Compact(&out, body); err == nil {
 		return out.Bytes(), nil
 	} else if w.format == webhookArray {
-		return nil, fmt.Errorf("%v: %v: the message is not JSON: %w", webhookFieldBatchFormat, webhookArray, err)
+		return nil, fmt.Errorf("%v: %v: the message is not JSON: %w", webhookBatchFormat.Name(), webhookArray, err)
 	}
 	if bytes.ContainsAny(body, "\r\n") {
-		return nil, fmt.Errorf("%v: %v: the message is neither JSON nor one line", webhookFieldBatchFormat, webhookLines)
+		return nil, fmt.Errorf("%v: %v: the message is neither JSON nor one line", webhookBatchFormat.Name(), webhookLines)
 	}
 	return body, nil
 }
@@ -106,14 +106,14 @@ func (w *webhookOutput) compact(body []byte) ([]byte, error) {
 func (w *webhookOutput) delivery(in *interpolator, i int, key string, body []byte) (d webhookDelivery, err error) {
 	u, err := w.url.URL(in.at(i))
 	if err != nil {
-		return d, fmt.Errorf("%v: %w", webhookFieldURL, err)
+		return d, fmt.Errorf("%v: %w", webhookURL.Name(), w.client.Mask().Hide(err))
 	}
 	header, err := w.client.Headers(in.at(i))
 	if err != nil {
 		return d, err
 	}
 	if header.Get("Content-Type") == "" {
-		header.Set("Content-Type", w.contentType)
+		header.Set("Content-Type", w.contentType())
 	}
 	if key != "" && header.Get(idempotencyHeader) == "" {
 		header.Set(idempotencyHeader, key)
@@ -126,4 +126,11 @@ func (w *webhookOutput) delivery(in *interpolator, i int, key string, body []byt
 		d.id = hashOf([]byte(key)) // the specification separates what is signed by full stops
 	}
 	return d, nil
+}
+
+func (w *webhookOutput) contentType() string {
+	if w.format == webhookLines {
+		return "application/x-ndjson"
+	}
+	return "application/json"
 }

@@ -11,9 +11,15 @@ import (
 )
 
 // lintWebhook returns what lint says of an output of these fields.
-func lintWebhook(t *testing.T, fields string) (says []string) {
+func lintWebhook(t *testing.T, fields string) []string {
 	t.Helper()
-	lints, err := service.GlobalEnvironment().NewComponentConfigLinter().LintOutputYAML([]byte("mfn_webhook: { url: 'http://h', " + fields + " }"))
+	return lintOutput(t, "mfn_webhook: { url: 'http://h', "+fields+" }")
+}
+
+// lintOutput returns what lint says of an output.
+func lintOutput(t *testing.T, yaml string) (says []string) {
+	t.Helper()
+	lints, err := service.GlobalEnvironment().NewComponentConfigLinter().LintOutputYAML([]byte(yaml))
 	require.NoError(t, err)
 	for _, l := range lints {
 		says = append(says, l.What)

@@ -24,7 +24,7 @@ func (w *webhookOutput) keyOf(in *interpolator, i int, body []byte) (string, err
 	}
 	key, err := in.at(i)(w.key)
 	if err != nil {
-		return "", fmt.Errorf("%v: %w", webhookFieldIdempotencyKey, err)
+		return "", fmt.Errorf("%v: %w", webhookIdempotencyKey.Name(), err)
 	}
 	if key != "" && !isKey(key) {
 		key = hashOf([]byte(key))

@@ -5,33 +5,42 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/httpclient"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 )
 
+const webhookType = "mfn_webhook"
+
+// How the messages of a batch become requests.
 const (
-	webhookType = "mfn_webhook"
-
-	webhookFieldURL            = "url"
-	webhookFieldMethod         = "method"
-	webhookFieldBatching       = "batching"
-	webhookFieldBatchFormat    = "batch_format"
-	webhookFieldMaxInFlight    = "max_in_flight"
-	webhookFieldSuccessfulOn   = "successful_on_status"
-	webhookFieldIdempotencyKey = "idempotency_key"
-	webhookFieldMaxConnections = "max_connections"
-
-	// How the messages of a batch become requests.
 	webhookEach  = "each"
 	webhookArray = "array"
 	webhookLines = "lines"
 )
 
+// The fields of the output, but for those of other packages.
+var (
+	webhookURL         = httpclient.TemplateField("url")
+	webhookMethod      = httpclient.MethodField("method")
+	webhookBatchFormat = fields.Enum("batch_format", map[string]string{
+		webhookEach:  "A request a message.",
+		webhookArray: "One request with a JSON array of the messages, which must be JSON.",
+		webhookLines: "One request with the messages as lines, as `application/x-ndjson`. JSON is written in one line; any other message must be one.",
+	})
+	webhookMaxInFlight    = fields.Count("max_in_flight", 1)
+	webhookSuccessfulOn   = httpclient.StatusesField("successful_on_status")
+	webhookIdempotencyKey = fields.Interpolated("idempotency_key")
+	webhookMaxConnections = fields.Count("max_connections", 0)
+)
+
+const webhookBatching = "batching"
+
 func webhookSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Stable().
 		Categories("Network").
-		LintRule(httpclient.OriginLint(webhookFieldURL)).
+		LintRule(httpclient.OriginLint(webhookURL.Name())).
 		Summary("Publishes messages to an HTTP endpoint.").
 		Description(`
 A message whose retries are used up, or whose request fails for a reason that will not pass, is rejected: its input delivers it again, or a `+"`fallback`"+` output takes it. Of a batch, only the messages that failed are rejected. A message that waits for its retry holds up no other, as long as fewer than `+"`max_in_flight`"+` wait; with `+"`max_in_flight: 1`"+` messages are sent in order. At a shutdown, the messages under way may finish within the `+"`shutdown_timeout`"+` of the service, and are then returned to their input.
@@ -42,7 +51,7 @@ A message may be sent again after an answer was lost. So that a receiver can tel
 
 ### Signatures
 
-With a `+"`signing_secret`"+`, each attempt is signed (by each secret of a list) as the https://www.standardwebhooks.com[Standard Webhooks] specification says. `+"`webhook-id`"+` is the idempotency key (or its hash, where the key holds a full stop), `+"`webhook-timestamp`"+` is that of the attempt.
+With a `+"`signing_secret`"+`, each attempt is signed (by each secret of a list) as the [Standard Webhooks](https://www.standardwebhooks.com) specification says. `+"`webhook-id`"+` is the idempotency key (or its hash, where the key holds a full stop), `+"`webhook-timestamp`"+` is that of the attempt.
 
 ### Responses
 
@@ -50,38 +59,33 @@ A response is judged by its status. Its body is read to 64 KiB at most, and for 
 
 ### Secrets
 
-Headers, tokens and secrets appear in no log, error, metric or `+"`echo`"+`. A URL is shown with its path, without its user and password, and with the values of its query hidden. A proxy is taken from the environment (`+"`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`"+`).`).
+Headers, tokens and secrets appear in no log, error, metric or `+"`echo`"+`. A URL is shown without its user and password, and with the values of its query hidden. With `+"`mask_path: true`"+` its path is hidden, too; `+"`echo`"+` hides it always. A proxy is taken from the environment (`+"`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`"+`).`).
 		Fields(
-			service.NewURLField(webhookFieldURL).
+			webhookURL.Field().
 				Description("The URL to publish to. A user and password in it authenticate by basic authentication. It supports interpolation functions: blanks and other special characters of a value are percent-encoded as browsers do it, so that `/`, `?`, `&` and `=` keep their meaning (encode a query value that may hold them with `escape_url_query`). A value cannot change the scheme, host, port or user that the URL names, and a segment of its path that is `..` is encoded.").
 				Examples("https://results.example.com/webhook", `https://results.example.com/results/${! json("simulation_id") }`),
-			service.NewStringField(webhookFieldMethod).
+			webhookMethod.Field().
 				Description("The HTTP method.").
 				Default(http.MethodPost).
 				Examples("POST", "PUT"),
 		).
 		Fields(httpclient.Fields()...).
+		Field(httpclient.MaskPathField()).
 		Fields(
-			service.NewStringAnnotatedEnumField(webhookFieldBatchFormat, map[string]string{
-				webhookEach:  "A request a message.",
-				webhookArray: "One request with a JSON array of the messages, which must be JSON.",
-				webhookLines: "One request with the messages as lines, as `application/x-ndjson`. JSON is written in one line; any other message must be one.",
-			}).
+			webhookBatchFormat.Field().
 				Description("How the messages of a batch are sent. With `array` and `lines`, the interpolated `url` and `headers` are those of the first message.").
 				Default(webhookEach),
-			service.NewBatchPolicyField(webhookFieldBatching),
-			service.NewIntField(webhookFieldMaxInFlight).
+			fields.Foreign(service.NewBatchPolicyField(webhookBatching)),
+			webhookMaxInFlight.Field().
 				Description("How many requests are under way at once, waiting retries included.").
-				Default(64).
-				LintRule(`root = if this < 1 { [ "max_in_flight must be 1 or more, got %v".format(this) ] }`),
+				Default(64),
 			httpclient.RateLimitField(),
-			service.NewIntListField(webhookFieldSuccessfulOn).
+			webhookSuccessfulOn.Field().
 				Description("The response statuses of a success. Empty: 200 to 299.").
 				Default([]any{}).
 				Example([]any{http.StatusOK, http.StatusAccepted, http.StatusConflict}).
-				Advanced().
-				LintRule(httpclient.StatusLint),
-			service.NewInterpolatedStringField(webhookFieldIdempotencyKey).
+				Advanced(),
+			webhookIdempotencyKey.Field().
 				Description("The key that is sent as `Idempotency-Key`. Without this field it is the message's `simulation_id` and a hash of its content. A key that is longer than 255 bytes, or that holds anything but visible ASCII characters and blanks between them, is sent as its hash; an empty key is not sent.").
 				Optional().
 				Example(`${! json("order") }-${! content().hash("sha256").encode("hex") }`),
@@ -89,11 +93,10 @@ Headers, tokens and secrets appear in no log, error, metric or `+"`echo`"+`. A U
 				Description("The secret with which requests are signed: `whsec_` and a key in base64. Empty: they are not signed. With a list, as while a secret is replaced by another, they are signed by each, and a receiver accepts those that it knows.").
 				Default("").
 				Examples("${WEBHOOK_SECRET}", []any{"${WEBHOOK_SECRET}", "${NEXT_WEBHOOK_SECRET}"}),
-			service.NewIntField(webhookFieldMaxConnections).
+			webhookMaxConnections.Field().
 				Description("How many connections to a host are open at once. 0: as many as `max_in_flight`. A request that waits for a connection uses up its timeout.").
 				Default(0).
-				Advanced().
-				LintRule(`root = if this < 0 { [ "max_connections must be 0 or more, got %v".format(this) ] }`),
+				Advanced(),
 		).
 		Fields(retry.Fields()...).
 		Example("Results to a webhook", "Publishes each result, signed, and keeps those that cannot be delivered in a directory.", `

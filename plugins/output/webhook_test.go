@@ -604,16 +604,17 @@ func TestWebhookShutdownInterruptsAWait(t *testing.T) {
 }
 
 func TestWebhookRefusesWhatCannotWork(t *testing.T) {
+	const mustURL = "must be a URL that begins with http:// or https:// and names a host, and whose interpolations can be parsed"
 	secret := base64.StdEncoding.EncodeToString([]byte("secret"))
 	for fields, want := range map[string]string{
-		"url: results.example.com":                                 `url: "results.example.com" must begin with http:// or https://`,
-		"url: 'http://h/${! nonsense( }'":                          "url: the interpolation does not parse",
+		"url: results.example.com":                                 "url: " + mustURL + ", it is results.example.com",
+		"url: 'http://h/${! nonsense( }'":                          "url: " + mustURL,
 		"url: 'http://user:password@${! @host }/'":                 "url: a user and password cannot stand beside an interpolated host; use auth.basic_auth",
-		"url: http://h\nmethod: ''":                                `method: "" is not an HTTP method`,
-		"url: http://h\nbatch_format: sets":                        `batch_format: "sets" is not one of each, array, lines`,
-		"url: http://h\nmax_in_flight: 0":                          "max_in_flight: 0 is below 1",
-		"url: http://h\nmax_connections: -1":                       "max_connections: -1 is below 0",
-		"url: http://h\nsuccessful_on_status: [ 20 ]":              "successful_on_status: 20 is not from 100 to 599",
+		"url: http://h\nmethod: ''":                                "method: must be an HTTP method, it is ",
+		"url: http://h\nbatch_format: sets":                        "batch_format: must be one of array, each, lines, it is sets",
+		"url: http://h\nmax_in_flight: 0":                          "max_in_flight: must be a whole number of 1 or more, it is 0",
+		"url: http://h\nmax_connections: -1":                       "max_connections: must be a whole number of 0 or more, it is -1",
+		"url: http://h\nsuccessful_on_status: [ 20 ]":              "successful_on_status[0]: must be a whole number, 100 … 599, it is 20",
 		"url: http://h\nsigning_secret: whsec_" + secret[:6] + "!": `signing_secret: must be empty, or whsec_ and a key in base64`,
 		"url: http://h\nsigning_secret: whsec_":                    "signing_secret: must be empty, or whsec_ and a key in base64",
 		"url: http://h\ncircuit_breaker: { failure_threshold: 0 }": "circuit_breaker.failure_threshold: must be a whole number of 1 or more, it is 0",

@@ -27,6 +27,7 @@ type Scalar[T any] struct {
 	new     func(name string) *service.ConfigField
 	secret  bool
 	url     bool // may hold a secret: its user and its query are hidden
+	path    bool // of the URL is hidden, too
 	dynamic bool // holds interpolations
 }
 
@@ -37,7 +38,7 @@ func (s Scalar[T]) Name() string { return s.name }
 func (s Scalar[T]) Field() *service.ConfigField {
 	field := annotate(s.new(s.name).LintRule(s.lint(shapeScalar)), s.secret)
 	if s.url {
-		return amend(field, `{"scrubber":`+literal(urlScrubber)+`}`)
+		return amend(field, `{"scrubber":`+literal(urlScrubber+s.pathScrubber())+`}`)
 	}
 	return field
 }
@@ -79,7 +80,7 @@ func (s Scalar[T]) parseValue(name string, value any) (x T, err error) {
 	switch {
 	case ok:
 		return x, nil
-	case s.secret, s.url && strings.ContainsAny(v.text, "@?"):
+	case s.secret, s.url && strings.ContainsAny(v.text, s.marks()):
 		return x, s.refuse(name, "")
 	default:
 		return x, s.refuse(name, "it is "+v.text)

@@ -27,7 +27,7 @@ func (s Scalar[T]) lint(of shape) string {
 		got = `""`
 	}
 	if s.url {
-		got = `(if this.string().re_match("[@?]") { "" } else { ", it is %v".format(this) })`
+		got = `(if this.string().re_match("[` + s.marks() + `]") { "" } else { ", it is %v".format(this) })`
 	}
 	whole := ""
 	switch of {

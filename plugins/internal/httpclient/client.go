@@ -24,8 +24,7 @@ import (
 const FieldHeaders = "headers"
 
 const (
-	fieldTLS     = "tls"
-	fieldRetryOn = "retry_on_status"
+	fieldTLS = "tls"
 )
 
 const (
@@ -47,29 +46,30 @@ func Fields() []*service.ConfigField {
 			Default(map[string]any{}).
 			Example(map[string]any{"X-Api-Key": "${API_KEY}"}),
 		authField(),
-		service.NewTLSToggledField(fieldTLS),
-		service.NewIntListField(fieldRetryOn).
+		fields.Foreign(service.NewTLSToggledField(fieldTLS)),
+		retryOn.Field().
 			Description("The response statuses after which a request is tried again.").
 			Default(defaultRetryOn).
-			Advanced().
-			LintRule(StatusLint),
+			Advanced(),
 	}
 }
 
 // defaultRetryOn are the statuses after which a request is tried again.
-var defaultRetryOn = []int{
+var defaultRetryOn = []any{
 	http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
 	http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
 }
 
-// StatusLint is the lint rule of a list of HTTP statuses, which Benthos applies
-// to the list and to each of its elements.
-const StatusLint = `root = if this.type() == "number" && (this < 100 || this > 599) { [ "a status must be from 100 to 599, got %v".format(this) ] }`
+// StatusesField is a field that holds a list of HTTP statuses.
+func StatusesField(name string) fields.List[int] { return fields.ListOf(fields.Int(name, 100, 599)) }
+
+var retryOn = StatusesField("retry_on_status")
 
 // Client sends requests. It may be used from any number of goroutines.
 type Client struct {
 	http    *http.Client
 	auth    *auth
+	mask    URLMask
 	headers map[string]*service.InterpolatedString
 	retryOn []int
 	ok      func(status int) bool
@@ -94,7 +94,11 @@ func New(conf *service.ParsedConfig, res *service.Resources, opts Options) (*Cli
 	if c.headers, err = headers.Parse(conf); err != nil {
 		return nil, err
 	}
-	if c.retryOn, err = Statuses(conf, fieldRetryOn); err != nil {
+	if c.retryOn, err = retryOn.Parse(conf); err != nil {
+		return nil, err
+	}
+
+	if c.mask.Path, err = maskPath.Parse(conf); err != nil {
 		return nil, err
 	}
 
@@ -129,20 +133,6 @@ func MethodField(name string) fields.Scalar[string] {
 func Method(conf *service.ParsedConfig, field string) (string, error) {
 	method, err := MethodField(field).Parse(conf)
 	return strings.ToUpper(method), err
-}
-
-// Statuses reads a list of HTTP statuses.
-func Statuses(conf *service.ParsedConfig, field string) ([]int, error) {
-	statuses, err := conf.FieldIntList(field)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range statuses {
-		if s < 100 || s > 599 {
-			return nil, fmt.Errorf("%v: %v is not from 100 to 599", field, s)
-		}
-	}
-	return statuses, nil
 }
 
 // quiet returns find without the proxy's address, and so its password, in the
@@ -211,7 +201,7 @@ func (c *Client) send(ctx context.Context, r Request) (_ *Response, again bool, 
 		cancel()
 		return nil, false, err
 	}
-	hidden := secretsOf(req)
+	hidden := c.mask.secretsOf(req)
 	resp, err := c.http.Do(req) //nolint:bodyclose // by the caller, with Response.Close
 	if err != nil {
 		cancel()

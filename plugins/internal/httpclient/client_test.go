@@ -75,7 +75,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		`auth: { bearer_token: größe }`:      "auth: bearer_token: must be a token of visible ASCII characters, and blanks between them",
 		`headers: { X-A: b, X-Size: größe }`: "headers.X-Size: must be text of visible ASCII characters, and blanks between them, whose interpolations can be parsed",
 		`auth: { bearer_token: abc, basic_auth: { enabled: true, username: u, password: p } }`: "auth: bearer_token and basic_auth are in use, at most one may be",
-		`retry_on_status: [ 99 ]`:                                "retry_on_status: 99 is not from 100 to 599",
+		`retry_on_status: [ 99 ]`:                                "retry_on_status[0]: must be a whole number, 100 … 599, it is 99",
 		`tls: { enabled: true, root_cas_file: /does/not/exist }`: "tls: open /does/not/exist: no such file or directory",
 	} {
 		_, err := New(parse(t, yaml), service.MockResources(), Options{OK: Success})

@@ -185,7 +185,7 @@ func (c *oauth2Client) explain(err error) error {
 	status := refusal.Response.StatusCode
 	text := c.hidden.clip(refusal.ErrorCode + " " + refusal.ErrorDescription)
 	err = fmt.Errorf("%v: fetching a token: the provider answered %v: %q", fieldOAuth2, statusText(status), text)
-	if !slices.Contains(defaultRetryOn, status) {
+	if !slices.Contains(defaultRetryOn, any(status)) {
 		return err
 	}
 	transient := &retry.Transient{Err: err}

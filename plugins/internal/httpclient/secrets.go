@@ -25,8 +25,7 @@ var public = []string{
 // library may repeat them.
 type secrets []string
 
-func secretsOf(req *http.Request) secrets {
-	var values []string
+func secretsOf(req *http.Request, values ...string) secrets {
 	add := func(value string) { values = append(values, value) }
 	for name, all := range req.Header {
 		if slices.Contains(public, name) {

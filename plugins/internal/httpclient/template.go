@@ -349,12 +349,12 @@ func encodeDotSegments(raw string) string {
 // OriginLint is the lint rule of a component with the fields of Fields, whose field
 // url may be interpolated: messages should not choose where credentials go.
 func OriginLint(url string) string {
-	return fmt.Sprintf(`let url = this.%v.string().re_replace_all("[$][{]!([^}\"]|\"[^\"]*\")*[}]", "§")
+	return fmt.Sprintf(`let url = this.%v.string().catch("").re_replace_all("[$][{]!([^}\"]|\"[^\"]*\")*[}]", "§")
 let host = "[^/?#@]*"
 let chosen = $url.re_match("^§($|[^:])|^[^/]*://([^/?#]*@)?(%%v§%%v/|§%%v([?#]|$)|%%v§[^/?#@§]+([?#]|$))".format($host, $host, $host, $host))
-let ways = ["basic_auth", "jwt", "oauth", "oauth2"].map_each(way -> this.auth.get(way).enabled.or(false))
-let named = this.headers.or({}).keys().any(name -> name.lowercase().re_match("auth|cookie|key|token|secret"))
-root = if $chosen && (this.auth.bearer_token.or("") != "" || $ways.any(on -> on) || $named) {
+let ways = ["basic_auth", "jwt", "oauth", "oauth2"].map_each(way -> ["true", "yes", "on"].contains(this.auth.get(way).enabled.string().lowercase().catch("")))
+let named = this.headers.keys().catch([]).any(name -> name.lowercase().re_match("auth|cookie|key|token|secret"))
+root = if $chosen && (["bearer_token", "bearer_token_file"].any(way -> this.auth.get(way).string().catch("") != "") || $ways.any(on -> on) || $named) {
   [ "%v: messages choose the host, to which credentials are sent; name the host in the fixed part of the URL" ]
 }`, url, url)
 }
