@@ -48,6 +48,7 @@ type restInput struct {
 	splitter    restSplitter
 	nextLink    bool               // the header Link tells the next page
 	nextPage    *bloblang.Executor // nil for none
+	nextPath    restPath           // what nextPage is, if it is a path
 	maxPages    int
 	conditional bool
 	maxBytes    int64
@@ -112,6 +113,7 @@ func (r *restInput) parse(conf *service.ParsedConfig) error {
 	if next, err := restNextPage.Scalar.Parse(conf); err != nil {
 		return err
 	} else if r.nextLink = next == restNextLink; !r.nextLink {
+		r.nextPath = parseRestPath(next)
 		if r.nextPage, err = restNextPage.Parse(conf); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/httpclient"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 )
 
 // restPage is what came of one request.
@@ -56,8 +57,11 @@ func (r *restInput) fetch(ctx context.Context, request httpclient.Request) (*res
 			return 0, nil
 		}
 		if !resp.OK() {
-			r.validators.forget(u, known) // what it was of is gone
-			return 0, resp.Unexpected()
+			err := resp.Unexpected()
+			if !retry.IsTransient(err) {
+				r.validators.forget(u, known) // what it was of is gone
+			}
+			return 0, err
 		}
 		body, err := resp.ReadAll(r.maxBytes)
 		if err != nil {
@@ -108,7 +112,7 @@ func (r *restInput) read(resp *http.Response, body []byte) (*restPage, error) {
 	if tooMany {
 		page.whole.SetBytes([]byte("(more values than a mapping is applied to)")) // so that none parses it
 	}
-	page.following, page.nextErr = r.following(resp, page.whole)
+	page.following, page.nextErr = r.following(resp, page.whole, body)
 	switch {
 	case page.nextErr == nil:
 	case tooMany:

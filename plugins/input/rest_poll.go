@@ -164,16 +164,19 @@ const restNextLink = "link"
 
 // following returns what leads to the page after a response, of which whole is the
 // message for mappings.
-func (r *restInput) following(resp *http.Response, whole *service.Message) (restNext, error) {
+func (r *restInput) following(resp *http.Response, whole *service.Message, body []byte) (restNext, error) {
 	switch {
 	case r.nextLink:
 		return r.resolve(resp.Request.URL, httpclient.Link(resp.Header.Values("Link"), "next", resp.Request.URL))
 	case r.nextPage == nil:
 		return restNext{}, nil
 	}
-	value, _, err := queryRest(whole, r.nextPage)
-	if err != nil {
-		return restNext{}, err
+	value, found := r.nextPath.scalar(body)
+	if !found {
+		var err error
+		if value, _, err = queryRest(whole, r.nextPage); err != nil {
+			return restNext{}, err
+		}
 	}
 	switch value := value.(type) {
 	case nil:

@@ -1,10 +1,7 @@
 package input
 
 import (
-	"bytes"
 	"fmt"
-	"regexp"
-	"strings"
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -31,8 +28,7 @@ type restElements interface {
 // restSplitter makes messages of a response, as the field split says.
 type restSplitter struct {
 	mapping     *bloblang.Executor // nil if the response is the message
-	path        []string           // what the mapping is, if it is a path
-	isPath      bool
+	path        restPath           // what the mapping is, if it is a path
 	maxMessages int
 }
 
@@ -44,30 +40,9 @@ func newRestSplitter(conf *service.ParsedConfig) (s restSplitter, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.path, s.isPath = restPath(text)
+	s.path = parseRestPath(text)
 	s.mapping, err = restSplit.Parse(conf)
 	return s, err
-}
-
-var restPathForm = regexp.MustCompile(`^(?:root *= *)?(this|[A-Za-z_][A-Za-z0-9_]*)((?:\.[A-Za-z_][A-Za-z0-9_]*)*)$`)
-
-// restPath returns the members that a mapping leads through, if it is a path.
-func restPath(mapping string) (path []string, ok bool) {
-	m := restPathForm.FindStringSubmatch(strings.TrimSpace(mapping))
-	if m == nil {
-		return nil, false
-	}
-	switch m[1] {
-	case "this":
-	case "root", "null", "true", "false":
-		return nil, false // words of the language
-	default:
-		path = append(path, m[1])
-	}
-	if m[2] != "" {
-		path = append(path, strings.Split(m[2][1:], ".")...)
-	}
-	return path, true
 }
 
 // split returns the messages of a response and how many they are, or restNoArray.
@@ -91,11 +66,9 @@ func (s restSplitter) elements(whole *service.Message, body []byte) (restElement
 	if err != nil {
 		return nil, 0, fmt.Errorf("the response is not JSON: %w", err)
 	}
-	if s.isPath {
-		if array, found := followRestPath(body, s.path); found && array[0] == '[' {
-			elements := newRestRaw(array)
-			return elements, elements.count(), nil
-		}
+	if array, found := s.path.follow(body); found && array[0] == '[' {
+		elements := newRestRaw(array)
+		return elements, elements.count(), nil
 	}
 	if values > restMaxValues {
 		return nil, 0, fmt.Errorf("the response holds %v JSON values, more than the %v that a mapping is applied to; a path to an array has no such bound", values, restMaxValues)
@@ -153,20 +126,6 @@ func countValues(document []byte) (int, error) {
 		}
 	}
 	return values, nil
-}
-
-// followRestPath returns the raw value that the path leads to in a JSON document. It
-// does not find what lies in an array: that takes the mapping itself.
-func followRestPath(document []byte, path []string) (raw []byte, found bool) {
-	raw = bytes.TrimLeft(document, " \t\r\n")
-	for _, name := range path {
-		raws := make([][]byte, 1)
-		if rawjson.Members(raw, []string{name}, raws) != nil || raws[0] == nil {
-			return nil, false
-		}
-		raw = raws[0]
-	}
-	return raw, true
 }
 
 // restRaw are the elements of an array that is valid JSON.

@@ -659,3 +659,14 @@ next_page: root = this.next | @link
 		}
 	})
 }
+
+func TestRestWritesALineForEachRequest(t *testing.T) {
+	server := webtest.Serve(t, webtest.Answer(503, ""), webtest.Answer(200, `{"a":1}`))
+	run := runRest(t, strings.Replace(server.URL, "://", "://user:S3CR3T@", 1), once+quick+"endpoint: '/v1?key=S3CR3T'", nil)
+	run.AwaitEnd(t)
+	logs := run.Logs.String()
+	url := server.URL + `/v1\?key=xxxxx`
+	assert.Regexp(t, `level=WARN msg="Operation failed, will be tried again".* operation="REST GET /v1" url="?`+url+`"? attempt=1 .*method=GET status=503 milliseconds=[0-9.]+ `, logs)
+	assert.Regexp(t, `level=DEBUG msg="Operation succeeded".* operation="REST GET /v1" url="?`+url+`"? attempt=2 .*method=GET status=200 milliseconds=[0-9.]+ bytes=7`, logs)
+	assert.NotContains(t, logs, "S3CR3T")
+}

@@ -250,7 +250,7 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 		return &redirectError{status, fmt.Sprintf("to another origin, %v://%v, which is not followed", req.URL.Scheme, req.URL.Host)}
 	case req.Method != first.Method:
 		return &redirectError{status, fmt.Sprintf("from %v to %v, which is not followed, since it would drop the body", first.Method, req.Method)}
-	case len(via) >= maxRedirects:
+	case len(via) > maxRedirects:
 		return &redirectError{status, fmt.Sprintf("more than %v times", maxRedirects)}
 	}
 	return nil

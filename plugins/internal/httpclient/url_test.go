@@ -62,6 +62,24 @@ func TestSameOrigin(t *testing.T) {
 	}
 }
 
+// Of one port, https and http are two origins: what is sent to the one is encrypted.
+func TestSchemesOfOnePortAreTwoOrigins(t *testing.T) {
+	for _, pair := range [][2]string{
+		{"https://h:8443/", "http://h:8443/"}, {"https://h/", "http://h:443/"}, {"https://h:80/", "http://h/"}, {"https://[::1]:1/", "http://[::1]:1/"},
+	} {
+		t.Run(pair[0]+" "+pair[1], func(t *testing.T) {
+			a, err := url.Parse(pair[0])
+			require.NoError(t, err)
+			b, err := url.Parse(pair[1])
+			require.NoError(t, err)
+			assert.False(t, SameOrigin(a, b))
+			assert.False(t, SameOrigin(b, a))
+			assert.NotEqual(t, Origin(a), Origin(b))
+			assert.True(t, SameOrigin(a, a))
+		})
+	}
+}
+
 func FuzzRedact(f *testing.F) {
 	f.Add("https://h/p?a=%s", "s3cr3t-v4lue")
 	f.Add("https://user:%s@h/p", "s3cr3t-v4lue")
