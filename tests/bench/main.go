@@ -3,7 +3,7 @@
 // all in one run on one machine. What a machine lacks (gcc, NumPy, a kernel) is
 // a dash in the table.
 //
-//	go run ./tests/bench [-quick] [-rounds N] [-program=false]
+//	go run ./tests/bench [-quick] [-rounds N] [-program=false] [-models]
 //
 // Contenders take turns within each round, so that whatever else the machine is
 // doing falls on all of them; figures are medians over the rounds, and ratios

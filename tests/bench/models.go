@@ -128,7 +128,7 @@ func (b *bench) models(ctx context.Context, directory string) error {
 	}
 	b.printf("\nMillion cell-steps a second on one core; the engine draws the start, keeps sums and extracts features, C and NumPy do not.\n")
 	b.table(rows)
-	return nil
+	return b.groups(ctx)
 }
 
 // rate returns cell-steps a second over about a turn. NumPy, the last of the
@@ -155,4 +155,44 @@ func startNumPyModels(ctx context.Context, directory string) (*process, error) {
 		return nil, err
 	}
 	return startProcess(ctx, nil, python, script)
+}
+
+// groups prints what each group of further features takes, beside a simulation
+// that extracts none.
+func (b *bench) groups(ctx context.Context) error {
+	rows := [][]string{{"Further features of 256×256 cells", "milliseconds"}}
+	simulator := engine.NewSimulator()
+	took := func(groups ...engine.Group) (time.Duration, error) {
+		p, err := engine.DefaultModelParams("gray_scott")
+		if err != nil {
+			return 0, err
+		}
+		p.GridSize, p.Steps, p.Seed = 256, 400, new(uint64(1))
+		options := engine.Options{Features: engine.DefaultFeatureConfig()}
+		options.Features.Extra = groups
+		best := time.Hour
+		for range 2 * b.rounds {
+			start := time.Now()
+			if _, err := simulator.RunModel(ctx, p, options); err != nil {
+				return 0, err
+			}
+			best = min(best, time.Since(start))
+		}
+		return best, nil
+	}
+	none, err := took()
+	if err != nil {
+		return err
+	}
+	rows = append(rows, []string{"none: 400 steps of gray_scott", cell("%.2f", none.Seconds()*1e3)})
+	for _, g := range engine.Groups() {
+		with, err := took(g)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, []string{string(g), fmt.Sprintf("+ %.2f", max(with-none, 0).Seconds()*1e3)})
+	}
+	b.printf("\n")
+	b.table(rows)
+	return nil
 }
