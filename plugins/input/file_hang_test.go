@@ -90,12 +90,12 @@ func TestFileThatHangsIsToldOf(t *testing.T) {
 	dir := t.TempDir()
 	sub := filepath.Join(dir, "sub")
 	put(t, dir, "sub/a.json", "1")
-	r := runFile(t, dir, "timeout: 10ms\npattern: '**/*.json'\nretry: { max_retries: 0 }\n"+fileAtOnce, func(string) error {
+	r := runFile(t, dir, "timeout: 500ms\npattern: '**/*.json'\nmin_age: 0s\npoll_interval: 1h\n", func(string) error {
 		hang(t, sub) // before the file is remembered, for which it is compared
 		return nil
 	})
 	webtest.Await(t, func() bool {
-		return len(linesWith(r.Logs, "level=ERROR", `operation="file remember"`, "path="+filepath.Join(sub, "a.json"), "timed out after 10ms")) == 1
+		return len(linesWith(r.Logs, "level=ERROR", `operation="file remember"`, "path="+filepath.Join(sub, "a.json"), "timed out after 500ms")) == 1
 	}, "word of it")
 	r.Stop(t)
 }

@@ -214,6 +214,7 @@ func TestTrackerDamagedWhileInUseIsWrittenAnew(t *testing.T) {
 
 	tr.Mark("new", record(1))
 	require.NoError(t, tr.Close())
+	assert.Equal(t, 3001, tr.Len())
 	assert.FileExists(t, path+damagedSuffix)
 	tr = open(t, path)
 	assert.Equal(t, 3001, tr.Len())
