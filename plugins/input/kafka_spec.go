@@ -45,6 +45,9 @@ When the group takes partitions away, this input stops handing out their message
 for those in flight, commits, and only then lets another member have them. It goes on with the partitions that it
 keeps. A partition that is processed slowly holds up no other, and no more is fetched than there is room for.
 
+A topic that is deleted and made again is read as a new one, from `+"`start_offset`"+`; no offset of the old one is committed to
+it. Brokers before Kafka 4.1 know offsets by the topic's name alone: stop the stream there before such a change.
+
 Messages of one partition are handed out in order. Those in flight at the same time can overtake each other in a
 pipeline of several threads or when one is rejected and delivered again; set `+"`checkpoint_limit: 1`"+` where order matters.
 

@@ -183,7 +183,8 @@ func TestRejectedIsDroppedIfSaid(t *testing.T) {
 	})
 	eventually(t, func() bool { return committed(adm, group, topic, 0) == 5 })
 	assert.Equal(t, 4, l.distinct())
-	assert.True(t, s.logs.contain("Message dropped"))
+	assert.True(t, s.logs.contain("Message was rejected and is not delivered again"))
+	assert.True(t, s.logs.contain("source="+topic+"/0/2"))
 }
 
 func TestBatching(t *testing.T) {

@@ -84,7 +84,7 @@ func (c *Consumer) newPartition(tp topicPartition) (*partition, error) {
 		limit:          c.conf.CheckpointLimit,
 		queueSize:      c.conf.QueueBytes,
 		lists:          c.conf.HeaderLists,
-		rejected:       func(err error) bool { return c.rejected(tp, err) },
+		rejected:       c.rejected,
 		waiting:        &c.waiting,
 		hungry:         c.tellHungry,
 		resume: func() {
@@ -109,13 +109,8 @@ func (c *Consumer) newPartition(tp topicPartition) (*partition, error) {
 }
 
 // rejected says whether a message that was rejected downstream is done with.
-func (c *Consumer) rejected(tp topicPartition, err error) bool {
-	if !c.conf.DropRejected || c.ctx.Err() != nil || isContext(err) {
-		return false
-	}
-	logs.With(c.log, "topic", tp.topic, "partition", tp.number, "error", err.Error()).
-		Error("Message dropped, since it was rejected and auto_replay_nacks is off")
-	return true
+func (c *Consumer) rejected(err error) bool {
+	return c.conf.DropRejected && c.ctx.Err() == nil && !isContext(err)
 }
 
 // take removes partitions from those that are live and stops them.
