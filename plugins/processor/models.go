@@ -26,6 +26,9 @@ var sharedNames = []string{"grid_size", "steps", "seed", "boundary"}
 // order, so that a message for mfn is read from the front.
 var allNames = slices.Concat(memberNames, []string{memberModel}, twoSpeciesNames, kineticNames())
 
+// modelAt is where the model's name is; behind it is what mfn does not have.
+var modelAt = len(memberNames)
+
 // kineticNames are the parameters of all models of two species, each once.
 func kineticNames() (names []string) {
 	for _, m := range engine.Models() {
@@ -45,7 +48,7 @@ func member(members [][]byte, name string) []byte {
 
 // modelOf returns the model that a message asks for: engine.MFN if it names none.
 func modelOf(members [][]byte) (string, error) {
-	raw := member(members, memberModel)
+	raw := members[modelAt]
 	if raw == nil {
 		return engine.MFN, nil
 	}
@@ -72,6 +75,10 @@ func namesOf(model string) []string {
 
 // refuseForeign refuses the first parameter that is another model's.
 func refuseForeign(model string, members [][]byte) error {
+	given := func(raw []byte) bool { return raw != nil }
+	if model == engine.MFN && !slices.ContainsFunc(members[modelAt+1:], given) {
+		return nil // as nearly all messages for it
+	}
 	own := namesOf(model)
 	for k, raw := range members {
 		name := allNames[k]

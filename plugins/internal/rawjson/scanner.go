@@ -233,6 +233,7 @@ func Members(document []byte, names []string, raws [][]byte) error {
 		for k := range names {
 			if string(name) == names[k] {
 				raws[k] = raw
+				return
 			}
 		}
 	})
