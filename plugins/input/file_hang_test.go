@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/tracker"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
 )
@@ -97,5 +99,17 @@ func TestFileThatHangsIsToldOf(t *testing.T) {
 	webtest.Await(t, func() bool {
 		return len(linesWith(r.Logs, "level=ERROR", `operation="file remember"`, "path="+filepath.Join(sub, "a.json"), "timed out after 500ms")) == 1
 	}, "word of it")
+	r.Stop(t)
+}
+
+func TestFileDirectoryThatHangsIsToldOf(t *testing.T) {
+	dir := t.TempDir()
+	r := runFile(t, dir, "timeout: 100ms\n"+fileAtOnce, nil)
+	webtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "Directory is watched") }, "the first look")
+	hang(t, dir)
+	webtest.Await(t, func() bool {
+		return len(linesWith(r.Logs, "level=WARN", "Directory is still being looked at", "path="+dir, "takes longer than 100ms")) > 0
+	}, "word of it")
+	assert.Equal(t, status.Error, webtest.Report(t, fileType).Status)
 	r.Stop(t)
 }

@@ -115,9 +115,18 @@ func (in *fileInput) known(found []dirwatch.File) (done int) {
 }
 
 // scanFrom looks at a directory and below. It may hang with the file system, so it
-// is not waited for when ctx ends.
+// is not waited for when ctx ends. A large directory may take long, too, so there
+// is no time limit, but a warning.
 func (in *fileInput) scanFrom(ctx context.Context, from string) (dirwatch.Scan, error) {
 	dir, watcher := in.dir, in.watcher
+	if in.policy.Timeout > 0 {
+		slow := time.AfterFunc(in.policy.Timeout, func() {
+			err := fmt.Errorf("%v: looking at it takes longer than %v; the file system may hang", dir.Join(from), in.policy.Timeout)
+			in.status.Failed(err)
+			in.log.With("path", dir.Join(from), "error", err.Error()).Warn("Directory is still being looked at")
+		})
+		defer slow.Stop()
+	}
 	return files.Abandonable(ctx, func() (dirwatch.Scan, error) {
 		return dir.Scan(ctx, from, watcher.Add)
 	}, nil)
