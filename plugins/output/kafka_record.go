@@ -24,8 +24,8 @@ var (
 			return !static || strings.TrimSpace(text) != ""
 		})
 	kafkaFieldKey         = fields.Interpolated("key")
-	kafkaFieldPartition   = fields.Interpolated("partition")
-	kafkaFieldTimestampMs = fields.Interpolated("timestamp_ms")
+	kafkaFieldPartition   = number("partition", math.MaxInt32)
+	kafkaFieldTimestampMs = number("timestamp_ms", math.MaxInt64)
 	kafkaFieldOversized   = fields.Enum("oversized", map[string]string{
 		kafkaReject: "It is rejected. The rest of its batch is published.",
 		kafkaDescribe: "A record without its content takes its place, with an empty value and headers that describe it: `mfn_oversized_bytes`, its size; `mfn_oversized_error`; " +
@@ -38,6 +38,20 @@ const (
 	kafkaReject   = "reject"
 	kafkaDescribe = "describe"
 )
+
+// number is a text with interpolations that gives a number from 0 to most.
+func number(name string, most int64) fields.Scalar[*service.InterpolatedString] {
+	return fields.Interpolated(name).Where(fmt.Sprintf("a whole number, 0 … %v, or text whose interpolations can be parsed and give one", most),
+		fmt.Sprintf(`this.string().re_match("^$|[$][{]|^[0-9]{1,18}$") && this.string().number(0) <= %v`, most),
+		func(text *service.InterpolatedString) bool {
+			static, ok := text.Static()
+			if !ok || static == "" {
+				return true
+			}
+			n, err := strconv.ParseInt(static, 10, 64)
+			return err == nil && n >= 0 && n <= most
+		})
+}
 
 // kafkaRecordFields are the first of them, kafkaRecordTuning those that few users
 // need.

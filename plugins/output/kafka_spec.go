@@ -79,7 +79,7 @@ each other; set `+"`max_in_flight: 1`"+` where order matters.`).
 		LintRule(`root = match {
   this.partitioner.or("") == "manual" && this.partition.or("") == "" => [ "partitioner manual needs the field partition" ]
   this.partitioner.or("") != "manual" && this.partition.or("") != "" => [ "partition needs partitioner manual" ]
-  this.idempotent_write.or(true) && this.acks.or("all") != "all" => [ "idempotent_write needs acks all, got %v".format(this.acks) ]
+  ["true", "yes", "on"].contains(this.idempotent_write.or(true).string().lowercase()) && this.acks.or("all") != "all" => [ "idempotent_write needs acks all, got %v".format(this.acks) ]
 }`).
 		Example("Publish results",
 			"The key is the simulation's id, so that all results of one id are in one partition.", `

@@ -168,6 +168,26 @@ func TestKafkaBatchErrorNamesTheMessages(t *testing.T) {
 	}
 }
 
+// What may be written in more than one way passes lint, and starts.
+func TestKafkaSettingsAsTheyAreWritten(t *testing.T) {
+	for _, settings := range []string{
+		"acks: leader\nidempotent_write: no", "acks: none\nidempotent_write: 'OFF'", "idempotent_write: on",
+		"partitioner: manual\npartition: 0", "partitioner: manual\npartition: '12'", "partitioner: manual\npartition: ${! @kafka_partition }",
+		"partition: ''", "timestamp_ms: 1764850000123", "timestamp_ms: ${! @kafka_timestamp_ms }", "max_message_bytes: 4096", "topic: 7",
+	} {
+		t.Run(settings, func(t *testing.T) {
+			if !strings.HasPrefix(settings, "topic") {
+				settings = "topic: t\n" + settings
+			}
+			b := service.NewResourceBuilder()
+			require.NoError(t, b.AddOutputYAML("label: results\nmfn_kafka:\n  seed_brokers: [ localhost:1 ]\n  "+strings.ReplaceAll(settings, "\n", "\n  ")))
+			_, stop, err := b.Build()
+			require.NoError(t, err)
+			require.NoError(t, stop(t.Context()))
+		})
+	}
+}
+
 // remake deletes a topic and makes it again, at once.
 func remake(t *testing.T, c *kfake.Cluster, topic string) {
 	t.Helper()

@@ -288,16 +288,19 @@ func TestSettingsThatCannotBe(t *testing.T) {
 		assert.ErrorContains(t, build(b, err), want, field)
 	}
 	for field, want := range map[string]string{
-		"acks: leader":             "idempotent_write needs acks all, got leader",
-		"acks: some":               "acks: must be one of all, leader, none, it is some",
-		"partitioner: manual":      "partitioner manual needs the field partition",
-		"partitioner: other":       "partitioner: must be one of least_backup, manual, murmur2_hash, round_robin, it is other",
-		"partition: 1":             "partition needs partitioner manual",
-		"max_in_flight: 0":         "max_in_flight: must be a whole number of 1 or more, it is 0",
-		"max_message_bytes: 1.5GB": "max_message_bytes: must be a size in bytes, or one such as 512KiB or 50MB, 1 … 1073741824 bytes, it is 1.5GB",
-		"max_message_bytes: 0":     "max_message_bytes: must be a size in bytes, or one such as 512KiB or 50MB, 1 … 1073741824 bytes, it is 0",
-		"compression: rar":         "compression: must be one of gzip, lz4, none, snappy, zstd, it is rar",
-		"topic: ' '":               "topic: must be the name of a topic",
+		"acks: leader":                         "idempotent_write needs acks all, got leader",
+		"acks: some":                           "acks: must be one of all, leader, none, it is some",
+		"partitioner: manual":                  "partitioner manual needs the field partition",
+		"partitioner: other":                   "partitioner: must be one of least_backup, manual, murmur2_hash, round_robin, it is other",
+		"partition: 1":                         "partition needs partitioner manual",
+		"partition: one, partitioner: manual":  "partition: must be a whole number, 0 … 2147483647, or text",
+		"timestamp_ms: yesterday":              "timestamp_ms: must be a whole number",
+		"acks: leader, idempotent_write: 'on'": "idempotent_write needs acks all, got leader",
+		"max_in_flight: 0":                     "max_in_flight: must be a whole number of 1 or more, it is 0",
+		"max_message_bytes: 1.5GB":             "max_message_bytes: must be a size in bytes, or one such as 512KiB or 50MB, 1 … 1073741824 bytes, it is 1.5GB",
+		"max_message_bytes: 0":                 "max_message_bytes: must be a size in bytes, or one such as 512KiB or 50MB, 1 … 1073741824 bytes, it is 0",
+		"compression: rar":                     "compression: must be one of gzip, lz4, none, snappy, zstd, it is rar",
+		"topic: ' '":                           "topic: must be the name of a topic",
 	} {
 		if !strings.HasPrefix(field, "topic") {
 			field = "topic: topic, " + field
