@@ -77,7 +77,8 @@ type leaf struct {
 	path    []string // of names, with [] for the element of a list and * for one of a map
 	secret  bool
 	typ     string
-	foreign bool // read by Benthos, which drops tags
+	foreign bool     // read by Benthos, which drops tags
+	valid   []string // values as they stand in YAML: the default and the examples
 }
 
 func (l leaf) String() string { return strings.Join(l.path, ".") }
@@ -100,6 +101,9 @@ func (c component) leavesOf(t *testing.T) (leaves []leaf) {
 		Secret   bool    `json:"is_secret"`
 		Linter   string  `json:"linter"`
 		Children []field `json:"children"`
+
+		Default  json.RawMessage   `json:"default"`
+		Examples []json.RawMessage `json:"examples"`
 	}
 	var spec struct {
 		Config field `json:"config"`
@@ -109,7 +113,13 @@ func (c component) leavesOf(t *testing.T) (leaves []leaf) {
 	walk = func(above []string, fields []field) {
 		for _, f := range fields {
 			path := slices.Concat(above, []string{f.Name})
-			leaves = append(leaves, leaf{path, f.Secret, f.Type, strings.HasPrefix(f.Linter, "# type: ")})
+			l := leaf{path, f.Secret, f.Type, strings.HasPrefix(f.Linter, "# type: "), nil}
+			for _, value := range append(f.Examples, f.Default) {
+				if len(value) > 0 && string(value) != "null" {
+					l.valid = append(l.valid, string(value))
+				}
+			}
+			leaves = append(leaves, l)
 			switch f.Kind {
 			case "array":
 				path = append(path, "[]")
@@ -118,7 +128,7 @@ func (c component) leavesOf(t *testing.T) (leaves []leaf) {
 			}
 			anything := f.Type == "unknown" && f.Linter == "" // null too, as in the claims of a token
 			if f.Kind != "scalar" && f.Kind != "" && !anything {
-				leaves = append(leaves, leaf{slices.Clone(path), f.Secret, f.Type, strings.HasPrefix(f.Linter, "# type: ")})
+				leaves = append(leaves, leaf{slices.Clone(path), f.Secret, f.Type, l.foreign, nil})
 			}
 			walk(path, f.Children)
 		}
@@ -191,10 +201,33 @@ func TestEveryFieldOfEveryComponent(t *testing.T) {
 	}
 }
 
+// needsOthers are fields whose examples are valid beside others only.
+var needsOthers = []string{"partition", "history", "path", "directory", "filename_pattern", "count", "[]", "*"}
+
+// Lint takes the defaults and the examples of the reference.
+func TestDefaultsAndExamplesOfFieldsAreValid(t *testing.T) {
+	for _, c := range components(t) {
+		for _, l := range c.leavesOf(t) {
+			if slices.ContainsFunc(l.path, func(name string) bool { return slices.Contains(needsOthers, name) }) {
+				continue
+			}
+			for _, value := range l.valid {
+				t.Run(fmt.Sprintf("%v %v/%v/%v", c.kind, c.name, l, value), func(t *testing.T) {
+					conf := c.with(t, l.path, value)
+					lints, err := c.lint(service.GlobalEnvironment().NewComponentConfigLinter().SetSkipEnvVarCheck(true), []byte(conf))
+					require.NoError(t, err)
+					require.Empty(t, lints, conf)
+				})
+			}
+		}
+	}
+}
+
 func (c component) try(t *testing.T, l leaf, value string) {
 	conf := c.with(t, l.path, value)
 	lints, err := c.lint(service.GlobalEnvironment().NewComponentConfigLinter(), []byte(conf))
 	said := fmt.Sprint(lints, err)
+	require.NotContains(t, said, "itself failed", "the lint rule is no mapping")
 	refused := len(lints) > 0 || err != nil
 	if slices.Contains(nulls, value) {
 		require.True(t, refused, "null is taken without a word:\n%v", conf)

@@ -52,11 +52,11 @@ func thresholdOf(text string) engine.Threshold {
 
 func planeFields() []*service.ConfigField {
 	return []*service.ConfigField{
-		plane.Field().Optional().
+		plane.Field().Optional().Example(string(engine.Activator)).
 			Description("The plane whose features are extracted."),
 		thresholdRule.Field().Optional().Example("midrange").Example("0.25").
 			Description("The level above which a cell is active: a number in the plane's unit (mV for the potential), `midrange` (halfway between the least and the greatest value), `mean`, or `otsu`. One that is set replaces the three levels in mV. Without it, those count for the potential, `midrange` for any other plane."),
-		wrap.Field().Optional().
+		wrap.Field().Optional().Example(string(engine.WrapAuto)).
 			Description("Whether what reaches the edge of the grid goes on at the opposite one."),
 		service.NewAnyField(boxSizes).Optional().Example("powers_of_two").Example([]any{1, 3, 9, 27, 81}).
 			Description("The sizes of boxes, in cells: `reference` (from `min_box_size`, `max_box_size` and `num_scales`; the default of `mfn`), `powers_of_two` (2, 4, 8, … up to half the grid; the default of models of two species), or a list of 2 to 20 sizes. Sizes that do not divide the grid leave out cells, and can take the dimension above 2; `extra: [ fit ]` says so.").

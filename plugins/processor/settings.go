@@ -144,7 +144,7 @@ func featureFields() []*service.ConfigField {
 		service.NewObjectField(fieldFeatureConfig, slices.Concat([]*service.ConfigField{
 			minBoxSize.Field().Default(d.MinBoxSize).
 				Description("The smallest box, in cells. Valid: at least 1."),
-			maxBoxSize.Field().Optional().
+			maxBoxSize.Field().Optional().Example(32).
 				Description("The largest box, in cells. Without it, the smallest of half the grid and `min_box_size`·2^(`num_scales`−1). Valid: at least `min_box_size`."),
 			numScales.Field().Default(d.NumScales).
 				Description("How many box sizes, before duplicates are dropped. Valid: 2 … 20."),

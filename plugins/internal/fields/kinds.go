@@ -253,12 +253,19 @@ func (m Mapping) Parse(conf *service.ParsedConfig) (*bloblang.Executor, error) {
 	return mapping, nil
 }
 
-// Float is a field that takes numbers from lo to hi.
+// Float is a field that takes numbers from lo to hi, which is math.MaxFloat64 for any
+// number of lo or more.
 func Float(name string, lo, hi float64) Scalar[float64] {
+	allowed := fmt.Sprintf("a number, %v … %v", lo, hi)
+	check := fmt.Sprintf(`this.string().re_match(%v) && this.number() >= %v`, literal(decimal.String()), plain(lo))
+	if hi == math.MaxFloat64 {
+		allowed = fmt.Sprintf("a number of %v or more", lo)
+	} else {
+		check += " && this.number() <= " + plain(hi)
+	}
 	return Scalar[float64]{
-		name: name, kind: "float", allowed: fmt.Sprintf("a number, %v … %v", lo, hi),
-		check: fmt.Sprintf(`this.string().re_match(%v) && this.number() >= %v && this.number() <= %v`, literal(decimal.String()), plain(lo), plain(hi)),
-		new:   service.NewFloatField,
+		name: name, kind: "float", allowed: allowed, check: check,
+		new: service.NewFloatField,
 		parse: func(s scalar) (float64, bool) {
 			text := canonical(s.value)
 			x, err := strconv.ParseFloat(text, 64)
@@ -271,7 +278,7 @@ func Float(name string, lo, hi float64) Scalar[float64] {
 func Number(name string) Scalar[float64] {
 	return Scalar[float64]{
 		name: name, kind: "float", allowed: "a number",
-		check: fmt.Sprintf(`this.string().re_match(%v)`, literal(decimal.String())),
+		check: fmt.Sprintf(`this.string().re_match(%v) && this.number().type() == "number"`, literal(decimal.String())),
 		new:   service.NewFloatField,
 		parse: func(s scalar) (float64, bool) {
 			text := canonical(s.value)
