@@ -30,6 +30,7 @@ func sparse(t *testing.T, path string, size int64) {
 }
 
 func TestStreamsTakeLittleMemoryOfHostileInput(t *testing.T) {
+	elements := "[" + strings.Repeat("{},", 16<<20/3-1) + "{}]"
 	respond := func(answer func(w http.ResponseWriter)) func(*testing.T, string) []string {
 		return func(t *testing.T, _ string) []string {
 			t.Helper()
@@ -66,6 +67,7 @@ func TestStreamsTakeLittleMemoryOfHostileInput(t *testing.T) {
 			}
 			return []string{"INPUT_DIRECTORY=in", "OUTPUT_DIRECTORY=out", "REFUSED_DIRECTORY=refused", "ADDRESS=" + freeAddress(t), "MIN_AGE=0s", "EXIT_WHEN_EMPTY=true"}
 		}, true},
+		{"a response of millions of elements", "pipeline.yaml", respond(func(w http.ResponseWriter) { _, _ = io.WriteString(w, elements) }), true},
 		{"a response without an end", "pipeline.yaml", respond(func(w http.ResponseWriter) { _, _ = io.Copy(w, &endless{left: 1 << 30}) }), true},
 		{"a bomb", "pipeline.yaml", respond(func(w http.ResponseWriter) {
 			w.Header().Set("Content-Encoding", "gzip")

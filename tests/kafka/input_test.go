@@ -269,8 +269,8 @@ func TestStartOffsets(t *testing.T) {
 			t.Error("delivered")
 			return nil
 		})
-		eventually(t, func() bool { return s.logs.contain("no prior committed offset") })
-		assert.Contains(t, s.get("/stats"), "no prior committed offset")
+		eventually(t, func() bool { return s.logs.contain("the group has committed none") })
+		assert.Contains(t, s.get("/stats"), "the group has committed none")
 	})
 	t.Run("out of range", func(t *testing.T) {
 		adm := admin(t)
