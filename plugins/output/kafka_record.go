@@ -14,6 +14,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/text"
 )
 
 // The fields that say what a record is made of, in both Kafka outputs.
@@ -205,7 +206,7 @@ func describe(msg *service.Message, r *kgo.Record, cause error) *kgo.Record {
 	}
 	add := func(name, value string) {
 		if value != "" {
-			d.Headers = append(d.Headers, kgo.RecordHeader{Key: "mfn_oversized_" + name, Value: []byte(value[:min(len(value), maxDescribed)])})
+			d.Headers = append(d.Headers, kgo.RecordHeader{Key: "mfn_oversized_" + name, Value: []byte(text.Cut(value, maxDescribed))})
 		}
 	}
 	add("bytes", strconv.Itoa(len(r.Value)))

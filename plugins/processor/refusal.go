@@ -2,10 +2,10 @@ package processor
 
 import (
 	"bytes"
-	"unicode/utf8"
 
 	"github.com/mfn-connect/mfn-connect/engine"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/text"
 )
 
 // notAllowed is the error of a value as it stands in the message.
@@ -22,14 +22,10 @@ func wrongKind(name string, raw []byte, allowed string) error {
 // bytes of valid UTF-8.
 func shortened(raw []byte) string {
 	const most = 60
-	line := bytes.ToValidUTF8(raw[:min(len(raw), 4*most)], []byte("\ufffd"))
+	line := bytes.ToValidUTF8(text.Cut(raw, 4*most), []byte("\ufffd"))
 	line = bytes.Join(bytes.Fields(line), []byte(" "))
 	if len(raw) <= 4*most && len(line) <= most {
 		return string(line)
 	}
-	end := min(len(line), most)
-	for end > 0 && end < len(line) && !utf8.RuneStart(line[end]) {
-		end--
-	}
-	return string(line[:end]) + "…"
+	return string(text.Cut(line, most)) + "…"
 }

@@ -10,7 +10,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/text"
 )
 
 // maxName is the length of the longest name on all common file systems.
@@ -38,11 +39,7 @@ func Shortened(name string, more int) string {
 	if len(stem) <= surplus {
 		stem, ext = name, ""
 	}
-	end := len(stem) - surplus
-	for end > 0 && !utf8.RuneStart(stem[end]) {
-		end--
-	}
-	return stem[:end] + ext
+	return text.Cut(stem, len(stem)-surplus) + ext
 }
 
 func splitExt(name string) (stem, ext string) {

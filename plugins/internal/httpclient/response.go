@@ -13,9 +13,9 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/text"
 )
 
 const (
@@ -168,18 +168,10 @@ func (r *Response) excerpt() string {
 }
 
 // clip returns the beginning of a text, in one line and without secrets.
-func (s secrets) clip(text string) string {
-	text = s.hide(strings.ToValidUTF8(text[:min(len(text), maxExcerptRead)], ""))
-	if strings.ContainsFunc(text, func(c rune) bool { return unicode.IsControl(c) && !unicode.IsSpace(c) }) {
+func (s secrets) clip(body string) string {
+	line := s.hide(strings.ToValidUTF8(text.Cut(body, maxExcerptRead), ""))
+	if strings.ContainsFunc(line, func(c rune) bool { return unicode.IsControl(c) && !unicode.IsSpace(c) }) {
 		return ""
 	}
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) <= maxExcerpt {
-		return text
-	}
-	end := maxExcerpt
-	for !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + "…"
+	return text.Shorten(strings.Join(strings.Fields(line), " "), maxExcerpt)
 }

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/text"
 )
 
 // MaxID is how many bytes an id may have. Senders choose ids, which become keys,
@@ -27,8 +27,8 @@ var Members = []string{"id", "simulation_id"}
 func ID(m *service.Message) string {
 	if body, err := m.AsBytes(); err == nil {
 		for _, raw := range read(body, Members...) {
-			if text, ok := rawjson.Text(raw); ok && text != "" {
-				return cut(text)
+			if id, ok := rawjson.Text(raw); ok && id != "" {
+				return text.Shorten(id, MaxID)
 			}
 		}
 	}
@@ -54,18 +54,6 @@ func read(body []byte, names ...string) [][]byte {
 		return make([][]byte, len(names)) // what is no JSON object has no id
 	}
 	return raws
-}
-
-// cut returns the beginning of a text that is too long for an id.
-func cut(text string) string {
-	if len(text) <= MaxID {
-		return text
-	}
-	end := MaxID
-	for end > 0 && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + "…"
 }
 
 // Source returns where a message came from: what WithSource has put into its
