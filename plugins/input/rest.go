@@ -178,7 +178,7 @@ func (r *restInput) turnPage(ctx context.Context) error {
 		r.endEarly(fmt.Errorf("more than %v pages, as %v says", r.maxPages, restFieldMaxPages))
 		return nil
 	case !r.poll.visit(request):
-		r.endEarly(fmt.Errorf("%v has been fetched by this poll already", httpclient.Redact(request.URL)))
+		r.endEarly(fmt.Errorf("%v has been fetched by this poll already", r.client.Mask().URL(request.URL)))
 		return nil
 	}
 

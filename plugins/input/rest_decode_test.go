@@ -71,13 +71,16 @@ func TestRestDecodesResponses(t *testing.T) {
 		{"deflate", encoded(t, name, "deflate"), []string{"Content-Encoding", "deflate"}},
 		{"deflate without a header", encoded(t, name, "deflate without a header"), []string{"Content-Encoding", "deflate"}},
 		{"zstd", encoded(t, name, "zstd"), []string{"Content-Encoding", "zstd"}},
+		{"several headers", encoded(t, name, "gzip", "zstd"), []string{"Content-Encoding", "gzip", "Content-Encoding", "zstd"}},
 		{"several", encoded(t, "\ufeff"+name, "deflate", "gzip"), []string{"Content-Encoding", "deflate, identity, gzip"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server := webtest.Serve(t, webtest.Answer(200, test.body, test.headers...))
-			run := runRest(t, server.URL, once+`headers: { Accept-Encoding: "gzip, deflate" }`, nil)
-			run.AwaitEnd(t)
-			assert.Equal(t, [][]string{{name}}, run.contents(t))
+			for _, headers := range []string{`headers: { Accept-Encoding: "gzip, deflate" }`, ""} {
+				run := runRest(t, server.URL, once+headers, nil)
+				run.AwaitEnd(t)
+				assert.Equal(t, [][]string{{name}}, run.contents(t))
+			}
 		})
 	}
 }
@@ -88,6 +91,8 @@ func TestRestNamesWhatItCannotDecode(t *testing.T) {
 		headers          []string
 	}{
 		{"an encoding", "x", `Content-Encoding \"br\"`, []string{"Content-Encoding", "br"}},
+		{"too many encodings", "x", "5 Content-Encodings, more than 4", []string{"Content-Encoding", "gzip, gzip, gzip, gzip, gzip"}},
+		{"a charset that is not decoded", "x", `charset \"iso-2022-kr\"`, []string{"Content-Type", "text/plain; charset=iso-2022-kr"}},
 		{"a charset", "x", `charset \"klingon\"`, []string{"Content-Type", "text/plain; charset=klingon"}},
 		{"an encoding that it does not have", `{"a":1}`, "does not have the Content-Encoding gzip", []string{"Content-Encoding", "gzip"}},
 		{"a bomb", encoded(t, strings.Repeat(" ", 8<<20), "gzip", "deflate"), "larger than 1048576 bytes", []string{"Content-Encoding", "gzip, deflate"}},

@@ -94,7 +94,7 @@ func (r *restInput) read(resp *http.Response, body []byte) (*restPage, error) {
 			return nil, err
 		}
 		if count == restNoArray {
-			r.log.With("url", httpclient.Redact(resp.Request.URL)).Warn("No array found in the response, and so no message: see " + restFieldSplit)
+			r.log.With("url", r.client.Mask().URL(resp.Request.URL)).Warn("No array found in the response, and so no message: see " + restFieldSplit)
 			count = 0
 		}
 	}
@@ -130,7 +130,7 @@ func (r *restInput) read(resp *http.Response, body []byte) (*restPage, error) {
 // describe sets a message's metadata.
 func (r *restInput) describe(m *service.Message, resp *http.Response) {
 	m.MetaSetMut("http_status_code", resp.StatusCode)
-	m.MetaSetMut("http_url", httpclient.Redact(resp.Request.URL))
+	m.MetaSetMut("http_url", r.client.Mask().URL(resp.Request.URL))
 	if r.extract.IsEmpty() {
 		return
 	}

@@ -210,8 +210,8 @@ func (r *restInput) resolve(u *url.URL, link string) (restNext, error) {
 
 func (r *restInput) operation(u *url.URL) retry.Operation {
 	return retry.Operation{
-		Name:    "REST " + r.method + " " + httpclient.PathOf(u),
-		Subject: "url", Value: httpclient.Redact(u),
+		Name:    "REST " + r.method + " " + r.client.Mask().PathOf(u),
+		Subject: "url", Value: r.client.Mask().URL(u),
 		Host: httpclient.Origin(u), Admit: r.limit.Admit,
 	}
 }

@@ -91,7 +91,7 @@ A page is fetched when the stream asks for more. A page that one poll would fetc
 
 ### Secrets
 
-Headers, tokens, the body and the parameters of a request appear in no log, error, metric or `+"`echo`"+`. A URL is shown with its path, without its user and password, and with the values of its query hidden. Requests go to the origin (scheme, host and port) of `+"`base_url`"+` alone: a redirect or a next page that leads elsewhere is an error. A proxy is taken from the environment (`+"`HTTP_PROXY`"+`, `+"`HTTPS_PROXY`"+`, `+"`NO_PROXY`"+`).
+Headers, tokens, the body and the parameters of a request appear in no log, error, metric or `+"`echo`"+`. A URL is shown with its path (unless `+"`mask_path`"+` hides it), without its user and password, and with the values of its query hidden. Requests go to the origin (scheme, host and port) of `+"`base_url`"+` alone: a redirect or a next page that leads elsewhere is an error. A proxy is taken from the environment (`+"`HTTP_PROXY`"+`, `+"`HTTPS_PROXY`"+`, `+"`NO_PROXY`"+`).
 
 ### Metadata
 
@@ -154,6 +154,7 @@ Each message has `+"`http_status_code, http_url`"+` (as it is shown in logs), an
 				Description("Which response headers become metadata. Their names are in lower case.").
 				Optional().
 				Advanced()),
+			httpclient.MaskPathField(),
 			httpclient.RateLimitField(),
 		).
 		Fields(retry.Fields()...).

@@ -670,3 +670,39 @@ func TestRestWritesALineForEachRequest(t *testing.T) {
 	assert.Regexp(t, `level=DEBUG msg="Operation succeeded".* operation="REST GET /v1" url="?`+url+`"? attempt=2 .*method=GET status=200 milliseconds=[0-9.]+ bytes=7`, logs)
 	assert.NotContains(t, logs, "S3CR3T")
 }
+
+func TestRestMaskPathHidesThePath(t *testing.T) {
+	token := rand.Text()
+	for name, answers := range map[string][]http.HandlerFunc{
+		"success": {webtest.Answer(200, `{"a":1}`)},
+		"refusal": {func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			webtest.Print(w, "no "+r.URL.Path)
+		}},
+		"retries":  {webtest.Answer(503, "busy: "+token), webtest.Answer(200, `{}`)},
+		"no array": {webtest.Answer(200, `null`)},
+		"repeated": {webtest.Answer(200, `[1]`, "Link", "<>; rel=next"), webtest.Answer(200, `[1]`, "Link", "</"+token+">; rel=next")},
+		"invalid":  {webtest.Answer(200, `[1]`, "Link", "</"+token+"/%zz>; rel=next")},
+		"redirect": {webtest.Answer(302, ``, "Location", "http://elsewhere.example/"+token)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := webtest.Serve(t, answers...)
+			split := "split: 'root = if this.type() == \"object\" { [ this ] } else { this }'\n"
+			run := runRest(t, server.URL, once+quick+split+"mask_path: true\nnext_page: link\nendpoint: '/hook/"+token+"'", nil)
+			run.AwaitEnd(t)
+			assert.NotEmpty(t, server.Requests())
+			assert.NotContains(t, run.Logs.String(), token)
+			assert.NotContains(t, fmt.Sprintf("%+v", status.Snapshot()), token)
+			if name == "success" {
+				assert.Equal(t, server.URL+"/xxxxx", run.meta(t, 0, 0, "http_url"))
+			}
+		})
+	}
+}
+
+func TestRestEchoHidesTheQuery(t *testing.T) {
+	shown := webtest.Echo(t, `{"input":{"mfn_rest":{"base_url":"https://h/v1?key=S3CR3T","endpoint":"/items?token=S3CR3T&a=S3CR3T#S3CR3T"}}}`)
+	assert.NotContains(t, shown, "S3CR3T")
+	assert.Contains(t, shown, "base_url: https://h/v1?key=xxxxx")
+	assert.Contains(t, shown, "endpoint: /items?token=xxxxx&a=xxxxx")
+}

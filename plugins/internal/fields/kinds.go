@@ -74,7 +74,7 @@ var absoluteURL = regexp.MustCompile(`^\s*https?://(([0-9A-Za-z._~!$&'()*+,;=:-]
 
 // urlScrubber hides the user and the values of the query of a URL, which need not
 // be valid.
-const urlScrubber = `root = this.string().re_replace_all("//[^/?#]*@", "//xxxxx@").re_replace_all("([?&][^=&#]*)=[^&#]*", "$1=xxxxx")`
+const urlScrubber = `root = this.string().re_replace_all("//[^/?#]*@", "//xxxxx@").re_replace_all("#.*", "#xxxxx").re_replace_all("([?&][^=&#]*)=[^&#]*", "$1=xxxxx").re_replace_all("([?&])[^=&#]+(&|#|$)", "${1}xxxxx$2").re_replace_all("([?&])[^=&#]+(&|#|$)", "${1}xxxxx$2")`
 
 // Interpolated is a text with interpolation functions.
 func Interpolated(name string) Scalar[*service.InterpolatedString] {

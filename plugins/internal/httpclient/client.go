@@ -107,6 +107,7 @@ func New(conf *service.ParsedConfig, res *service.Resources, opts Options) (*Cli
 	transport.MaxConnsPerHost = opts.MaxConnections
 	transport.MaxIdleConnsPerHost = max(opts.MaxConnections, http.DefaultMaxIdleConnsPerHost)
 	transport.MaxIdleConns = 0
+	transport.DisableCompression = true // Response decompresses
 	transport.IdleConnTimeout = idleTimeout
 	transport.MaxResponseHeaderBytes = maxHeaderBytes
 	tlsConf, enabled, err := conf.FieldTLSToggled(fieldTLS)
@@ -233,6 +234,9 @@ func (c *Client) build(ctx context.Context, r Request) (_ *http.Request, token s
 	}
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", userAgent)
+	}
+	if req.Header.Get("Accept-Encoding") == "" && req.Header.Get("Range") == "" && r.Method != http.MethodHead {
+		req.Header.Set("Accept-Encoding", "gzip")
 	}
 	token, err = c.auth.authenticate(req, r.URL.User)
 	return req, token, err

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
@@ -22,12 +23,19 @@ import (
 // maxWindow is how much memory the decoder of one zstd body may take.
 const maxWindow = 8 << 20
 
+// maxEncodings is how many encodings one body may have.
+const maxEncodings = 4
+
 // decompressed returns a reader of a body as it was before its Content-Encoding. Go
-// itself undoes only gzip, and that only where it has asked for it.
+// itself undoes only gzip, and of several headers only the first, so that it is kept
+// from it.
 func decompressed(header http.Header, body io.Reader) (io.Reader, error) {
 	var encodings []string
 	for _, value := range header.Values("Content-Encoding") {
 		encodings = append(encodings, strings.Split(value, ",")...)
+	}
+	if len(encodings) > maxEncodings {
+		return nil, fmt.Errorf("the response has %v Content-Encodings, more than %v", len(encodings), maxEncodings)
 	}
 	for _, name := range slices.Backward(encodings) {
 		var err error
@@ -65,7 +73,7 @@ func inflated(body io.Reader) (io.Reader, error) {
 func inUTF8(header http.Header, body []byte) ([]byte, error) {
 	charset := unicode.UTF8
 	if _, params, err := mime.ParseMediaType(header.Get("Content-Type")); err == nil && params["charset"] != "" {
-		if charset, err = htmlindex.Get(params["charset"]); err != nil {
+		if charset, err = htmlindex.Get(params["charset"]); err != nil || charset == encoding.Replacement {
 			return nil, fmt.Errorf("the response has the charset %q, which is not known", params["charset"])
 		}
 	}
