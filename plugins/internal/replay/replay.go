@@ -281,8 +281,9 @@ func (r *input) reject(ctx context.Context, d *delivery, index *service.Indexer,
 	if len(d.batch) > 0 && !r.closed {
 		r.waiting[d] = time.AfterFunc(r.opts.Policy.Pause(d.rejections), func() { r.again(d) })
 	}
+	over := len(d.batch) == 0 // after this the delivery may be another goroutine's
 	r.mu.Unlock()
-	if len(d.batch) == 0 {
+	if over {
 		return r.settle(ctx, d)
 	}
 	r.change()
