@@ -21,6 +21,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/shutdown"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
 )
 
@@ -419,7 +420,8 @@ func (o *once) ReadBatch(ctx context.Context) (service.MessageBatch, service.Ack
 		index = sent.Index()
 	}
 	return sent, func(ctx context.Context, rejection error) error {
-		if rejection != nil {
+		// What a shutdown rejects, its source hands out again at the next start.
+		if rejection != nil && !shutdown.Begun() {
 			rest, errs := left(batch, index, rejection)
 			for i, m := range rest {
 				ledger.Process.Leave(identity.Full(m), errs[i])
