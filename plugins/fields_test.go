@@ -41,6 +41,7 @@ func components(t *testing.T) []component {
 	known := map[string]map[string]any{
 		"processor mfn_simulate":       {},
 		"processor mfn_features":       {},
+		"processor mfn_render":         {},
 		"input mfn_http":               {"address": "127.0.0.1:0"},
 		"input mfn_sweep":              {"count": 2, "parameters": map[string]any{"x": map[string]any{"min": 0, "max": 1}}},
 		"input mfn_rest":               {"base_url": "http://" + nowhere, "endpoint": "/"},

@@ -1,3 +1,3 @@
-// Package processor holds the processors of mfn-connect: mfn_simulate and
-// mfn_features.
+// Package processor holds the processors of mfn-connect: mfn_simulate,
+// mfn_features and mfn_render.
 package processor

@@ -11,9 +11,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/engine"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
 )
 
 const (
@@ -145,15 +143,9 @@ func (f *features) ProcessBatch(ctx context.Context, batch service.MessageBatch)
 	sources := sourcesOf(batch, mapping, setting)
 	return f.crew.transform(ctx, batch, func(k int) error {
 		err := f.process(&sources[k], batch[k])
-		if err == nil {
-			return nil
+		if err != nil {
+			f.refusals.refuse(batch[k], err, "Features cannot be extracted from the message")
 		}
-		ledger.Process.Refused.Add(1)
-		kept := slot.From(batch[k].Context())
-		if kept.Refusal() == nil { // otherwise a line was written at its first delivery
-			f.refusals.warn(batch[k], err, "Features cannot be extracted from the message")
-		}
-		kept.Refuse(err)
 		return err
 	})
 }

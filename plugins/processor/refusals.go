@@ -4,7 +4,9 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
@@ -27,6 +29,17 @@ func newRefusals(res *service.Resources, typ, operation string) *refusals {
 		Digest: logs.NewDigest(log, (*service.Logger).Warn, maxRefusalLines, logs.DigestWords{More: "More messages cannot be processed"}),
 		log:    log, typ: typ, label: res.Label(), operation: operation,
 	}
+}
+
+// refuse counts a message that cannot be processed. It warns at the message's first
+// delivery only.
+func (r *refusals) refuse(msg *service.Message, err error, text string) {
+	ledger.Process.Refused.Add(1)
+	kept := slot.From(msg.Context())
+	if kept.Refusal() == nil {
+		r.warn(msg, err, text)
+	}
+	kept.Refuse(err)
 }
 
 // warn writes a line about a message, or has it summed up.

@@ -1,0 +1,229 @@
+package processor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"strings"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
+)
+
+// planeNames are the members of a result that hold planes.
+var planeNames = []string{planeField, planeActivator, planeInhibitor, planeU, planeV}
+
+var (
+	renderedPlane = fields.Enum("plane", map[string]string{
+		planeField:     "The potential of `mfn`, in volts.",
+		planeActivator: "Of `mfn`.",
+		planeInhibitor: "Of `mfn`.",
+		planeU:         "Of a model of two species.",
+		planeV:         "Of a model of two species.",
+	})
+	colormap = fields.Enum("colormap", map[string]string{
+		"viridis":  "From dark violet over green to yellow.",
+		"magma":    "From black over red to pale yellow.",
+		gray:       "From black to white.",
+		"coolwarm": "From blue over gray to red, for values on both sides of a middle: set `min` and `max` as far from it.",
+	})
+	renderedMin = fields.Number("min")
+	renderedMax = fields.Number("max")
+	cellPixels  = fields.Int("scale", 1, 64)
+	limitPixels = fields.Int("max_pixels", 1, 1<<28)
+)
+
+func renderSpec() *service.ConfigSpec {
+	return service.NewConfigSpec().
+		Stable().
+		Categories("Simulation").
+		Summary("Renders a plane of a result as a picture and replaces the message with it.").
+		Description(`
+A message is a JSON object that holds a plane, an array of N rows of N numbers, as `+"`include`"+` of `+"`mfn_simulate`"+` adds it to a result. It becomes a PNG of 256 colours, in which each cell is a square of `+"`scale`"+` × `+"`scale`"+` pixels. The first row is at the top. The same plane gives the same bytes, on every machine.
+
+**Colours** go from `+"`min`"+` to `+"`max`"+`. Without them they go from the least value of the plane to its greatest. Values outside have the colour of the nearer end, and a plane of a single value has the lowest colour.
+
+**Bad messages** are marked as failed and pass on with their content unchanged; the error names what is wrong and what is allowed. A message that has failed before passes on as it is.
+
+**Metadata.** `+"`simulation_id`"+` holds the id of the result, which a picture cannot hold.`).
+		Field(renderedPlane.Field().Optional().Example(planeV).
+			Description("The plane. By default it is the only one that the message holds.")).
+		Field(colormap.Field().Default("viridis").
+			Description("The colours, from the lowest value to the highest.")).
+		Field(renderedMin.Field().Optional().Example(-0.08).
+			Description("The value of the lowest colour. By default it is the least value there is.")).
+		Field(renderedMax.Field().Optional().Example(0.5).
+			Description("The value of the highest colour. By default it is the greatest value there is.")).
+		Field(cellPixels.Field().Default(4).
+			Description("How many pixels a cell is wide and high.")).
+		Field(service.NewObjectField(fieldLimits,
+			limitPixels.Field().Default(1<<24).
+				Description("The largest picture, in pixels. Each takes a byte."),
+		).Description("What a message may ask for. One that asks for more fails before the picture is allocated.").Advanced()).
+		LintRule(`root = if (this.min.number() >= this.max.number()).catch(false) { [ "min: must be below max" ] }`).
+		Example("Pictures of patterns", "Simulates Gray and Scott's model for several feed rates, and writes one picture of each.", `
+input:
+  mfn_sweep:
+    sampling: grid
+    parameters:
+      F: { min: 0.03, max: 0.06, steps: 4 }
+    fixed: { model: gray_scott, k: 0.062, grid_size: 128, steps: 5000, seed: 1 }
+
+pipeline:
+  processors:
+    - mfn_simulate: { include: [ v ] }
+    - mfn_render: { colormap: magma, min: 0, max: 0.4 }
+    - catch:
+        - mapping: root = deleted()
+
+output:
+  mfn_file:
+    directory: pictures
+    filename_pattern: ${! meta("simulation_id") }.png
+`)
+}
+
+func init() {
+	fields.RegisterBatchProcessor("mfn_render", renderSpec(),
+		func(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
+			return newRender(conf, res)
+		})
+}
+
+// shades is how many colours a picture of one plane has.
+const shades = 256
+
+// render makes a picture of the plane in each message.
+type render struct {
+	refusals *refusals
+	crew     *crew
+	plane    string // empty: the only one
+	palette  color.Palette
+	min, max *float64 // nil: of the plane
+	scale    int
+	pixels   int // at most
+}
+
+func newRender(conf *service.ParsedConfig, res *service.Resources) (r *render, err error) {
+	r = &render{crew: newCrew(1), refusals: newRefusals(res, "mfn_render", "rendering")}
+	var colors string
+	var lo, hi float64
+	err = cmp.Or(
+		fields.Into(&r.plane, renderedPlane, conf),
+		fields.Into(&colors, colormap, conf),
+		fields.Into(&lo, renderedMin, conf),
+		fields.Into(&hi, renderedMax, conf),
+		fields.Into(&r.scale, cellPixels, conf),
+		fields.Within(fieldLimits, fields.Into(&r.pixels, limitPixels, conf.Namespace(fieldLimits))),
+	)
+	if err != nil {
+		return nil, err
+	}
+	if renderedMin.Given(conf) {
+		r.min = &lo
+	}
+	if renderedMax.Given(conf) {
+		r.max = &hi
+	}
+	if r.min != nil && r.max != nil && lo >= hi {
+		return nil, errors.New("min: must be below max")
+	}
+	r.palette = paletteOf(colors, shades)
+	return r, nil
+}
+
+// ProcessBatch replaces every message with its picture, several at a time. It fails
+// as a whole only when ctx ends.
+func (r *render) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	sources := sourcesOf(batch, nil, "")
+	return r.crew.transform(ctx, batch, func(k int) error {
+		if err := batch[k].GetError(); err != nil {
+			return err
+		}
+		picture, err := r.picture(&sources[k])
+		if err != nil {
+			r.refusals.refuse(batch[k], err, "Message cannot be rendered")
+			return err
+		}
+		batch[k] = withPicture(batch[k], picture)
+		return nil
+	})
+}
+
+// Close writes what is left to log.
+func (r *render) Close(context.Context) error {
+	r.refusals.Close()
+	return nil
+}
+
+// picture returns the picture of the source's plane.
+func (r *render) picture(from *source) ([]byte, error) {
+	plane, err := r.read(from, r.pixels)
+	if err != nil {
+		return nil, err
+	}
+	side := plane.n * r.scale
+	picture := image.NewPaletted(image.Rect(0, 0, side, side), r.palette)
+	plane.draw(picture, image.Point{}, rangeOf(r.min, r.max, plane), shades, r.scale)
+	return encodePNG(picture)
+}
+
+// withPicture returns the message with a picture for content. Its id stays known.
+func withPicture(msg *service.Message, picture []byte) *service.Message {
+	if id := identity.ID(msg); id != "" {
+		msg = msg.WithContext(identity.WithID(msg.Context(), id))
+		msg.MetaSetMut("simulation_id", id)
+	}
+	msg.SetBytes(picture)
+	return msg
+}
+
+// read reads the plane that is to be rendered, which may take so many pixels.
+func (r *render) read(from *source, pixels int) (p squarePlane, err error) {
+	name, raw, err := r.raw(from)
+	if err != nil {
+		return p, err
+	}
+	s := rawjson.Scanner{Data: raw}
+	if p.cells, p.n, err = readGrid(&s, name, 0, engine.MaxGridSize); err != nil {
+		return p, err
+	}
+	if side := p.n * r.scale; side*side > pixels {
+		return p, notAllowedWords(name, fmt.Sprintf("an array of %v × %v numbers", p.n, p.n),
+			fmt.Sprintf("smaller with a scale of %v", r.scale),
+			fmt.Sprintf("its picture has %v × %v pixels, and limits.max_pixels is %v", side, side, r.pixels))
+	}
+	return p, nil
+}
+
+// raw returns the name of the plane that is to be rendered, and its raw value.
+func (r *render) raw(from *source) (name string, raw []byte, err error) {
+	names := planeNames
+	if r.plane != "" {
+		names = []string{r.plane}
+	}
+	raws := make([][]byte, len(names))
+	if err := from.members(names, raws); err != nil {
+		return "", nil, err
+	}
+	for k, value := range raws {
+		switch {
+		case value == nil:
+		case raw != nil:
+			return "", nil, fmt.Errorf("the message holds both %v and %v: plane must say which is rendered", name, names[k])
+		default:
+			name, raw = names[k], value
+		}
+	}
+	if raw == nil {
+		return "", nil, fmt.Errorf("the message does not hold %v; include of mfn_simulate adds it", strings.Join(names, ", "))
+	}
+	return name, raw, nil
+}
