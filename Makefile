@@ -10,7 +10,7 @@ GOVULNCHECK_VERSION   := v1.9.0
 
 .PHONY: run build test test-kafka test-faults lint mutants vet-arm64 vulnerabilities bench fuzz docs clean help
 
-## run: simulate the quickstart's sweep; results go to results/
+## run: simulate the quickstart's sweep; results and pictures go to results/
 run: build
 	./$(BINARY) -c config/quickstart.yaml
 

@@ -3,6 +3,7 @@ package tests
 import (
 	"bufio"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"net/http"
@@ -71,30 +72,93 @@ func TestListNamesTheComponents(t *testing.T) {
 	}
 }
 
+// The quickstart prints what the README shows, on every machine, and leaves results
+// and pictures to look at.
 func TestQuickstartEndsWithResultsToLookAt(t *testing.T) {
 	dir := t.TempDir()
 	p := run(t, dir, nil, "-c", config(t, "quickstart.yaml"))
 	require.NoError(t, p.err)
 	assert.Empty(t, p.stderr.String())
 
-	lines := strings.Split(strings.TrimSpace(p.stdout.String()), "\n")
-	require.Len(t, lines, 12)
-	for k, line := range lines {
-		assert.Regexp(t, fmt.Sprintf(`^sweep-%02d  r_activator 0\.\d{3}  D [012]\.\d{3}  active `, k), line)
-	}
-	grown := 0
-	for k := range lines {
-		raw, err := os.ReadFile(filepath.Join(dir, "results", fmt.Sprintf("sweep-%02d.json", k)))
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(readme), "```\n"+p.stdout.String()+"```\n")
+	picture, table, found := strings.Cut(p.stdout.String(), "\n\n")
+	require.True(t, found)
+	assert.Len(t, strings.Split(picture, "\n"), 24)
+	require.Len(t, linesOf(table), 10)
+
+	counts := make([]int, 10)
+	for k := range counts {
+		name := filepath.Join(dir, "results", fmt.Sprintf("sweep-%02d", k))
+		raw, err := os.ReadFile(name + ".json")
 		require.NoError(t, err)
 		var result struct {
-			FractalDimension float64 `json:"fractal_dimension"`
+			Features struct {
+				Active float64 `json:"f_active"`
+			} `json:"features"`
+			Pattern struct {
+				Components struct{ Count int } `json:"components"`
+			} `json:"pattern"`
+			V any `json:"v"`
 		}
 		require.NoError(t, json.Unmarshal(raw, &result))
-		if result.FractalDimension > 0.5 {
-			grown++
+		assert.Nil(t, result.V, "the field is in the picture")
+		counts[k] = result.Pattern.Components.Count
+
+		svg, err := os.ReadFile(name + ".svg")
+		require.NoError(t, err)
+		var image struct {
+			XMLName xml.Name `xml:"http://www.w3.org/2000/svg svg"`
+			Path    struct {
+				D string `xml:"d,attr"`
+			} `xml:"path"`
 		}
+		require.NoError(t, xml.Unmarshal(svg, &image))
+		assert.InDelta(t, result.Features.Active*96*96, strings.Count(image.Path.D, "M"), 1e-6, "a square for each active cell")
 	}
-	assert.GreaterOrEqual(t, grown, 9)
+	assert.Equal(t, 1, counts[0], "a maze is of one piece")
+	assert.Greater(t, counts[5], 30, "spots")
+	assert.Zero(t, counts[9], "nothing is left")
+}
+
+// The classes of The Well come out as what they are, with any seed.
+func TestPatternsEndWithALineForEachClass(t *testing.T) {
+	for _, seed := range []string{"", "7"} {
+		t.Run("seed "+seed, func(t *testing.T) {
+			p := run(t, t.TempDir(), []string{"SEED=" + seed}, "-c", config(t, "patterns.yaml"))
+			require.NoError(t, p.err)
+			assert.Empty(t, p.stderr.String())
+			lines := linesOf(p.stdout.String())
+			require.Len(t, lines, 6)
+			for k, class := range []struct {
+				name, state       string
+				shortest, longest float64 // wavelength
+				fewest, most      int     // components
+			}{
+				{"gliders", "active", 9, 50, 60, 130},
+				{"bubbles", "steady", 9, 130, 1, 1},
+				{"maze", "steady", 7.5, 9, 1, 12},
+				{"worms", "steady", 9, 130, 6, 20},
+				{"spirals", "active", 9, 50, 80, 150},
+				{"spots", "steady", 7.5, 8.5, 200, 260},
+			} {
+				var name, state string
+				var feed, kill, wavelength float64
+				var count int
+				_, err := fmt.Sscanf(lines[k], "%s F %f k %f wavelength %f cells %s components %d", &name, &feed, &kill, &wavelength, &state, &count)
+				require.NoError(t, err, lines[k])
+				assert.Equal(t, class.name, name)
+				assert.Equal(t, class.state, state, name)
+				assert.True(t, class.shortest < wavelength && wavelength < class.longest, lines[k])
+				assert.True(t, class.fewest <= count && count <= class.most, lines[k])
+			}
+		})
+	}
+}
+
+func linesOf(text string) []string {
+	return strings.Split(strings.TrimSpace(text), "\n")
 }
 
 func TestBatchSortsOutBadLines(t *testing.T) {
