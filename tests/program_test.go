@@ -129,6 +129,11 @@ func TestPatternsEndWithALineForEachClass(t *testing.T) {
 			p := run(t, t.TempDir(), []string{"SEED=" + seed}, "-c", config(t, "patterns.yaml"))
 			require.NoError(t, p.err)
 			assert.Empty(t, p.stderr.String())
+			if seed == "" {
+				readme, err := os.ReadFile("../README.md")
+				require.NoError(t, err)
+				assert.Contains(t, string(readme), "```\n"+p.stdout.String()+"```\n")
+			}
 			lines := linesOf(p.stdout.String())
 			require.Len(t, lines, 6)
 			for k, class := range []struct {
