@@ -24,7 +24,7 @@ const name = "mfn-connect"
 
 func main() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
-		leaveRoom()
+		tuneGC()
 	}
 	helpInOurWords()
 	version, built := buildInfo()
@@ -55,7 +55,7 @@ func main() {
 	}
 	code = max(code, run.end(signalled.Load()))
 	if serves.Load() {
-		time.Sleep(farewell)
+		time.Sleep(flushDelay)
 	}
 	os.Exit(code)
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 )
 
-// farewell is how long the program waits for its HTTP server, which Benthos ends
+// flushDelay is how long the program waits for its HTTP server, which Benthos ends
 // without waiting for the answers that it has just written.
-const farewell = 100 * time.Millisecond
+const flushDelay = 100 * time.Millisecond
 
 // serverLog reads in Benthos's log what its HTTP server does, since Benthos goes on
 // without a server that cannot listen, and tells it nowhere else.

@@ -2,26 +2,26 @@ package engine
 
 import "math"
 
-// A double is an unevaluated sum of two float64s, hi being the rounded sum. The
+// A doubleDouble is an unevaluated sum of two float64s, hi being the rounded sum. The
 // logarithms below carry some 60 bits, so that they round correctly but for one
 // case in a hundred or so, and their bits are the same on every architecture,
 // which those of package math are not.
-type double struct{ hi, lo float64 }
+type doubleDouble struct{ hi, lo float64 }
 
 // quickSum is exact for |a| ≥ |b|.
-func quickSum(a, b float64) double {
+func quickSum(a, b float64) doubleDouble {
 	s := a + b
-	return double{s, b - (s - a)}
+	return doubleDouble{s, b - (s - a)}
 }
 
-func product(a, b float64) double {
+func product(a, b float64) doubleDouble {
 	p := float64(a * b)
-	return double{p, math.FMA(a, b, -p)}
+	return doubleDouble{p, math.FMA(a, b, -p)}
 }
 
 var (
-	ln2    = double{math.Ln2, 2.319046813846299558e-17}
-	ln10   = double{math.Ln10, -2.170756223382249351e-16}
+	ln2    = doubleDouble{math.Ln2, 2.319046813846299558e-17}
+	ln10   = doubleDouble{math.Ln10, -2.170756223382249351e-16}
 	invLn2 = 1 / math.Ln2
 )
 
@@ -39,7 +39,7 @@ func log10(x float64) float64 {
 
 // lnDouble computes ln(m·2ᵉ) = e·ln 2 + 2·artanh(s), s = (m−1)/(m+1), with the
 // series s + s³/3 + s⁵/5 + … .
-func lnDouble(x float64) double {
+func lnDouble(x float64) doubleDouble {
 	m, e := math.Frexp(x)
 	if m < math.Sqrt2/2 {
 		m *= 2

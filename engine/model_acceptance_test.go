@@ -300,7 +300,7 @@ func TestStarts(t *testing.T) {
 		assert.InDelta(t, 7.5/4.5, r.VStats.Mean, 0.05)
 
 		// u row by row, then v, from NumPy's stream.
-		var s stream
+		var s rng
 		s.start(1, drawPortable)
 		assert.InDelta(t, 4.5+0.5*s.standardNormal(), r.U[0], 1e-9)
 		assert.InDelta(t, 4.5+0.5*s.standardNormal(), r.U[1], 1e-9)

@@ -111,7 +111,7 @@ func (s *Simulator) RunModel(ctx context.Context, p ModelParams, o Options) (*Mo
 		return nil, err
 	}
 	if p.Seed == nil {
-		seed, err := DrawSeed()
+		seed, err := RandomSeed()
 		if err != nil {
 			return nil, err
 		}

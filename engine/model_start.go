@@ -30,7 +30,7 @@ type starter struct {
 	layout layout
 	params *ModelParams
 	model  *Model
-	random *stream
+	random *rng
 }
 
 func (s *starter) set(to *planes) {

@@ -15,7 +15,7 @@ import (
 // package it takes the random stream alone.
 type oracleModel struct {
 	p       Params
-	random  stream
+	random  rng
 	v, a, i [][]float64
 
 	frames                       [][][]float64 // V after each step

@@ -19,7 +19,7 @@ const (
 // standardNormal returns a draw from the standard normal distribution, by the
 // ziggurat method of Marsaglia and Tsang with NumPy's 256 strips on 52-bit
 // mantissas.
-func (r *stream) standardNormal() float64 {
+func (r *rng) standardNormal() float64 {
 	for {
 		u := r.uint64()
 		strip := u & 0xff
@@ -42,7 +42,7 @@ func (r *stream) standardNormal() float64 {
 }
 
 // normalTail returns a draw from beyond R.
-func (r *stream) normalTail(negative bool) float64 {
+func (r *rng) normalTail(negative bool) float64 {
 	for {
 		x := float64(-zigguratRInv * log1p(-r.random()))
 		y := -log1p(-r.random())

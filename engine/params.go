@@ -182,9 +182,9 @@ func validateField(name string, field []float64, n int, allowed string) error {
 	return nil
 }
 
-// DrawSeed draws a seed from the operating system. It has 53 bits, so that
+// RandomSeed draws a seed from the operating system. It has 53 bits, so that
 // every JSON reader keeps it exactly.
-func DrawSeed() (uint64, error) {
+func RandomSeed() (uint64, error) {
 	var b [8]byte
 	if _, err := rand.Read(b[:]); err != nil {
 		return 0, fmt.Errorf("drawing a seed: %w", err)

@@ -122,7 +122,7 @@ func TestInitialFieldIsChecked(t *testing.T) {
 func TestDrawnSeedsHave53Bits(t *testing.T) {
 	seen := map[uint64]bool{}
 	for range 100 {
-		seed, err := DrawSeed()
+		seed, err := RandomSeed()
 		require.NoError(t, err)
 		assert.Less(t, seed, uint64(1)<<53)
 		seen[seed] = true

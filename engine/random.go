@@ -2,9 +2,9 @@ package engine
 
 import "math"
 
-// stream is the random stream of NumPy's default_rng: PCG64 draws, seeded through
+// rng is the random rng of NumPy's default_rng: PCG64 draws, seeded through
 // a SeedSequence.
-type stream struct {
+type rng struct {
 	draw func(*pcg, *rawDraws)
 	pcg  pcg
 	raw  rawDraws
@@ -15,14 +15,14 @@ type stream struct {
 }
 
 // start makes r the stream of default_rng(seed). All ways to draw give the same.
-func (r *stream) start(seed uint64, draw func(*pcg, *rawDraws)) {
+func (r *rng) start(seed uint64, draw func(*pcg, *rawDraws)) {
 	s := seedSequence(seed)
 	r.draw, r.pcg = draw, newPCG(uint128{s[0], s[1]}, uint128{s[2], s[3]})
 	r.next, r.hasHalf = len(r.raw), false
 }
 
 // waiting returns the draws that have been made and not been used, at least one.
-func (r *stream) waiting() []uint64 {
+func (r *rng) waiting() []uint64 {
 	if r.next == len(r.raw) {
 		r.draw(&r.pcg, &r.raw)
 		r.next = 0
@@ -79,7 +79,7 @@ func seedSequence(seed uint64) [4]uint64 {
 }
 
 // uint64 returns the next raw draw.
-func (r *stream) uint64() uint64 {
+func (r *rng) uint64() uint64 {
 	u := r.waiting()[0]
 	r.next++
 	return u
@@ -87,7 +87,7 @@ func (r *stream) uint64() uint64 {
 
 // uint32 returns half a raw draw: the lower half first, then the upper one,
 // which waits however many 64-bit draws come in between.
-func (r *stream) uint32() uint32 {
+func (r *rng) uint32() uint32 {
 	if r.hasHalf {
 		r.hasHalf = false
 		return r.half
@@ -98,12 +98,12 @@ func (r *stream) uint32() uint32 {
 }
 
 // random returns a float64 in [0, 1), a multiple of 2⁻⁵³.
-func (r *stream) random() float64 {
+func (r *rng) random() float64 {
 	return float64(r.uint64()>>11) * 0x1p-53
 }
 
 // integer returns a whole number in [0, n), by Lemire's method on 32 bits.
-func (r *stream) integer(n uint32) int {
+func (r *rng) integer(n uint32) int {
 	m := uint64(r.uint32()) * uint64(n)
 	if uint32(m) < n {
 		for threshold := -n % n; uint32(m) < threshold; {
@@ -115,13 +115,13 @@ func (r *stream) integer(n uint32) int {
 
 // normal returns a draw from the normal distribution of the given mean and
 // deviation.
-func (r *stream) normal(mean, deviation float64) float64 {
+func (r *rng) normal(mean, deviation float64) float64 {
 	return mean + float64(deviation*r.standardNormal())
 }
 
 // fillUniform sets every cell to a draw from [lo, hi), as a loop over random
 // does.
-func (r *stream) fillUniform(cells []float64, lo, hi float64) {
+func (r *rng) fillUniform(cells []float64, lo, hi float64) {
 	width := hi - lo
 	for len(cells) > 0 {
 		raw := r.waiting()
@@ -136,7 +136,7 @@ func (r *stream) fillUniform(cells []float64, lo, hi float64) {
 
 // fillNormal sets every cell to mean plus deviation times a standard normal, as a
 // loop over normal does.
-func (r *stream) fillNormal(cells []float64, mean, deviation float64) {
+func (r *rng) fillNormal(cells []float64, mean, deviation float64) {
 	for len(cells) > 0 {
 		raw := r.waiting()
 		raw = raw[:min(len(raw), len(cells))]

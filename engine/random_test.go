@@ -12,8 +12,8 @@ import (
 )
 
 // newStream returns default_rng(seed), drawn by the portable generator.
-func newStream(seed uint64) stream {
-	var r stream
+func newStream(seed uint64) rng {
+	var r rng
 	r.start(seed, drawPortable)
 	return r
 }
@@ -111,17 +111,17 @@ func TestIntegersAreInRangeAndEven(t *testing.T) {
 }
 
 func BenchmarkFillNormal(b *testing.B) {
-	benchmarkFill(b, func(r *stream, cells []float64) { r.fillNormal(cells, -0.070, 0.005) })
+	benchmarkFill(b, func(r *rng, cells []float64) { r.fillNormal(cells, -0.070, 0.005) })
 }
 
 func BenchmarkFillUniform(b *testing.B) {
-	benchmarkFill(b, func(r *stream, cells []float64) { r.fillUniform(cells, 0, 0.1) })
+	benchmarkFill(b, func(r *rng, cells []float64) { r.fillUniform(cells, 0, 0.1) })
 }
 
-func benchmarkFill(b *testing.B, fill func(r *stream, cells []float64)) {
+func benchmarkFill(b *testing.B, fill func(r *rng, cells []float64)) {
 	for _, k := range kernels() {
 		b.Run(k.name, func(b *testing.B) {
-			var r stream
+			var r rng
 			r.start(42, k.draw)
 			cells := make([]float64, 4096)
 			for b.Loop() {

@@ -46,7 +46,7 @@ type Simulator struct {
 	kernel kernel  // the selected one, unless it is set
 	tiling *tiling // a fixed one, if it is set
 
-	random  stream
+	random  rng
 	layout  layout
 	planes  [2]planes // before and after a step, in turn
 	last    planes    // those after the last step
@@ -95,7 +95,7 @@ func (s *Simulator) Run(ctx context.Context, p Params, o Options) (*Result, erro
 		return nil, err
 	}
 	if p.Seed == nil {
-		seed, err := DrawSeed()
+		seed, err := RandomSeed()
 		if err != nil {
 			return nil, err
 		}
@@ -162,7 +162,7 @@ type growth struct {
 }
 
 // drawGrowth draws whether a step has a growth event, and which.
-func drawGrowth(p *Params, random *stream) growth {
+func drawGrowth(p *Params, random *rng) growth {
 	if random.random() >= p.SpikeProbability {
 		return growth{}
 	}

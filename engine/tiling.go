@@ -28,9 +28,9 @@ const (
 	// gridBytes is the size from which a grid gains from several steps a pass:
 	// smaller ones stay in the third-level cache, even if each core has one there.
 	gridBytes = 8 << 20
-	// deepest bounds the memory of the sums, which are kept for each row of
+	// maxDepth bounds the memory of the sums, which are kept for each row of
 	// each step of a pass.
-	deepest = 16
+	maxDepth = 16
 	// longest is how many rows a step goes on at most before the next one follows.
 	longest = 16
 	// bandSteps is how many cell-steps of a pass are worth waking a core for,
@@ -43,7 +43,7 @@ const (
 func tilingFor(l layout, planes, threads int, single bool) tiling {
 	rowBytes := 2 * planes * l.stride * cellBytes
 	t := tiling{depth: 1, bands: 1, chunk: l.n}
-	depth := deepest
+	depth := maxDepth
 	if single {
 		depth = 1
 	}
@@ -54,7 +54,7 @@ func tilingFor(l layout, planes, threads int, single bool) tiling {
 		return t
 	}
 	rows := max(cacheBytes/rowBytes, 3)
-	t.depth = min(max(rows*2/3, 2), deepest, l.n/t.bands/2)
+	t.depth = min(max(rows*2/3, 2), maxDepth, l.n/t.bands/2)
 	t.chunk = min(max(rows-t.depth-2, 1), longest)
 	return t
 }

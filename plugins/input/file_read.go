@@ -179,7 +179,7 @@ func (r *fileReading) end(ctx context.Context, err error) {
 
 // refused counts and logs a file that is not read again as it is.
 func (in *fileInput) refused(rel, operation string, err error) {
-	in.status.GaveUp(err)
+	in.status.OperationFailed(err)
 	in.log.With("operation", operation, "path", in.dir.Join(rel), "error", err.Error()).
 		Error("File is refused, and left until it changes or the stream starts again")
 }

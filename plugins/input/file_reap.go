@@ -104,7 +104,7 @@ func (in *fileInput) disposal() string {
 // last error was the same.
 func (in *fileInput) failed(op retry.Operation, rel string, err error) {
 	err = explainFile(in.dir, rel, err)
-	in.status.GaveUp(err)
+	in.status.OperationFailed(err)
 	in.logOnce(op, rel, err)
 }
 

@@ -58,7 +58,7 @@ func (in *fileInput) scan(ctx context.Context, now time.Time) {
 		err = explainFile(in.dir, rel, err)
 		// Counted when it is new, as it may be so for good: a link that leads out.
 		if in.logOnce(retry.Operation{Name: "directory scan", Subject: "path", Value: in.dir.Join(rel)}, rel, err) {
-			in.status.GaveUp(err)
+			in.status.OperationFailed(err)
 		}
 	}
 	seen := make(map[string]bool, len(scan.Files))

@@ -227,6 +227,6 @@ func (s *fileSource) probe() error {
 		return s.ctx.Err()
 	}
 	err = fmt.Errorf("%v failed: %w", readOperation(s.dir, s.file.Path).Name, explainFile(s.dir, s.file.Path, err))
-	s.status.Erred(err)
+	s.status.AttemptFailed(err)
 	return err
 }

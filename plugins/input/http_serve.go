@@ -99,11 +99,11 @@ func (in *httpInput) serve(w http.ResponseWriter, r *http.Request) {
 	answer, err := in.ask(r, body)
 	in.status.Took(time.Since(started))
 	if err != nil {
-		in.status.Erred(err)
+		in.status.AttemptFailed(err)
 		in.refuse(w, r, err)
 		return
 	}
-	in.status.Succeeded(int64(len(body)))
+	in.status.AttemptSucceeded(int64(len(body)))
 	written := in.respond(w, answer)
 	logs.With(in.log, "method", r.Method, "path", r.URL.Path, "status", written, "bytes", len(body), "milliseconds", float64(time.Since(started).Microseconds())/1000).
 		Debug("Request answered")

@@ -227,7 +227,7 @@ func (r *restInput) endEarly(err error) {
 
 // endPoll ends a poll for a reason besides a request, and counts and logs it.
 func (r *restInput) endPoll(write func(*service.Logger, string), text string, u *url.URL, err error) {
-	r.status.GaveUp(err)
+	r.status.OperationFailed(err)
 	op := r.operation(u)
 	write(logs.With(r.log, "operation", op.Name, op.Subject, op.Value, "error", err.Error()), text)
 	r.incomplete(err)

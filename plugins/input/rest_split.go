@@ -107,11 +107,11 @@ func (p *restParsed) next() service.MessageBatch {
 // countValues returns how many values a JSON document holds.
 func countValues(document []byte) (int, error) {
 	s := rawjson.Scanner{Data: document}
-	s.Space()
+	s.SkipSpace()
 	if _, err := s.Value(); err != nil {
 		return 0, err
 	}
-	if s.At < len(document) {
+	if s.Pos < len(document) {
 		return 0, s.Unexpected()
 	}
 	values, quoted := 1, false
@@ -133,7 +133,7 @@ type restRaw struct{ scanner rawjson.Scanner }
 
 func newRestRaw(array []byte) *restRaw {
 	r := &restRaw{rawjson.Scanner{Data: array}}
-	r.scanner.Take('[')
+	r.scanner.Consume('[')
 	return r
 }
 
@@ -146,7 +146,7 @@ func (r *restRaw) element() []byte {
 	if err != nil {
 		return nil // the array has been read before
 	}
-	r.scanner.Take(',')
+	r.scanner.Consume(',')
 	return raw
 }
 

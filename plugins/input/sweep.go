@@ -337,7 +337,7 @@ func (in *sweepInput) message(i int64) (*service.Message, error) {
 	if err != nil {
 		return nil, fmt.Errorf("writing point %v: %w", i, err)
 	}
-	in.status.Succeeded(int64(len(text)))
+	in.status.AttemptSucceeded(int64(len(text)))
 	m := service.NewMessage(text)
 	m.MetaSetMut("sweep_name", in.name)
 	m.MetaSetMut("sweep_index", i)

@@ -28,7 +28,7 @@ func (e *exporter) newInfo(f *family, labels, values []string) service.MetricsEx
 	for i, label := range labels {
 		at[label] = values[i]
 	}
-	status.Locate(at[status.InstanceLabel], at["path"], at["label"], at[streamLabel])
+	status.SetLocation(at[status.InstanceLabel], at["path"], at["label"], at[streamLabel])
 	return info{e, f, values, at[streamLabel]}
 }
 

@@ -193,12 +193,12 @@ type counting struct{ c *status.Component }
 
 func (c counting) Connect(context.Context) error {
 	c.c.Connected()
-	c.c.Succeeded(10)
-	c.c.Erred(errors.New("no route"))
+	c.c.AttemptSucceeded(10)
+	c.c.AttemptFailed(errors.New("no route"))
 	c.c.Retried()
-	c.c.Succeeded(5)
-	c.c.Erred(errors.New("gone"))
-	c.c.GaveUp(errors.New("gone"))
+	c.c.AttemptSucceeded(5)
+	c.c.AttemptFailed(errors.New("gone"))
+	c.c.OperationFailed(errors.New("gone"))
 	return nil
 }
 

@@ -44,7 +44,7 @@ type kafkaOutput struct {
 	log     *service.Logger
 	status  *status.Component
 	retrier *retry.Retrier
-	reach   *kafka.Reach
+	reach   *kafka.ConnHook
 	reached atomic.Bool
 
 	mu     sync.RWMutex
@@ -53,7 +53,7 @@ type kafkaOutput struct {
 }
 
 func newKafka(conf *service.ParsedConfig, res *service.Resources) (*kafkaOutput, error) {
-	k := &kafkaOutput{log: res.Logger(), reach: &kafka.Reach{}}
+	k := &kafkaOutput{log: res.Logger(), reach: &kafka.ConnHook{}}
 	var err error
 	if k.conn, err = kafka.ParseConnection(conf); err != nil {
 		return nil, err

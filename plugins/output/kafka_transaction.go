@@ -182,14 +182,14 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 	}
 	if failed == nil {
 		if aborted != nil {
-			k.status.Erred(aborted)
+			k.status.AttemptFailed(aborted)
 			return nil
 		}
-		k.status.Succeeded(bytes)
+		k.status.AttemptSucceeded(bytes)
 		return nil
 	}
-	k.status.Erred(failed)
-	k.status.GaveUp(failed)
+	k.status.AttemptFailed(failed)
+	k.status.OperationFailed(failed)
 	k.status.NoteFailure("Kafka produce", names, failed)
 	logs.With(k.log, "operation", "Kafka produce", "id", identity.List(names), "error", failed.Error()).Error("Messages are rejected")
 	return failed

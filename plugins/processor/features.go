@@ -240,8 +240,8 @@ func parseHistory(raw []byte, most int64) (frames [][]float64, n int, err error)
 		return nil, 0, wrongKind(historyMapping.Name(), raw, "an array of fields")
 	}
 	s := rawjson.Scanner{Data: raw}
-	s.Take('[')
-	for more := s.Peek() != ']'; more; more = s.Take(',') {
+	s.Consume('[')
+	for more := s.Peek() != ']'; more; more = s.Consume(',') {
 		var frame []float64
 		frame, n, err = readGrid(&s, fmt.Sprintf("%v[%v]", historyMapping.Name(), len(frames)), n, engine.MaxGridSize)
 		if err != nil {

@@ -29,9 +29,9 @@ func readGrid(s *rawjson.Scanner, name string, n, most int) (cells []float64, ro
 	if given {
 		cells = roomFor(s, n)
 	}
-	first := s.At
-	s.Take('[')
-	for more := s.Peek() != ']'; more; more = s.Take(',') {
+	first := s.Pos
+	s.Consume('[')
+	for more := s.Peek() != ']'; more; more = s.Consume(',') {
 		if rows > 0 && rows >= n {
 			if _, err := s.Value(); err != nil {
 				return nil, 0, err
@@ -57,10 +57,10 @@ func readGrid(s *rawjson.Scanner, name string, n, most int) (cells []float64, ro
 		}
 		rows++
 	}
-	s.Take(']')
+	s.Consume(']')
 	switch {
 	case rows == 0:
-		return nil, 0, notAllowed(name, s.Data[first:s.At], "an array of rows of numbers", "")
+		return nil, 0, notAllowed(name, s.Data[first:s.Pos], "an array of rows of numbers", "")
 	case rows != n && given:
 		return nil, 0, notAllowedWords(name, "an array of "+several(rows, "row"), fmt.Sprintf("%v × %v numbers", n, n), "")
 	case rows != n:
@@ -86,7 +86,7 @@ func notAllowedWords(name, value, allowed, reason string) error {
 // roomFor returns an empty slice for n × n numbers, or as many as what remains can
 // hold.
 func roomFor(s *rawjson.Scanner, n int) []float64 {
-	return make([]float64, 0, min(n*n, (len(s.Data)-s.At)/2+n))
+	return make([]float64, 0, min(n*n, (len(s.Data)-s.Pos)/2+n))
 }
 
 // readRow passes over an array of numbers, appends them to cells, and returns how
@@ -102,8 +102,8 @@ func readRow(s *rawjson.Scanner, cells []float64, place func() string, n, most i
 	if n == 0 {
 		n = most
 	}
-	s.Take('[')
-	for more := s.Peek() != ']'; more; more = s.Take(',') {
+	s.Consume('[')
+	for more := s.Peek() != ']'; more; more = s.Consume(',') {
 		raw, err := s.Value()
 		if err != nil {
 			return nil, 0, err
@@ -118,6 +118,6 @@ func readRow(s *rawjson.Scanner, cells []float64, place func() string, n, most i
 		}
 		count++
 	}
-	s.Take(']')
+	s.Consume(']')
 	return cells, count, nil
 }

@@ -15,9 +15,9 @@ func inText(raw []byte, kind string) []byte {
 		return raw
 	}
 	s := rawjson.Scanner{Data: []byte(rawjson.Unquoted(raw))}
-	s.Space()
+	s.SkipSpace()
 	inner, err := s.Value()
-	if err != nil || s.At < len(s.Data) || rawjson.Kind(inner) != kind {
+	if err != nil || s.Pos < len(s.Data) || rawjson.Kind(inner) != kind {
 		return raw
 	}
 	return inner

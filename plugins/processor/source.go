@@ -129,9 +129,9 @@ func (s *source) value(name string) ([]byte, error) {
 		return nil, err
 	}
 	scan := rawjson.Scanner{Data: document}
-	scan.Space()
+	scan.SkipSpace()
 	raw, err := scan.Value()
-	if err == nil && scan.At < len(document) {
+	if err == nil && scan.Pos < len(document) {
 		err = scan.Unexpected()
 	}
 	if err != nil {

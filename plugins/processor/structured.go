@@ -84,9 +84,9 @@ func appendFinite(b []byte, x float64) ([]byte, error) {
 // anything.
 func appendRaw[Text ~string | ~[]byte](b []byte, text Text, kind string) ([]byte, error) {
 	s := rawjson.Scanner{Data: []byte(text)}
-	s.Space()
+	s.SkipSpace()
 	raw, err := s.Value()
-	if err != nil || s.At < len(s.Data) || kind != "" && rawjson.Kind(raw) != kind {
+	if err != nil || s.Pos < len(s.Data) || kind != "" && rawjson.Kind(raw) != kind {
 		if kind == "" {
 			kind = "valid JSON"
 		}

@@ -86,11 +86,11 @@ func (c *Consumer) newPartition(tp topicPartition) (*partition, error) {
 		lists:          c.conf.HeaderLists,
 		rejected:       c.rejected,
 		waiting:        &c.waiting,
-		hungry:         c.tellHungry,
+		pollWanted:     c.tellHungry,
 		resume: func() {
 			c.client.ResumeFetchPartitions(map[string][]int32{tp.topic: {tp.number}})
 		},
-		pace:    c.pace,
+		sizer:   c.sizer,
 		out:     c.out,
 		stop:    stop,
 		stopped: make(chan struct{}),

@@ -77,7 +77,7 @@ type Consumer struct {
 	status *status.Component
 	ended  func() // fetching, for the status
 	lag    *service.MetricGauge
-	pace   *pace
+	sizer  *batchSizer
 
 	client     *kgo.Client
 	stopClient context.CancelFunc
@@ -123,7 +123,7 @@ func NewConsumer(ctx context.Context, conf ConsumerConfig, policy retry.Policy, 
 		log:    log,
 		status: component,
 		lag:    res.Metrics().NewGauge("mfn_kafka_lag", "topic", "partition"),
-		pace:   newPace(conf.BatchTime),
+		sizer:  newBatchSizer(conf.BatchTime),
 		out:    make(chan Batch),
 		gained: make(chan struct{}, 1),
 		hungry: make(chan struct{}, 1),
@@ -149,11 +149,11 @@ func NewConsumer(ctx context.Context, conf ConsumerConfig, policy retry.Policy, 
 		kgo.OnPartitionsAssigned(c.assigned),
 		kgo.OnPartitionsRevoked(c.revoked),
 		kgo.OnPartitionsLost(c.lost),
-		kgo.WithHooks(&Reach{
-			Lost: func(err error) {
-				component.Erred(fmt.Errorf("connecting to a broker: %w", err))
+		kgo.WithHooks(&ConnHook{
+			OnDown: func(err error) {
+				component.AttemptFailed(fmt.Errorf("connecting to a broker: %w", err))
 			},
-			Found: func() { component.Connected() },
+			OnUp: func() { component.Connected() },
 		}),
 	)
 	// The client's own goroutines may call back before it is returned.
@@ -219,7 +219,7 @@ func (c *Consumer) Read(ctx context.Context) (Batch, error) {
 
 // fail ends the consumer for an error that will not pass, and with it the input.
 func (c *Consumer) fail(err error) {
-	c.status.GaveUp(err)
+	c.status.OperationFailed(err)
 	c.log.With("operation", "Kafka poll", "error", err.Error()).Error("The input ends, since it cannot go on")
 	ledger.Process.Fail(fmt.Errorf("reading from Kafka: %w", err))
 	c.stop()

@@ -75,9 +75,9 @@ func TestSplitList(t *testing.T) {
 
 func TestReach(t *testing.T) {
 	var says []string
-	r := &Reach{
-		Lost:  func(err error) { says = append(says, err.Error()) },
-		Found: func() { says = append(says, "found") },
+	r := &ConnHook{
+		OnDown: func(err error) { says = append(says, err.Error()) },
+		OnUp:   func() { says = append(says, "found") },
 	}
 	connect := func(err error) { r.OnBrokerConnect(kgo.BrokerMetadata{}, 0, nil, err) }
 	connect(nil)

@@ -28,16 +28,16 @@ type Batch struct {
 // holds up no other.
 type partition struct {
 	topicPartition
-	limit     int           // records from the oldest that is not confirmed to the newest handed out
-	queueSize int64         // bytes that should wait
-	waiting   *atomic.Int64 // bytes that wait in all partitions
-	lists     bool
-	batcher   *service.Batcher // nil: the pace decides
-	pace      *pace            // of all partitions
-	rejected  func(error) bool // whether a rejected batch counts as done
-	hungry    func()           // tells that the queue has gone down to half of its size
-	resume    func()           // fetching, after a pause
-	out       chan<- Batch
+	limit      int           // records from the oldest that is not confirmed to the newest handed out
+	queueSize  int64         // bytes that should wait
+	waiting    *atomic.Int64 // bytes that wait in all partitions
+	lists      bool
+	batcher    *service.Batcher // nil: the sizer decides
+	sizer      *batchSizer      // of all partitions
+	rejected   func(error) bool // whether a rejected batch counts as done
+	pollWanted func()           // tells that the queue has gone down to half of its size
+	resume     func()           // fetching, after a pause
+	out        chan<- Batch
 
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -51,7 +51,7 @@ type partition struct {
 	end       int64 // the partition's end as the last fetch knew it
 	read      int64 // one past the last record fetched, -1 before the first
 	first     int64 // the first record fetched
-	offsets   Offsets
+	offsets   Checkpointer
 	committed kgo.EpochOffset
 }
 
@@ -114,7 +114,7 @@ func (p *partition) take(n int) []*kgo.Record {
 		p.resume()
 	}
 	if low {
-		p.hungry()
+		p.pollWanted()
 	}
 	return records
 }
@@ -236,7 +236,7 @@ func (p *partition) wait(ctx context.Context, limit time.Duration) (late, ok boo
 
 // admit waits until the batch fits below the limit, or everything before it is
 // confirmed, and notes it as handed out.
-func (p *partition) admit(ctx context.Context, records []*kgo.Record) (*Handed, bool) {
+func (p *partition) admit(ctx context.Context, records []*kgo.Record) (*InFlightBatch, bool) {
 	for {
 		p.mu.Lock()
 		if n := p.offsets.Span(); n == 0 || n+len(records) <= p.limit {
@@ -258,7 +258,7 @@ const batchesInFlight = 4
 
 // batchSize returns how many records make a batch, if there are as many.
 func (p *partition) batchSize() int {
-	return max(min(p.pace.batchSize(), p.limit/batchesInFlight), 1)
+	return max(min(p.sizer.batchSize(), p.limit/batchesInFlight), 1)
 }
 
 // messages converts records. The markers that end transactions become none.
@@ -275,7 +275,7 @@ func (p *partition) messages(records []*kgo.Record) service.MessageBatch {
 	return batch
 }
 
-func (p *partition) ack(h *Handed) service.AckFunc {
+func (p *partition) ack(h *InFlightBatch) service.AckFunc {
 	return func(_ context.Context, err error) error {
 		if err == nil || p.rejected(err) {
 			p.confirm(h)
@@ -284,18 +284,18 @@ func (p *partition) ack(h *Handed) service.AckFunc {
 	}
 }
 
-func (p *partition) confirm(h *Handed) {
+func (p *partition) confirm(h *InFlightBatch) {
 	defer p.notify()
-	p.pace.confirmed(h.count)
+	p.sizer.confirmed(h.count)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.offsets.Confirm(h)
 }
 
-func (p *partition) withdraw(h *Handed) {
+func (p *partition) withdraw(h *InFlightBatch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.offsets.Withdraw(h)
+	p.offsets.Undo(h)
 }
 
 // halt stops handing out and waits until that has stopped.

@@ -27,8 +27,8 @@ func runPartition(t *testing.T, change func(*partition)) *running {
 	p := &partition{
 		topicPartition: topicPartition{topicName, 0},
 		limit:          1000, queueSize: 1 << 20, waiting: &atomic.Int64{},
-		rejected: func(error) bool { return false },
-		hungry:   func() {}, resume: func() {}, pace: newPace(0), out: out,
+		rejected:   func(error) bool { return false },
+		pollWanted: func() {}, resume: func() {}, sizer: newBatchSizer(0), out: out,
 		stop: stop, stopped: make(chan struct{}), changed: make(chan struct{}, 1), read: -1,
 	}
 	if change != nil {

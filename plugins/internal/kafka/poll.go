@@ -33,7 +33,7 @@ func (c *Consumer) pollAll() {
 		began := time.Now()
 		got := c.poll()
 		if got.messages > 0 {
-			c.status.Succeeded(got.bytes)
+			c.status.AttemptSucceeded(got.bytes)
 			logs.With(c.log, "operation", "Kafka fetch", "topic", topicsOf(got.partitions), "partitions", describe(got.partitions),
 				"records", got.messages, "bytes", got.bytes, "milliseconds", milliseconds(began)).Debug("Records fetched")
 		}
@@ -44,7 +44,7 @@ func (c *Consumer) pollAll() {
 		if err == nil {
 			continue
 		}
-		c.status.Erred(err)
+		c.status.AttemptFailed(err)
 		if errors.Is(err, errNoOffset) {
 			c.fail(err)
 			return

@@ -61,8 +61,8 @@ type TransactionSession struct {
 	stopClient context.CancelFunc
 	ended      func() // fetching, for the status
 	turn       chan struct{}
-	living     context.Context // ends when the session closes
-	die        context.CancelFunc
+	ctx        context.Context // ends when the session closes
+	cancel     context.CancelFunc
 	committed  atomic.Bool
 
 	mu   sync.Mutex
@@ -83,7 +83,7 @@ func NewTransactionSession(ctx context.Context, conf TransactionConfig, policy r
 	if conf.Memory == nil {
 		s.conf.Memory = NewMemory(policy, conf.MaxMessages, conf.Period)
 	}
-	s.living, s.die = context.WithCancel(context.Background())
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	policy.Timeout = connectTimeout
 	op := retry.Operation{Name: "Kafka connect", Subject: "topic", Value: strings.Join(conf.Topics, ",")}
 	err := retry.New(policy, s.log, component).Do(ctx, op, func(ctx context.Context) (int64, error) {
@@ -109,7 +109,7 @@ func (s *TransactionSession) begin(ctx context.Context) error {
 		kgo.RecordDeliveryTimeout(s.conf.Timeout),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // or nothing tells where transactions end
-		kgo.RecordPartitioner(choosing{kgo.StickyKeyPartitioner(nil)}),
+		kgo.RecordPartitioner(explicitPartitioner{kgo.StickyKeyPartitioner(nil)}),
 		kgo.ProducerLinger(0),
 		// What waits is bounded by the transaction; the client's own bound
 		// would block where nothing can interrupt it.
@@ -131,11 +131,11 @@ func (s *TransactionSession) begin(ctx context.Context) error {
 				s.log.With("partitions", describe(lost)).Warn("Partitions lost: the group went on without this member")
 			}
 		}),
-		kgo.WithHooks(&Reach{
-			Lost: func(err error) {
-				s.status.Erred(fmt.Errorf("connecting to a broker: %w", err))
+		kgo.WithHooks(&ConnHook{
+			OnDown: func(err error) {
+				s.status.AttemptFailed(fmt.Errorf("connecting to a broker: %w", err))
 			},
-			Found: func() { s.status.Connected() },
+			OnUp: func() { s.status.Connected() },
 		}),
 	)
 	session, err := kgo.NewGroupTransactSession(opts...)
@@ -165,7 +165,7 @@ func (s *TransactionSession) begin(ctx context.Context) error {
 func (s *TransactionSession) Read(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
 	select {
 	case s.turn <- struct{}{}:
-	case <-s.living.Done():
+	case <-s.ctx.Done():
 		return nil, nil, service.ErrEndOfInput
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
@@ -188,7 +188,7 @@ func (s *TransactionSession) read(ctx context.Context) (service.MessageBatch, *o
 	for {
 		fetches := s.poll(ctx)
 		switch {
-		case s.living.Err() != nil:
+		case s.ctx.Err() != nil:
 			return nil, nil, service.ErrEndOfInput
 		case s.Err() != nil:
 			return nil, nil, service.ErrNotConnected
@@ -210,7 +210,7 @@ func (s *TransactionSession) read(ctx context.Context) (service.MessageBatch, *o
 // lose lets go of what is kept for partitions that another member reads now, unless
 // the session ends: the next one may read them again.
 func (s *TransactionSession) lose(partitions map[string][]int32) {
-	if s.living.Err() == nil {
+	if s.ctx.Err() == nil {
 		s.conf.Memory.lose(partitions)
 	}
 }
@@ -244,9 +244,9 @@ func (s *TransactionSession) pass(ctx context.Context) error {
 func (s *TransactionSession) pause(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.living, cancel)()
+	defer context.AfterFunc(s.ctx, cancel)()
 	err := retry.Sleep(ctx, s.conf.Memory.pause())
-	if s.living.Err() != nil {
+	if s.ctx.Err() != nil {
 		return service.ErrEndOfInput
 	}
 	return err
@@ -257,7 +257,7 @@ func (s *TransactionSession) pause(ctx context.Context) error {
 func (s *TransactionSession) poll(ctx context.Context) kgo.Fetches {
 	pollCtx, cancel := context.WithTimeout(ctx, s.conf.PollTimeout)
 	defer cancel()
-	defer context.AfterFunc(s.living, cancel)()
+	defer context.AfterFunc(s.ctx, cancel)()
 	fetches := s.session.PollRecords(pollCtx, s.conf.Memory.records())
 	var failed error
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
@@ -270,12 +270,12 @@ func (s *TransactionSession) poll(ctx context.Context) kgo.Fetches {
 	case errors.Is(failed, kgo.ErrClientClosed) || errors.Is(failed, kerr.FencedInstanceID) || isGone(failed):
 		s.fail(failed) // a topic that is gone is another for the next session
 	case errors.Is(failed, errNoOffset):
-		s.status.GaveUp(failed)
+		s.status.OperationFailed(failed)
 		s.log.With("operation", "Kafka poll", "error", failed.Error()).Error("The input ends, since it cannot go on")
 		ledger.Process.Fail(fmt.Errorf("reading from Kafka: %w", failed))
-		s.die()
+		s.cancel()
 	default:
-		s.status.Erred(failed)
+		s.status.AttemptFailed(failed)
 		s.log.With("operation", "Kafka poll", "topic", strings.Join(s.conf.Topics, ","), "error", failed.Error()).
 			Error("Fetching failed, the client tries again")
 		if fetches.NumRecords() == 0 {
@@ -337,7 +337,7 @@ func (s *TransactionSession) transaction(ctx context.Context, fetches kgo.Fetche
 	s.mu.Lock()
 	s.open = tx
 	s.mu.Unlock()
-	s.status.Succeeded(tx.bytes)
+	s.status.AttemptSucceeded(tx.bytes)
 	return messages, tx, nil
 }
 
@@ -413,7 +413,7 @@ func (s *TransactionSession) aborted(tx *opened, cause error) {
 	if isContext(cause) || errors.Is(cause, errClosing) {
 		return
 	}
-	s.status.Erred(fmt.Errorf("transaction aborted: %w", cause))
+	s.status.AttemptFailed(fmt.Errorf("transaction aborted: %w", cause))
 	log := logs.With(s.log, "operation", "Kafka transaction", "messages", len(tx.records), "error", cause.Error())
 	if again {
 		log.Warn("Transaction aborted; its records are read again")
@@ -455,7 +455,7 @@ func (s *TransactionSession) fail(err error) {
 	if !first || errors.Is(err, kgo.ErrClientClosed) {
 		return
 	}
-	s.status.GaveUp(err)
+	s.status.OperationFailed(err)
 	s.log.With("operation", "Kafka transaction", "error", err.Error()).
 		Error("Transaction failed, connecting again; its records are read again unless they were committed")
 }
@@ -485,7 +485,7 @@ func (s *TransactionSession) Close(ctx context.Context) error {
 	s.mu.Lock()
 	tx := s.open
 	s.mu.Unlock()
-	s.die()
+	s.cancel()
 	s.ended()
 
 	var err error

@@ -9,14 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// deepest is how deep arrays and objects may be nested, as in encoding/json.
-const deepest = 10_000
+// maxDepth is how deep arrays and objects may be nested, as in encoding/json.
+const maxDepth = 10_000
 
 // Scanner walks over JSON and refuses what RFC 8259 does not allow, as
 // encoding/json does. It copies nothing.
 type Scanner struct {
 	Data []byte
-	At   int // bytes passed over
+	Pos  int // bytes passed over
 }
 
 // SyntaxError says where JSON stops being JSON.
@@ -29,40 +29,40 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("%v at byte %v", e.Rea
 
 // Unexpected is the error of what stands at the scanner's place.
 func (s *Scanner) Unexpected() error {
-	if s.At >= len(s.Data) {
+	if s.Pos >= len(s.Data) {
 		return &SyntaxError{len(s.Data), "unexpected end"}
 	}
-	r, _ := utf8.DecodeRune(s.Data[s.At:])
-	return &SyntaxError{s.At, fmt.Sprintf("unexpected %q", r)}
+	r, _ := utf8.DecodeRune(s.Data[s.Pos:])
+	return &SyntaxError{s.Pos, fmt.Sprintf("unexpected %q", r)}
 }
 
 // Peek returns the next byte, 0 at the end.
 func (s *Scanner) Peek() byte {
-	if s.At < len(s.Data) {
-		return s.Data[s.At]
+	if s.Pos < len(s.Data) {
+		return s.Data[s.Pos]
 	}
 	return 0
 }
 
-// Space passes over white space.
-func (s *Scanner) Space() {
-	for s.At < len(s.Data) {
-		switch s.Data[s.At] {
+// SkipSpace passes over white space.
+func (s *Scanner) SkipSpace() {
+	for s.Pos < len(s.Data) {
+		switch s.Data[s.Pos] {
 		case ' ', '\t', '\r', '\n':
-			s.At++
+			s.Pos++
 		default:
 			return
 		}
 	}
 }
 
-// Take passes over the byte c and the space after it, if c is next.
-func (s *Scanner) Take(c byte) bool {
+// Consume passes over the byte c and the space after it, if c is next.
+func (s *Scanner) Consume(c byte) bool {
 	if s.Peek() != c {
 		return false
 	}
-	s.At++
-	s.Space()
+	s.Pos++
+	s.SkipSpace()
 	return true
 }
 
@@ -71,7 +71,7 @@ func (s *Scanner) Value() ([]byte, error) { return s.value(0) }
 
 // value passes over a value that lies in so many arrays and objects.
 func (s *Scanner) value(depth int) ([]byte, error) {
-	first := s.At
+	first := s.Pos
 	var err error
 	switch c := s.Peek(); {
 	case c == '{' || c == '[':
@@ -81,25 +81,25 @@ func (s *Scanner) value(depth int) ([]byte, error) {
 	case c == '-' || isDigit(c):
 		err = s.number()
 	default:
-		err = s.word()
+		err = s.literal()
 	}
 	if err != nil {
 		return nil, err
 	}
-	raw := s.Data[first:s.At]
-	s.Space()
+	raw := s.Data[first:s.Pos]
+	s.SkipSpace()
 	return raw, nil
 }
 
 // container passes over an array or an object, which the byte end closes.
 func (s *Scanner) container(end byte, depth int) error {
-	if depth >= deepest {
-		return &SyntaxError{s.At, fmt.Sprintf("more than %v levels", deepest)}
+	if depth >= maxDepth {
+		return &SyntaxError{s.Pos, fmt.Sprintf("more than %v levels", maxDepth)}
 	}
-	s.At++
-	s.Space()
+	s.Pos++
+	s.SkipSpace()
 	if s.Peek() == end {
-		s.At++
+		s.Pos++
 		return nil
 	}
 	for {
@@ -112,10 +112,10 @@ func (s *Scanner) container(end byte, depth int) error {
 			return err
 		}
 		if s.Peek() == end {
-			s.At++
+			s.Pos++
 			return nil
 		}
-		if !s.Take(',') {
+		if !s.Consume(',') {
 			return s.Unexpected()
 		}
 	}
@@ -124,31 +124,31 @@ func (s *Scanner) container(end byte, depth int) error {
 // key passes over the name of a member and its colon, and returns the name in
 // its quotes.
 func (s *Scanner) key() ([]byte, error) {
-	first := s.At
+	first := s.Pos
 	if s.Peek() != '"' {
 		return nil, s.Unexpected()
 	}
 	if err := s.text(); err != nil {
 		return nil, err
 	}
-	quoted := s.Data[first:s.At]
-	s.Space()
-	if !s.Take(':') {
+	quoted := s.Data[first:s.Pos]
+	s.SkipSpace()
+	if !s.Consume(':') {
 		return nil, s.Unexpected()
 	}
 	return quoted, nil
 }
 
 func (s *Scanner) text() error {
-	for s.At++; s.At < len(s.Data); s.At++ {
-		switch c := s.Data[s.At]; {
+	for s.Pos++; s.Pos < len(s.Data); s.Pos++ {
+		switch c := s.Data[s.Pos]; {
 		case c == '"':
-			s.At++
+			s.Pos++
 			return nil
 		case c < ' ':
 			return s.Unexpected()
 		case c == '\\':
-			s.At++
+			s.Pos++
 			if err := s.escape(); err != nil {
 				return err
 			}
@@ -164,7 +164,7 @@ func (s *Scanner) escape() error {
 		return nil
 	case 'u':
 		for range 4 {
-			s.At++
+			s.Pos++
 			if c := s.Peek(); !isDigit(c) && (c|0x20 < 'a' || c|0x20 > 'f') {
 				return s.Unexpected()
 			}
@@ -177,23 +177,23 @@ func (s *Scanner) escape() error {
 
 func (s *Scanner) number() error {
 	if s.Peek() == '-' {
-		s.At++
+		s.Pos++
 	}
 	if s.Peek() == '0' {
-		s.At++
+		s.Pos++
 	} else if err := s.digits(); err != nil {
 		return err
 	}
 	if s.Peek() == '.' {
-		s.At++
+		s.Pos++
 		if err := s.digits(); err != nil {
 			return err
 		}
 	}
 	if c := s.Peek(); c == 'e' || c == 'E' {
-		s.At++
+		s.Pos++
 		if c := s.Peek(); c == '+' || c == '-' {
-			s.At++
+			s.Pos++
 		}
 		return s.digits()
 	}
@@ -205,19 +205,19 @@ func (s *Scanner) digits() error {
 	if !isDigit(s.Peek()) {
 		return s.Unexpected()
 	}
-	for s.At < len(s.Data) && isDigit(s.Data[s.At]) {
-		s.At++
+	for s.Pos < len(s.Data) && isDigit(s.Data[s.Pos]) {
+		s.Pos++
 	}
 	return nil
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// word passes over true, false or null.
-func (s *Scanner) word() error {
+// literal passes over true, false or null.
+func (s *Scanner) literal() error {
 	for _, word := range [...]string{"true", "false", "null"} {
-		if bytes.HasPrefix(s.Data[s.At:], []byte(word)) {
-			s.At += len(word)
+		if bytes.HasPrefix(s.Data[s.Pos:], []byte(word)) {
+			s.Pos += len(word)
 			return nil
 		}
 	}
@@ -244,12 +244,12 @@ func Members(document []byte, names []string, raws [][]byte) error {
 // visited twice. Names and values lie in the document.
 func EachMember(document []byte, visit func(name, raw []byte)) error {
 	s := Scanner{Data: document}
-	s.Space()
+	s.SkipSpace()
 	if s.Peek() != '{' {
 		return s.noObject()
 	}
-	s.Take('{')
-	for more := s.Peek() != '}'; more; more = s.Take(',') {
+	s.Consume('{')
+	for more := s.Peek() != '}'; more; more = s.Consume(',') {
 		quoted, err := s.key()
 		if err != nil {
 			return invalid(err)
@@ -260,7 +260,7 @@ func EachMember(document []byte, visit func(name, raw []byte)) error {
 		}
 		visit(memberName(quoted), raw)
 	}
-	if !s.Take('}') || s.At < len(s.Data) {
+	if !s.Consume('}') || s.Pos < len(s.Data) {
 		return invalid(s.Unexpected())
 	}
 	return nil
@@ -284,7 +284,7 @@ func Text(raw []byte) (text string, ok bool) {
 // noObject is the error of a document that is no object.
 func (s *Scanner) noObject() error {
 	raw, err := s.Value()
-	if err == nil && s.At < len(s.Data) {
+	if err == nil && s.Pos < len(s.Data) {
 		err = s.Unexpected()
 	}
 	if err != nil {

@@ -40,9 +40,9 @@ func FuzzScanner(f *testing.F) {
 
 func checkScanner(t *testing.T, document []byte) {
 	s := Scanner{Data: document}
-	s.Space()
+	s.SkipSpace()
 	raw, err := s.Value()
-	if err == nil && s.At < len(document) {
+	if err == nil && s.Pos < len(document) {
 		err = s.Unexpected()
 	}
 	require.Equal(t, json.Valid(document), err == nil, "%.200q: %v", document, err)

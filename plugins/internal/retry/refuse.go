@@ -9,7 +9,7 @@ import (
 // Refuse counts and logs an operation that cannot be attempted at all, such as a
 // write to a file whose name is not valid, and returns its error, wrapped.
 func (r *Retrier) Refuse(op Operation, err error) error {
-	r.status.GaveUp(err)
+	r.status.OperationFailed(err)
 	r.noteFailure(op, err)
 	if r.failures.Failed(err, op.Messages, "operation", op.Name, op.Subject, op.Value) {
 		logs.With(r.logger(op, 0, nil), "error", err.Error()).Error("Operation is refused")

@@ -87,11 +87,11 @@ func New(p Policy, log *service.Logger, component *status.Component) *Retrier {
 		IsSuccessful: func(err error) bool { return err == nil || !IsTransient(err) },
 		IsExcluded:   func(err error) bool { return errors.Is(err, errInterrupted) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
-			component.Circuit(int64(to))
+			component.SetCircuitState(int64(to))
 			log.With("from", from.String(), "to", to.String()).Warn("Circuit breaker changed state")
 		},
 	})
-	component.Circuit(int64(gobreaker.StateClosed))
+	component.SetCircuitState(int64(gobreaker.StateClosed))
 	return r
 }
 
@@ -222,7 +222,7 @@ func (r *Retrier) logger(op Operation, attempt int, noted *notes) *service.Logge
 
 // giveUp counts an operation that has failed for good, and returns its error.
 func (r *Retrier) giveUp(log *service.Logger, full bool, op Operation, retries int, err error) error {
-	r.status.GaveUp(err)
+	r.status.OperationFailed(err)
 	write := log.Error
 	if !full && !errors.Is(err, ErrCircuitOpen) {
 		write = log.Debug // a summary tells of it
@@ -270,14 +270,14 @@ func (r *Retrier) timed(ctx context.Context, attempt func(context.Context) (int6
 	r.status.Took(time.Since(begin))
 	switch {
 	case err == nil:
-		r.status.Succeeded(bytes)
+		r.status.AttemptSucceeded(bytes)
 		return bytes, nil
 	case ctx.Err() != nil:
 		return 0, errInterrupted
 	case attemptCtx.Err() != nil:
 		err = &Transient{Err: fmt.Errorf("timed out after %v: %w", r.policy.Timeout, err)}
 	}
-	r.status.Erred(err)
+	r.status.AttemptFailed(err)
 	return 0, err
 }
 

@@ -99,7 +99,7 @@ func New(res *service.Resources, typ string, role Role) *Component {
 		circuitState:          m.NewGauge("mfn_circuit_state", "type"),
 		duration:              m.NewTimer("mfn_request_duration_seconds", "type"),
 	}
-	live.add(c)
+	registered.register(c)
 
 	// A counter that starts at zero can be told from one that does not exist.
 	c.requestsTotal.Incr(0, typ, "success")
@@ -163,8 +163,8 @@ func (c *Component) current() State {
 	return Fetching
 }
 
-// Succeeded counts one attempt that went well and the bytes it carried.
-func (c *Component) Succeeded(bytes int64) {
+// AttemptSucceeded counts one attempt that went well and the bytes it carried.
+func (c *Component) AttemptSucceeded(bytes int64) {
 	now := time.Now()
 	c.requests.Add(1)
 	c.successes.Add(1)
@@ -179,9 +179,9 @@ func (c *Component) Succeeded(bytes int64) {
 	c.state, c.failing = Connected, false
 }
 
-// Erred counts one attempt that failed, with its error, which must hold no
+// AttemptFailed counts one attempt that failed, with its error, which must hold no
 // secret.
-func (c *Component) Erred(err error) {
+func (c *Component) AttemptFailed(err error) {
 	c.requests.Add(1)
 	c.requestsTotal.Incr(1, c.typ, "error")
 	c.noteError(err)
@@ -198,9 +198,9 @@ func (c *Component) Retried() {
 	c.retriesTotal.Incr(1, c.typ)
 }
 
-// GaveUp counts one operation that was given up, with its error, which must
+// OperationFailed counts one operation that was given up, with its error, which must
 // hold no secret.
-func (c *Component) GaveUp(err error) {
+func (c *Component) OperationFailed(err error) {
 	c.failures.Add(1)
 	c.failedOperationsTotal.Incr(1, c.typ)
 	c.noteError(err)
@@ -214,9 +214,9 @@ func (c *Component) noteError(err error) {
 	c.lastError, c.lastErrorTime, c.failing = err.Error(), now, true
 }
 
-// Circuit reports the state of the component's circuit breaker: 0 closed, 1
+// SetCircuitState reports the state of the component's circuit breaker: 0 closed, 1
 // half open, 2 open.
-func (c *Component) Circuit(state int64) {
+func (c *Component) SetCircuitState(state int64) {
 	c.circuitState.Set(state, c.typ)
 }
 
@@ -229,7 +229,7 @@ func (c *Component) Close() {
 	c.mu.Unlock()
 	if !closed {
 		c.info.Set(0, c.typ, string(c.role), strconv.FormatUint(c.instance, 10))
-		live.retire(c)
+		registered.unregister(c)
 	}
 }
 

@@ -37,11 +37,11 @@ func TestReportOfAConnector(t *testing.T) {
 	m := reportOf(t, c.Type()).Metrics.(ConnectorMetrics)
 	assert.Equal(t, ConnectorMetrics{}, m, "nothing has happened yet")
 
-	c.Succeeded(100)
-	c.Erred(errors.New("first"))
+	c.AttemptSucceeded(100)
+	c.AttemptFailed(errors.New("first"))
 	c.Retried()
-	c.Erred(errors.New("second"))
-	c.GaveUp(errors.New("second"))
+	c.AttemptFailed(errors.New("second"))
+	c.OperationFailed(errors.New("second"))
 
 	m = reportOf(t, c.Type()).Metrics.(ConnectorMetrics)
 	assert.EqualValues(t, 3, m.TotalRequests)
@@ -61,7 +61,7 @@ func TestJSONHasTheNamesOfEachRole(t *testing.T) {
 	} {
 		c := New(service.MockResources(), "test_json_"+string(role), role)
 		t.Cleanup(c.Close)
-		c.Succeeded(7)
+		c.AttemptSucceeded(7)
 		got, err := json.Marshal(reportOf(t, c.Type()).Metrics)
 		require.NoError(t, err)
 
@@ -93,16 +93,16 @@ func TestStates(t *testing.T) {
 		assert.Equal(t, Connected, state())
 
 		end := c.Begin()
-		c.Erred(errors.New("broken"))
+		c.AttemptFailed(errors.New("broken"))
 		assert.Equal(t, Error, state(), "while its operation is under way")
-		c.GaveUp(errors.New("broken"))
+		c.OperationFailed(errors.New("broken"))
 		end()
 		assert.Equal(t, Error, state())
 		end = c.Begin()
 		assert.Equal(t, Error, state(), "until something succeeds")
 		c.Connecting()
 		assert.Equal(t, Error, state())
-		c.Succeeded(1)
+		c.AttemptSucceeded(1)
 		assert.Equal(t, active, state())
 		end()
 		assert.Equal(t, Connected, state())
@@ -117,7 +117,7 @@ func TestStates(t *testing.T) {
 		c.Close()
 		assert.Equal(t, Disconnected, state())
 		c.Connected()
-		c.Succeeded(1)
+		c.AttemptSucceeded(1)
 		c.Begin()()
 		assert.Equal(t, Disconnected, state(), "a component that has ended stays so")
 	}
@@ -125,9 +125,9 @@ func TestStates(t *testing.T) {
 
 func TestLocate(t *testing.T) {
 	c := component(t, Connector)
-	Locate(strconv.FormatUint(c.instance, 10), "root.input", "params", "stream")
-	Locate("no number", "x", "x", "x")
-	Locate("0", "x", "x", "x")
+	SetLocation(strconv.FormatUint(c.instance, 10), "root.input", "params", "stream")
+	SetLocation("no number", "x", "x", "x")
+	SetLocation("0", "x", "x", "x")
 	r := reportOf(t, c.Type())
 	assert.Equal(t, "root.input", r.Path)
 	assert.Equal(t, "params", r.Label)
@@ -150,7 +150,7 @@ func TestBoardKeepsTheLastThatEnded(t *testing.T) {
 func TestReportListsTheLastFailures(t *testing.T) {
 	recent = failures{}
 	c := component(t, Publisher)
-	Locate(strconv.FormatUint(c.instance, 10), "root.output", "results", "stream")
+	SetLocation(strconv.FormatUint(c.instance, 10), "root.output", "results", "stream")
 	assert.JSONEq(t, `[]`, marshal(t, Snapshot().Failures), "not null")
 
 	c.NoteFailure("webhook POST /", []string{"a", ""}, errors.New("503"))

@@ -9,18 +9,18 @@ import (
 // keptClosed is how many components that have ended stay on the board.
 const keptClosed = 32
 
-// board lists the components of this process. One for the process is right:
+// registry lists the components of this process. One for the process is right:
 // the service answers /stats for all of its streams.
-type board struct {
+type registry struct {
 	mu         sync.Mutex
 	next       uint64
 	components []*Component // in order of registration
 	closed     []*Component // in order of closing
 }
 
-var live board
+var registered registry
 
-func (b *board) add(c *Component) {
+func (b *registry) register(c *Component) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.next++
@@ -28,7 +28,7 @@ func (b *board) add(c *Component) {
 	b.components = append(b.components, c)
 }
 
-func (b *board) retire(c *Component) {
+func (b *registry) unregister(c *Component) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = append(b.closed, c)
@@ -40,16 +40,16 @@ func (b *board) retire(c *Component) {
 	b.components = slices.DeleteFunc(b.components, func(x *Component) bool { return x == oldest })
 }
 
-// Locate tells the board where in which stream the component of the given
+// SetLocation tells the board where in which stream the component of the given
 // instance number stands. Numbers that it does not know are ignored.
-func Locate(instance, path, label, stream string) {
+func SetLocation(instance, path, label, stream string) {
 	n, err := strconv.ParseUint(instance, 10, 64)
 	if err != nil {
 		return
 	}
-	live.mu.Lock()
-	defer live.mu.Unlock()
-	for _, c := range live.components {
+	registered.mu.Lock()
+	defer registered.mu.Unlock()
+	for _, c := range registered.components {
 		if c.instance == n {
 			c.mu.Lock()
 			c.path, c.label, c.stream = path, label, stream
@@ -109,9 +109,9 @@ type PublisherMetrics struct {
 // Snapshot reports every component on the board, in the order in which they
 // were made.
 func Snapshot() Report {
-	live.mu.Lock()
-	components := slices.Clone(live.components)
-	live.mu.Unlock()
+	registered.mu.Lock()
+	components := slices.Clone(registered.components)
+	registered.mu.Unlock()
 
 	r := Report{Components: make([]ComponentReport, 0, len(components)), Failures: recent.list()}
 	for _, c := range components {

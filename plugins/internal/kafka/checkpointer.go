@@ -2,20 +2,20 @@ package kafka
 
 import "github.com/twmb/franz-go/pkg/kgo"
 
-// Offsets keeps account of the batches of one partition that have been handed
+// Checkpointer keeps account of the batches of one partition that have been handed
 // out, in the partition's order, and knows the offset up to which all of them
 // are confirmed, which is the one that may be committed. The zero value is
 // ready for use. It is not safe for concurrent use.
-type Offsets struct {
-	batches  []*Handed // handed out, the oldest first; the first is not confirmed
+type Checkpointer struct {
+	batches  []*InFlightBatch // handed out, the oldest first; the first is not confirmed
 	position kgo.EpochOffset
 	known    bool
 	inFlight int
 	span     int
 }
 
-// Handed is one batch that was handed out.
-type Handed struct {
+// InFlightBatch is one batch that was handed out.
+type InFlightBatch struct {
 	end       kgo.EpochOffset // one past its last record
 	count     int
 	confirmed bool
@@ -23,8 +23,8 @@ type Handed struct {
 
 // Add notes a batch of count records, the last of which has the given offset
 // and leader epoch, as handed out.
-func (o *Offsets) Add(last int64, epoch int32, count int) *Handed {
-	h := &Handed{end: kgo.EpochOffset{Epoch: epoch, Offset: last + 1}, count: count}
+func (o *Checkpointer) Add(last int64, epoch int32, count int) *InFlightBatch {
+	h := &InFlightBatch{end: kgo.EpochOffset{Epoch: epoch, Offset: last + 1}, count: count}
 	o.batches = append(o.batches, h)
 	o.inFlight += count
 	o.span += count
@@ -33,7 +33,7 @@ func (o *Offsets) Add(last int64, epoch int32, count int) *Handed {
 
 // Confirm notes that every record of a batch has been delivered. It is
 // idempotent.
-func (o *Offsets) Confirm(h *Handed) {
+func (o *Checkpointer) Confirm(h *InFlightBatch) {
 	if h.confirmed {
 		return
 	}
@@ -50,9 +50,9 @@ func (o *Offsets) Confirm(h *Handed) {
 	o.batches = o.batches[done:]
 }
 
-// Withdraw takes back the batch that was added last, which was not handed out
+// Undo takes back the batch that was added last, which was not handed out
 // after all.
-func (o *Offsets) Withdraw(h *Handed) {
+func (o *Checkpointer) Undo(h *InFlightBatch) {
 	last := len(o.batches) - 1
 	if last < 0 || o.batches[last] != h {
 		return
@@ -64,11 +64,11 @@ func (o *Offsets) Withdraw(h *Handed) {
 
 // Position returns the offset of the first record that is not confirmed, and
 // false if none has been confirmed yet.
-func (o *Offsets) Position() (kgo.EpochOffset, bool) { return o.position, o.known }
+func (o *Checkpointer) Position() (kgo.EpochOffset, bool) { return o.position, o.known }
 
 // InFlight returns how many records are handed out and not confirmed.
-func (o *Offsets) InFlight() int { return o.inFlight }
+func (o *Checkpointer) InFlight() int { return o.inFlight }
 
 // Span returns how many records have been handed out from the first that is not
 // confirmed on, those that are confirmed among them.
-func (o *Offsets) Span() int { return o.span }
+func (o *Checkpointer) Span() int { return o.span }

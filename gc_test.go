@@ -11,15 +11,15 @@ import (
 
 func TestTheHeapMayGrowByRoomOrDouble(t *testing.T) {
 	assert.Equal(t, 800, percentFor(8<<20))
-	assert.Equal(t, 100, percentFor(room))
-	assert.Equal(t, 100, percentFor(10*room), "a large heap doubles, no more")
+	assert.Equal(t, 100, percentFor(minHeapGrowth))
+	assert.Equal(t, 100, percentFor(10*minHeapGrowth), "a large heap doubles, no more")
 	assert.Equal(t, 1600, percentFor(0))
 }
 
 func TestRoomIsSetAfterEachCollection(t *testing.T) {
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
-	leaveRoom()
+	tuneGC()
 	held := make([][]byte, 0, 64)
 	for range cap(held) {
 		held = append(held, make([]byte, 4<<20))

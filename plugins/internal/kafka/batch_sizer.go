@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// pace says how many records make a batch: as many as are confirmed in a given
+// batchSizer says how many records make a batch: as many as are confirmed in a given
 // time, measured over the last few batches. Where messages are quick, a batch
 // spares the stream what it does for each; where they are slow, they come one by
 // one, and their results do not wait for each other.
-type pace struct {
+type batchSizer struct {
 	batch time.Duration // what a batch should take; 0: a batch is one record
 
 	mu    sync.Mutex
@@ -18,16 +18,16 @@ type pace struct {
 	since time.Time
 }
 
-// paceWindow is how many batches' time a measurement takes.
-const paceWindow = 10
+// batchWindow is how many batches' time a measurement takes.
+const batchWindow = 10
 
-// newPace begins with batches of one record.
-func newPace(batch time.Duration) *pace {
-	return &pace{batch: batch, size: 1, since: time.Now()}
+// newBatchSizer begins with batches of one record.
+func newBatchSizer(batch time.Duration) *batchSizer {
+	return &batchSizer{batch: batch, size: 1, since: time.Now()}
 }
 
 // confirmed notes that so many records have been confirmed.
-func (p *pace) confirmed(n int) {
+func (p *batchSizer) confirmed(n int) {
 	if p.batch <= 0 {
 		return
 	}
@@ -35,7 +35,7 @@ func (p *pace) confirmed(n int) {
 	defer p.mu.Unlock()
 	p.count += n
 	elapsed := time.Since(p.since)
-	if elapsed < paceWindow*p.batch {
+	if elapsed < batchWindow*p.batch {
 		return
 	}
 	p.size = max(int(float64(p.count)*p.batch.Seconds()/elapsed.Seconds()), 1)
@@ -43,7 +43,7 @@ func (p *pace) confirmed(n int) {
 }
 
 // batchSize returns how many records make a batch now.
-func (p *pace) batchSize() int {
+func (p *batchSizer) batchSize() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.size

@@ -10,7 +10,7 @@ import (
 
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace(10 * time.Millisecond)
+		p := newBatchSizer(10 * time.Millisecond)
 		assert.Equal(t, 1, p.batchSize())
 		confirm := func(n int, every time.Duration) {
 			for range 1000 {
@@ -34,7 +34,7 @@ func TestPace(t *testing.T) {
 }
 
 func TestNoPace(t *testing.T) {
-	p := newPace(0)
+	p := newBatchSizer(0)
 	for range 1000 {
 		p.confirmed(1000)
 	}

@@ -6,14 +6,14 @@ import (
 	"runtime/metrics"
 )
 
-// room is how many bytes may be allocated, at least, before garbage is collected
+// minHeapGrowth is how many bytes may be allocated, at least, before garbage is collected
 // again. Little is live in most streams, and a collection for each few megabytes
 // would take a tenth of a core.
-const room = 64 << 20
+const minHeapGrowth = 64 << 20
 
-// leaveRoom has the heap grow to twice what is live, as is usual, but by no less
+// tuneGC has the heap grow to twice what is live, as is usual, but by no less
 // than room: after each collection the percentage is set anew.
-func leaveRoom() {
+func tuneGC() {
 	debug.SetGCPercent(400) // until the first collection
 	type cycle struct{ _ [16]byte }
 	var again func(*cycle)
@@ -28,8 +28,8 @@ func leaveRoom() {
 // smallest heap that the runtime works with is 4 MiB for each 100 per cent, so that
 // no more than mostPercent are needed.
 func percentFor(live uint64) int {
-	const mostPercent = room / (4 << 20) * 100
-	return int(max(100, min(mostPercent, room*100/max(live, 1))))
+	const mostPercent = minHeapGrowth / (4 << 20) * 100
+	return int(max(100, min(mostPercent, minHeapGrowth*100/max(live, 1))))
 }
 
 // liveBytes returns what the last collection left.

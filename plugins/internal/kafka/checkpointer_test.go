@@ -10,7 +10,7 @@ import (
 )
 
 func TestOffsets(t *testing.T) {
-	var o Offsets
+	var o Checkpointer
 	_, known := o.Position()
 	assert.False(t, known)
 
@@ -27,14 +27,14 @@ func TestOffsets(t *testing.T) {
 	assert.Equal(t, 4, o.InFlight())
 
 	d := o.Add(15, 2, 1)
-	o.Withdraw(c) // not the last
+	o.Undo(c) // not the last
 	assert.Equal(t, 5, o.InFlight())
-	o.Withdraw(d)
+	o.Undo(d)
 	assert.Equal(t, 4, o.InFlight())
 	o.Confirm(c)
 	at, _ = o.Position()
 	assert.Equal(t, kgo.EpochOffset{Epoch: 2, Offset: 15}, at)
-	o.Withdraw(c) // confirmed already
+	o.Undo(c) // confirmed already
 	assert.Zero(t, o.InFlight())
 }
 
@@ -43,12 +43,12 @@ func TestOffsets(t *testing.T) {
 func checkOffsets(t *testing.T, steps []byte) {
 	t.Helper()
 	type batch struct {
-		handed    *Handed
+		handed    *InFlightBatch
 		count     int
 		end       int64
 		confirmed bool
 	}
-	var o Offsets
+	var o Checkpointer
 	var all []*batch
 	next := int64(0)
 	for _, step := range steps {
@@ -65,7 +65,7 @@ func checkOffsets(t *testing.T, steps []byte) {
 			}
 		default: // take the last one back
 			if n := len(all); n > 0 && !all[n-1].confirmed {
-				o.Withdraw(all[n-1].handed)
+				o.Undo(all[n-1].handed)
 				all = all[:n-1]
 			}
 		}
