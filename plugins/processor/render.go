@@ -20,6 +20,11 @@ import (
 // planeNames are the members of a result that hold planes.
 var planeNames = []string{planeField, planeActivator, planeInhibitor, planeU, planeV}
 
+const (
+	layoutSingle = "single"
+	layoutSheet  = "sheet"
+)
+
 var (
 	renderedPlane = fields.Enum("plane", map[string]string{
 		planeField:     "The potential of `mfn`, in volts.",
@@ -34,6 +39,13 @@ var (
 		gray:       "From black to white.",
 		"coolwarm": "From blue over gray to red, for values on both sides of a middle: set `min` and `max` as far from it.",
 	})
+	layout = fields.Enum("layout", map[string]string{
+		layoutSingle: "Each message becomes a picture of its own.",
+		layoutSheet:  "The messages of a batch become one message: a picture of all their planes, in rows, with captions.",
+	})
+	sheetColumns  = fields.Int("columns", 1, 10000)
+	sheetCaptions = fields.ListOf(fields.NotEmpty("captions"))
+
 	renderedMin = fields.Number("min")
 	renderedMax = fields.Number("max")
 	cellPixels  = fields.Int("scale", 1, 64)
@@ -50,6 +62,8 @@ A message is a JSON object that holds a plane, an array of N rows of N numbers, 
 
 **Colours** go from `+"`min`"+` to `+"`max`"+`. Without them they go from the least value of the plane to its greatest. Values outside have the colour of the nearer end, and a plane of a single value has the lowest colour.
 
+**A contact sheet**, `+"`layout: sheet`"+`, shows the planes of a batch in one picture, in the order of the batch, in the colours of one range: without `+"`min` and `max`"+`, that of all its planes. Below each plane stand the parameters that differ within the batch, at most eight, or those of `+"`captions`"+`, fractions with six digits. The sheet takes the place of its messages; those that failed follow it. How large a batch is, the input or its `+"`batching`"+` says.
+
 **Bad messages** are marked as failed and pass on with their content unchanged; the error names what is wrong and what is allowed. A message that has failed before passes on as it is.
 
 **Metadata.** `+"`simulation_id`"+` holds the id of the result, which a picture cannot hold.`).
@@ -57,6 +71,12 @@ A message is a JSON object that holds a plane, an array of N rows of N numbers, 
 			Description("The plane. By default it is the only one that the message holds.")).
 		Field(colormap.Field().Default("viridis").
 			Description("The colours, from the lowest value to the highest.")).
+		Field(layout.Field().Default(layoutSingle).
+			Description("What becomes a picture.")).
+		Field(sheetColumns.Field().Optional().Example(8).
+			Description("How many planes a row of a sheet has. By default a sheet has as many columns as rows, or one more.")).
+		Field(sheetCaptions.Field().Optional().Example([]string{"F", "k", "fractal_dimension"}).
+			Description("What stands below a plane of a sheet: names of parameters, or of numbers and texts that the result holds itself. What a message lacks is left out. Characters beyond ASCII are not shown.")).
 		Field(renderedMin.Field().Optional().Example(-0.08).
 			Description("The value of the lowest colour. By default it is the least value there is.")).
 		Field(renderedMax.Field().Optional().Example(0.5).
@@ -66,7 +86,7 @@ A message is a JSON object that holds a plane, an array of N rows of N numbers, 
 		Field(service.NewObjectField(fieldLimits,
 			limitPixels.Field().Default(1<<24).
 				Description("The largest picture, in pixels. Each takes a byte."),
-		).Description("What a message may ask for. One that asks for more fails before the picture is allocated.").Advanced()).
+		).Description("What a message, or a batch for a sheet, may ask for. One that asks for more fails before the picture is allocated.").Advanced()).
 		LintRule(`root = if (this.min.number() >= this.max.number()).catch(false) { [ "min: must be below max" ] }`).
 		Example("Pictures of patterns", "Simulates Gray and Scott's model for several feed rates, and writes one picture of each.", `
 input:
@@ -87,6 +107,29 @@ output:
   mfn_file:
     directory: pictures
     filename_pattern: ${! meta("simulation_id") }.png
+`).
+		Example("A contact sheet", "Draws all simulations of a sweep in one picture, by rows of one feed rate.", `
+input:
+  mfn_sweep:
+    sampling: grid
+    parameters:
+      F: { min: 0.03, max: 0.06, steps: 4 }
+      k: { min: 0.058, max: 0.064, steps: 4 }
+    fixed: { model: gray_scott, grid_size: 64, steps: 5000, seed: 1 }
+  processors:
+    - mfn_simulate: { include: [ v ] }
+    - catch:
+        - mapping: root = deleted()
+
+output:
+  mfn_file:
+    directory: pictures
+    filename_pattern: sweep_{timestamp}.png
+    batching:
+      count: 16
+      period: 1m
+      processors:
+        - mfn_render: { layout: sheet, columns: 4 }
 `)
 }
 
@@ -109,15 +152,22 @@ type render struct {
 	min, max *float64 // nil: of the plane
 	scale    int
 	pixels   int // at most
+
+	sheets   bool
+	columns  int // of a sheet; 0: as many as rows
+	captions []string
 }
 
 func newRender(conf *service.ParsedConfig, res *service.Resources) (r *render, err error) {
 	r = &render{crew: newCrew(1), refusals: newRefusals(res, "mfn_render", "rendering")}
-	var colors string
+	var colors, arrangement string
 	var lo, hi float64
 	err = cmp.Or(
 		fields.Into(&r.plane, renderedPlane, conf),
 		fields.Into(&colors, colormap, conf),
+		fields.Into(&arrangement, layout, conf),
+		fields.Into(&r.columns, sheetColumns, conf),
+		fields.Into(&r.captions, sheetCaptions, conf),
 		fields.Into(&lo, renderedMin, conf),
 		fields.Into(&hi, renderedMax, conf),
 		fields.Into(&r.scale, cellPixels, conf),
@@ -136,13 +186,19 @@ func newRender(conf *service.ParsedConfig, res *service.Resources) (r *render, e
 		return nil, errors.New("min: must be below max")
 	}
 	r.palette = paletteOf(colors, shades)
+	if r.sheets = arrangement == layoutSheet; r.sheets {
+		r.palette = sheetPalette(colors)
+	}
 	return r, nil
 }
 
-// ProcessBatch replaces every message with its picture, several at a time. It fails
-// as a whole only when ctx ends.
+// ProcessBatch replaces every message with its picture, several at a time, or all
+// with a sheet. It fails as a whole only when ctx ends.
 func (r *render) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
 	sources := sourcesOf(batch, nil, "")
+	if r.sheets {
+		return r.processSheet(ctx, batch, sources)
+	}
 	return r.crew.transform(ctx, batch, func(k int) error {
 		if err := batch[k].GetError(); err != nil {
 			return err
@@ -165,7 +221,7 @@ func (r *render) Close(context.Context) error {
 
 // picture returns the picture of the source's plane.
 func (r *render) picture(from *source) ([]byte, error) {
-	plane, err := r.read(from, r.pixels)
+	plane, err := r.read(from)
 	if err != nil {
 		return nil, err
 	}
@@ -185,8 +241,8 @@ func withPicture(msg *service.Message, picture []byte) *service.Message {
 	return msg
 }
 
-// read reads the plane that is to be rendered, which may take so many pixels.
-func (r *render) read(from *source, pixels int) (p squarePlane, err error) {
+// read reads the plane that is to be rendered.
+func (r *render) read(from *source) (p squarePlane, err error) {
 	name, raw, err := r.raw(from)
 	if err != nil {
 		return p, err
@@ -195,7 +251,7 @@ func (r *render) read(from *source, pixels int) (p squarePlane, err error) {
 	if p.cells, p.n, err = readGrid(&s, name, 0, engine.MaxGridSize); err != nil {
 		return p, err
 	}
-	if side := p.n * r.scale; side*side > pixels {
+	if side := p.n * r.scale; side*side > r.pixels {
 		return p, notAllowedWords(name, fmt.Sprintf("an array of %v × %v numbers", p.n, p.n),
 			fmt.Sprintf("smaller with a scale of %v", r.scale),
 			fmt.Sprintf("its picture has %v × %v pixels, and limits.max_pixels is %v", side, side, r.pixels))
