@@ -107,11 +107,11 @@ type features struct {
 	config         engine.FeatureConfig
 	array          bool
 	historyBytes   int64
-	crew           *crew
+	pool           *workerPool
 }
 
 func newFeatures(conf *service.ParsedConfig, res *service.Resources) (f *features, err error) {
-	f = &features{crew: newCrew(1), refusals: newRefusals(res, "mfn_features", "feature extraction")}
+	f = &features{pool: newWorkerPool(1), refusals: newRefusals(res, "mfn_features", "feature extraction")}
 	var unit string
 	err = cmp.Or(
 		fields.Into(&f.field, fieldMapping, conf),
@@ -141,7 +141,7 @@ func (f *features) ProcessBatch(ctx context.Context, batch service.MessageBatch)
 		mapping, setting = f.history, historyMapping.Name()
 	}
 	sources := sourcesOf(batch, mapping, setting)
-	return f.crew.transform(ctx, batch, func(k int) error {
+	return f.pool.processBatch(ctx, batch, func(k int) error {
 		err := f.process(&sources[k], batch[k])
 		if err != nil {
 			f.refusals.refuse(batch[k], err, "Features cannot be extracted from the message")
@@ -237,7 +237,7 @@ func (f *features) raw(from *source) (field, history []byte, err error) {
 // scanner has passed.
 func parseHistory(raw []byte, most int64) (frames [][]float64, n int, err error) {
 	if rawjson.Kind(raw) != "an array" {
-		return nil, 0, wrongKind(historyMapping.Name(), raw, "an array of fields")
+		return nil, 0, wrongType(historyMapping.Name(), raw, "an array of fields")
 	}
 	s := rawjson.Scanner{Data: raw}
 	s.Consume('[')
@@ -257,7 +257,7 @@ func parseHistory(raw []byte, most int64) (frames [][]float64, n int, err error)
 		}
 	}
 	if len(frames) == 0 {
-		return nil, 0, notAllowed(historyMapping.Name(), raw, "at least one field", "")
+		return nil, 0, invalidValue(historyMapping.Name(), raw, "at least one field", "")
 	}
 	return frames, n, nil
 }

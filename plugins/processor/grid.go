@@ -23,7 +23,7 @@ func readGrid(s *rawjson.Scanner, name string, n, most int) (cells []float64, ro
 		if err != nil {
 			return nil, 0, err
 		}
-		return nil, 0, wrongKind(name, raw, "an array of rows of numbers")
+		return nil, 0, wrongType(name, raw, "an array of rows of numbers")
 	}
 	given := n > 0
 	if given {
@@ -60,7 +60,7 @@ func readGrid(s *rawjson.Scanner, name string, n, most int) (cells []float64, ro
 	s.Consume(']')
 	switch {
 	case rows == 0:
-		return nil, 0, notAllowed(name, s.Data[first:s.Pos], "an array of rows of numbers", "")
+		return nil, 0, invalidValue(name, s.Data[first:s.Pos], "an array of rows of numbers", "")
 	case rows != n && given:
 		return nil, 0, notAllowedWords(name, "an array of "+several(rows, "row"), fmt.Sprintf("%v × %v numbers", n, n), "")
 	case rows != n:
@@ -97,7 +97,7 @@ func readRow(s *rawjson.Scanner, cells []float64, place func() string, n, most i
 		if err != nil {
 			return nil, 0, err
 		}
-		return nil, 0, wrongKind(place(), raw, "a row of numbers")
+		return nil, 0, wrongType(place(), raw, "a row of numbers")
 	}
 	if n == 0 {
 		n = most

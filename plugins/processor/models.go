@@ -53,7 +53,7 @@ func modelOf(members [][]byte) (string, error) {
 		return engine.MFN, nil
 	}
 	if rawjson.Kind(raw) != "a string" {
-		return "", wrongKind(memberModel, raw, "one of "+strings.Join(engine.ModelNames(), ", "))
+		return "", wrongType(memberModel, raw, "one of "+strings.Join(engine.ModelNames(), ", "))
 	}
 	name := rawjson.Unquoted(raw)
 	if name != engine.MFN {
@@ -86,7 +86,7 @@ func refuseForeign(model string, members [][]byte) error {
 			continue
 		}
 		return &engine.ParamError{
-			Name: name, Value: plain(shortened(raw)), Allowed: "left out with the model " + model,
+			Name: name, Value: plain(excerpt(raw)), Allowed: "left out with the model " + model,
 			Reason: "it is a parameter of " + strings.Join(ownersOf(name), ", "),
 		}
 	}
@@ -194,7 +194,7 @@ func setModelParameter(p *engine.ModelParams, name string, raw []byte, most limi
 
 func word(name string, raw []byte, allowed string) (string, error) {
 	if rawjson.Kind(raw) != "a string" {
-		return "", wrongKind(name, raw, allowed)
+		return "", wrongType(name, raw, allowed)
 	}
 	return rawjson.Unquoted(raw), nil
 }

@@ -27,11 +27,11 @@ func inText(raw []byte, kind string) []byte {
 func number(name string, raw []byte) (float64, error) {
 	raw = inText(raw, "a number")
 	if rawjson.Kind(raw) != "a number" {
-		return 0, wrongKind(name, raw, "a number")
+		return 0, wrongType(name, raw, "a number")
 	}
 	x, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil {
-		return 0, notAllowed(name, raw, "a finite number", "")
+		return 0, invalidValue(name, raw, "a finite number", "")
 	}
 	return x, nil
 }
@@ -41,14 +41,14 @@ func number(name string, raw []byte) (float64, error) {
 func whole(name string, raw []byte, lo, hi uint64) (uint64, error) {
 	raw = inText(raw, "a number")
 	if rawjson.Kind(raw) != "a number" {
-		return 0, wrongKind(name, raw, "a whole number, "+bounds(lo, hi))
+		return 0, wrongType(name, raw, "a whole number, "+bounds(lo, hi))
 	}
 	x, ok := exact(raw)
 	switch {
 	case !ok:
-		return 0, notAllowed(name, raw, "a whole number, "+bounds(lo, hi), "")
+		return 0, invalidValue(name, raw, "a whole number, "+bounds(lo, hi), "")
 	case x < lo || x > hi:
-		return 0, notAllowed(name, raw, bounds(lo, hi), "")
+		return 0, invalidValue(name, raw, bounds(lo, hi), "")
 	}
 	return x, nil
 }

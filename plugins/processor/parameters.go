@@ -121,18 +121,18 @@ func boolean(name string, raw []byte) (bool, error) {
 	case "false":
 		return false, nil
 	default:
-		return false, wrongKind(name, raw, "true or false")
+		return false, wrongType(name, raw, "true or false")
 	}
 }
 
 func boundary(name string, raw []byte) (engine.Boundary, error) {
 	const allowed = "periodic, neumann or dirichlet"
 	if rawjson.Kind(raw) != "a string" {
-		return "", wrongKind(name, raw, allowed)
+		return "", wrongType(name, raw, allowed)
 	}
 	b := engine.Boundary(rawjson.Unquoted(raw))
 	if !slices.Contains([]engine.Boundary{engine.Periodic, engine.Neumann, engine.Dirichlet}, b) {
-		return "", notAllowed(name, raw, allowed, "")
+		return "", invalidValue(name, raw, allowed, "")
 	}
 	return b, nil
 }
@@ -142,9 +142,9 @@ func identifier(name string, raw []byte) (string, error) {
 	text, ok := rawjson.Text(raw)
 	switch {
 	case !ok:
-		return "", wrongKind(name, raw, "a string or a number")
+		return "", wrongType(name, raw, "a string or a number")
 	case len(text) > identity.MaxID:
-		return "", notAllowed(name, raw, fmt.Sprintf("at most %v bytes", identity.MaxID), fmt.Sprintf("it has %v", len(text)))
+		return "", invalidValue(name, raw, fmt.Sprintf("at most %v bytes", identity.MaxID), fmt.Sprintf("it has %v", len(text)))
 	default:
 		return text, nil
 	}

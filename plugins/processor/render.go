@@ -146,7 +146,7 @@ const shades = 256
 // render makes a picture of the plane in each message.
 type render struct {
 	refusals *refusals
-	crew     *crew
+	pool     *workerPool
 	plane    string // empty: the only one
 	palette  color.Palette
 	min, max *float64 // nil: of the plane
@@ -159,7 +159,7 @@ type render struct {
 }
 
 func newRender(conf *service.ParsedConfig, res *service.Resources) (r *render, err error) {
-	r = &render{crew: newCrew(1), refusals: newRefusals(res, "mfn_render", "rendering")}
+	r = &render{pool: newWorkerPool(1), refusals: newRefusals(res, "mfn_render", "rendering")}
 	var colors, arrangement string
 	var lo, hi float64
 	err = cmp.Or(
@@ -199,7 +199,7 @@ func (r *render) ProcessBatch(ctx context.Context, batch service.MessageBatch) (
 	if r.sheets {
 		return r.processSheet(ctx, batch, sources)
 	}
-	return r.crew.transform(ctx, batch, func(k int) error {
+	return r.pool.processBatch(ctx, batch, func(k int) error {
 		if err := batch[k].GetError(); err != nil {
 			return err
 		}

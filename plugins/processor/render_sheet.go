@@ -54,7 +54,7 @@ func (r *render) processSheet(ctx context.Context, batch service.MessageBatch, s
 	tiles := make([]*tile, len(batch))
 	errs := make([]error, len(batch))
 	var pixels atomic.Int64
-	r.crew.each(ctx, len(batch), func(k int) {
+	r.pool.forEach(ctx, len(batch), func(k int) {
 		if batch[k].GetError() != nil || pixels.Load() > int64(r.pixels) {
 			return
 		}

@@ -145,7 +145,7 @@ type simulate struct {
 	strict   bool
 
 	refusals *refusals
-	crew     *crew
+	pool     *workerPool
 	workers  sync.Pool // of *worker
 	metrics  simulationMetrics
 }
@@ -177,7 +177,7 @@ func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulat
 	}
 	s.writer.include = includeOf(planes)
 	s.options.Concentrations = s.writer.include.activator || s.writer.include.inhibitor
-	s.crew = newCrew(s.options.Threads)
+	s.pool = newWorkerPool(s.options.Threads)
 	if s.defaults, err = parseDefaults(conf); err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func (s *simulate) ProcessBatch(ctx context.Context, batch service.MessageBatch)
 	sources := sourcesOf(batch, s.params, paramsMapping.Name())
 	tallies := make([]tally, len(batch))
 	defer func() { s.metrics.add(tallies) }()
-	return s.crew.transform(ctx, batch, func(k int) (err error) {
+	return s.pool.processBatch(ctx, batch, func(k int) (err error) {
 		tallies[k], err = s.process(ctx, &sources[k], batch[k])
 		return err
 	})

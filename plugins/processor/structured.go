@@ -90,7 +90,7 @@ func appendRaw[Text ~string | ~[]byte](b []byte, text Text, kind string) ([]byte
 		if kind == "" {
 			kind = "valid JSON"
 		}
-		return b, &engine.ParamError{Value: plain(shortened([]byte(text))), Allowed: kind}
+		return b, &engine.ParamError{Value: plain(excerpt([]byte(text))), Allowed: kind}
 	}
 	return append(b, raw...), nil
 }

@@ -18,9 +18,9 @@ import (
 func TestACrewUsesTheCoresThatThereAre(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	for _, cores := range []int{1, 2, 1000} {
-		c := newCrew(cores)
+		c := newWorkerPool(cores)
 		most := int64(max(1, runtime.GOMAXPROCS(0)/cores))
-		require.Equal(t, most, int64(cap(c.places)))
+		require.Equal(t, most, int64(cap(c.slots)))
 		var working, seen atomic.Int64
 		full := make(chan struct{})
 		var once sync.Once
@@ -28,7 +28,7 @@ func TestACrewUsesTheCoresThatThereAre(t *testing.T) {
 		done := make([]atomic.Int64, 300)
 		for range 4 {
 			batches.Go(func() {
-				c.each(t.Context(), len(done), func(k int) {
+				c.forEach(t.Context(), len(done), func(k int) {
 					now := working.Add(1)
 					for s := seen.Load(); now > s && !seen.CompareAndSwap(s, now); s = seen.Load() {
 					}
@@ -52,12 +52,12 @@ func TestACrewUsesTheCoresThatThereAre(t *testing.T) {
 // A batch gives up what another one needs, and takes it again afterwards.
 func TestACrewMakesRoom(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	c := &crew{places: make(chan struct{}, 2)}
+	c := &workerPool{slots: make(chan struct{}, 2)}
 	var working atomic.Int64
 	proceed := make(chan struct{})
 	var batches sync.WaitGroup
 	batches.Go(func() {
-		c.each(t.Context(), 100, func(int) {
+		c.forEach(t.Context(), 100, func(int) {
 			working.Add(1)
 			<-proceed
 			working.Add(-1)
@@ -68,7 +68,7 @@ func TestACrewMakesRoom(t *testing.T) {
 
 	small := make(chan struct{})
 	batches.Go(func() {
-		c.each(t.Context(), 1, func(int) { close(small) })
+		c.forEach(t.Context(), 1, func(int) { close(small) })
 	})
 	require.Eventually(t, func() bool { return c.waiting.Load() == 1 }, time.Minute, time.Millisecond)
 	for range 2 {
@@ -84,7 +84,7 @@ func TestACrewMakesRoom(t *testing.T) {
 	}, time.Minute, time.Millisecond)
 	close(proceed)
 	batches.Wait()
-	assert.Empty(t, c.places)
+	assert.Empty(t, c.slots)
 }
 
 // When the context ends, messages are handed back as they were: neither results
@@ -108,7 +108,7 @@ func TestABatchEndsWithItsContext(t *testing.T) {
 		assert.Nil(t, out)
 		failed <- err
 	}()
-	require.Eventually(t, func() bool { return len(s.crew.places) == cap(s.crew.places) }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.pool.slots) == cap(s.pool.slots) }, time.Minute, time.Millisecond)
 	cancel()
 	select {
 	case err := <-failed:
