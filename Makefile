@@ -8,7 +8,7 @@ TOOLS    := bin/tools
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
 
-.PHONY: run build test test-kafka test-faults lint mutants vet-arm64 vulnerabilities bench fuzz docs clean help
+.PHONY: run build test test-kafka test-python test-faults lint mutants vet-arm64 vulnerabilities bench fuzz docs clean help
 
 ## run: simulate the quickstart's sweep; results and pictures go to results/
 run: build
@@ -29,6 +29,10 @@ test: build
 ## test-kafka: the Kafka tests against a real broker (Java 17, Maven)
 test-kafka:
 	./tests/kafka/run.sh
+
+## test-python: what Python's libraries read of our files (Python 3 with venv)
+test-python: build
+	./tests/python/run.sh
 
 ## test-faults: break things on purpose for about 15 minutes, and print the table
 test-faults:

@@ -18,6 +18,7 @@ import (
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure/extended"
 
 	_ "github.com/mfn-connect/mfn-connect/plugins"
+	_ "github.com/mfn-connect/mfn-connect/plugins/dataset"
 )
 
 const name = "mfn-connect"

@@ -22,6 +22,7 @@ import (
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 
 	_ "github.com/mfn-connect/mfn-connect/plugins"
+	_ "github.com/mfn-connect/mfn-connect/plugins/dataset"
 )
 
 // component is one that this module registers, with what it needs to be built. It
@@ -42,6 +43,7 @@ func components(t *testing.T) []component {
 		"processor mfn_simulate":       {},
 		"processor mfn_features":       {},
 		"processor mfn_render":         {},
+		"processor parquet_encode":     {"schema": []any{map[string]any{"name": "x", "type": "DOUBLE"}}},
 		"input mfn_http":               {"address": "127.0.0.1:0"},
 		"input mfn_sweep":              {"count": 2, "parameters": map[string]any{"x": map[string]any{"min": 0, "max": 1}}},
 		"input mfn_rest":               {"base_url": "http://" + nowhere, "endpoint": "/"},
@@ -57,7 +59,7 @@ func components(t *testing.T) []component {
 	var found []component
 	walk := func(kind string, lint func(*service.ComponentConfigLinter, []byte) ([]service.Lint, error), add func(*service.StreamBuilder, string) error) func(string, *service.ConfigView) {
 		return func(name string, _ *service.ConfigView) {
-			if !strings.HasPrefix(name, "mfn_") && name != "prometheus" {
+			if !strings.HasPrefix(name, "mfn_") && name != "prometheus" && name != "parquet_encode" {
 				return
 			}
 			required, ok := known[kind+" "+name]

@@ -18,6 +18,7 @@ import (
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 
 	_ "github.com/mfn-connect/mfn-connect/plugins"
+	_ "github.com/mfn-connect/mfn-connect/plugins/dataset"
 )
 
 //go:embed components.md.tmpl
@@ -40,7 +41,7 @@ func render(env *service.Environment) ([]byte, error) {
 	var components []service.TemplateDataPlugin
 	var failure error
 	add := func(name string, view *service.ConfigView) {
-		if !strings.HasPrefix(name, "mfn_") && name != "prometheus" {
+		if !strings.HasPrefix(name, "mfn_") && name != "prometheus" && name != "parquet_encode" {
 			return
 		}
 		data, err := view.TemplateData()

@@ -1,0 +1,161 @@
+package dataset
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress"
+	"github.com/redpanda-data/benthos/v4/public/service"
+	"gopkg.in/yaml.v3"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+)
+
+const parquetType = "parquet_encode"
+
+// maxRefusalLines is how many rows have a line of their own before they are summed
+// up.
+const maxRefusalLines = 100
+
+func init() {
+	fields.RegisterBatchProcessor(parquetType, parquetSpec(), func(conf *service.ParsedConfig, res *service.Resources) (service.BatchProcessor, error) {
+		return newEncoder(conf, res)
+	})
+}
+
+// encoder makes Parquet files of batches.
+type encoder struct {
+	columns  []*column
+	leaves   int
+	schema   *parquet.Schema
+	codec    compress.Codec
+	log      *service.Logger
+	label    string
+	refusals *logs.Digest
+}
+
+func newEncoder(conf *service.ParsedConfig, res *service.Resources) (*encoder, error) {
+	var codec, encoding string
+	err := cmp.Or(
+		fields.Into(&codec, compression, conf),
+		fields.Into(&encoding, textEncoding, conf),
+	)
+	if err != nil {
+		return nil, err
+	}
+	written, err := conf.FieldAny(fieldSchema)
+	if err != nil {
+		return nil, err
+	}
+	list, ok := written.(*yaml.Node)
+	if !ok {
+		list = &yaml.Node{}
+		if err := list.Encode(written); err != nil {
+			return nil, fmt.Errorf("%v: %w", fieldSchema, err)
+		}
+	}
+	e := &encoder{codec: codecs[codec], log: res.Logger(), label: res.Label()}
+	if e.columns, err = parseColumns(fieldSchema, list); err != nil {
+		return nil, err
+	}
+	e.schema = parquet.NewSchema("row", node(e.columns, encodings[encoding], &e.leaves, 0))
+	e.refusals = logs.NewDigest(e.log, (*service.Logger).Warn, maxRefusalLines, logs.DigestWords{More: "More messages cannot become rows"})
+	return e, nil
+}
+
+// ProcessBatch returns a batch of the file, and one of the messages that are no
+// rows of it.
+func (e *encoder) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
+	var rows []parquet.Row
+	var encoded, failed service.MessageBatch
+	for _, m := range batch {
+		if m.GetError() != nil {
+			failed = append(failed, m)
+			continue
+		}
+		r, err := e.row(m)
+		if err != nil {
+			e.refuse(m, err)
+			failed = append(failed, m)
+			continue
+		}
+		rows, encoded = append(rows, r), append(encoded, m)
+	}
+	var batches []service.MessageBatch
+	if len(rows) > 0 {
+		content, err := e.file(rows)
+		if err != nil {
+			return nil, fmt.Errorf("making a Parquet file of %v rows: %w", len(rows), err)
+		}
+		batches = append(batches, service.MessageBatch{fileOf(encoded, content)})
+	}
+	if len(failed) > 0 {
+		batches = append(batches, failed)
+	}
+	return batches, nil
+}
+
+func (e *encoder) row(m *service.Message) (parquet.Row, error) {
+	value, err := m.AsStructured()
+	if err != nil {
+		return nil, fmt.Errorf("the message is no JSON: %w", err)
+	}
+	object, ok := value.(map[string]any)
+	if !ok {
+		return nil, errors.New("the message must be a JSON object")
+	}
+	r := make(row, e.leaves)
+	if err := r.add(e.columns, "", object, 0, 0); err != nil {
+		return nil, err
+	}
+	return parquet.MakeRow(r...), nil
+}
+
+func (e *encoder) file(rows []parquet.Row) ([]byte, error) {
+	var content bytes.Buffer
+	w := parquet.NewWriter(&content, e.schema, parquet.Compression(e.codec), parquet.CreatedBy("mfn-connect", "", ""))
+	if _, err := w.WriteRows(rows); err != nil {
+		return nil, err
+	}
+	err := w.Close()
+	return content.Bytes(), err
+}
+
+// fileOf returns the message of a file. It is none of its rows' messages, and not a
+// copy of one: if it is rejected, Benthos must reject them all.
+func fileOf(rows service.MessageBatch, content []byte) *service.Message {
+	file := service.NewMessage(content)
+	_ = rows[0].MetaWalkMut(func(key string, value any) error { // whose error is that of the function
+		file.MetaSetMut(key, value)
+		return nil
+	})
+	return file.WithContext(identity.WithID(context.Background(), identity.List(identity.Names(rows))))
+}
+
+func (e *encoder) refuse(m *service.Message, err error) {
+	m.SetError(err)
+	name, kept := identity.Name(m), slot.From(m.Context())
+	if kept.Refusal() == nil { // otherwise it was told of at its first delivery
+		ledger.Process.Refused.Add(1)
+		status.NoteFailure(parquetType, e.label, "encoding", name, err)
+		if e.refusals.Failed(err, func() []string { return []string{name} }) {
+			logs.With(e.log, "id", identity.ID(m), "source", identity.Source(m), "error", err.Error()).Warn("The message cannot become a row")
+		}
+	}
+	kept.Refuse(err)
+}
+
+// Close writes what is left to log.
+func (e *encoder) Close(context.Context) error {
+	e.refusals.Close()
+	return nil
+}

@@ -1,0 +1,76 @@
+package dataset
+
+import (
+	"fmt"
+
+	"github.com/parquet-go/parquet-go"
+)
+
+// row is a row under way: the values of each leaf.
+type row [][]parquet.Value
+
+// add adds the values of columns from an object. The levels are those of Parquet:
+// at which repeated column a value begins anew, and how many of the columns on the
+// way to it that need not be there are.
+func (r row) add(columns []*column, path string, object map[string]any, repetition, definition int) error {
+	for _, c := range columns {
+		if err := r.addColumn(c, path+c.name, object[c.name], repetition, definition); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r row) addColumn(c *column, path string, value any, repetition, definition int) error {
+	switch {
+	case c.repeated:
+		list, ok := value.([]any)
+		if !ok && value != nil {
+			return notAllowed(path, value, "a list")
+		}
+		if len(list) == 0 {
+			r.addNull(c, repetition, definition)
+		}
+		for k, element := range list {
+			if err := r.addValue(c, fmt.Sprintf("%v[%v]", path, k), element, repetition, definition+1); err != nil {
+				return err
+			}
+			repetition = c.depth
+		}
+		return nil
+	case c.optional && value == nil:
+		r.addNull(c, repetition, definition)
+		return nil
+	case c.optional:
+		definition++
+	}
+	return r.addValue(c, path, value, repetition, definition)
+}
+
+// addValue adds a value that must be there.
+func (r row) addValue(c *column, path string, value any, repetition, definition int) error {
+	if c.fields != nil {
+		object, ok := value.(map[string]any)
+		if !ok {
+			return notAllowed(path, value, "an object")
+		}
+		return r.add(c.fields, path+".", object, repetition, definition)
+	}
+	leaf := leafTypes[c.typ]
+	v, ok := leaf.value(value)
+	if !ok {
+		return notAllowed(path, value, leaf.allowed)
+	}
+	r[c.index] = append(r[c.index], v.Level(repetition, definition, c.index))
+	return nil
+}
+
+// addNull notes in each leaf that nothing is there.
+func (r row) addNull(c *column, repetition, definition int) {
+	for _, f := range c.fields {
+		r.addNull(f, repetition, definition)
+	}
+	if c.fields == nil {
+		r[c.index] = append(r[c.index], parquet.NullValue().Level(repetition, definition, c.index))
+	}
+}
