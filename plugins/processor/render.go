@@ -62,11 +62,11 @@ A message is a JSON object that holds a plane, an array of N rows of N numbers, 
 
 **Colours** go from `+"`min`"+` to `+"`max`"+`. Without them they go from the least value of the plane to its greatest. Values outside have the colour of the nearer end, and a plane of a single value has the lowest colour.
 
-**A contact sheet**, `+"`layout: sheet`"+`, shows the planes of a batch in one picture, in the order of the batch, in the colours of one range: without `+"`min` and `max`"+`, that of all its planes. Below each plane stand the parameters that differ within the batch, at most eight, or those of `+"`captions`"+`, fractions with six digits. The sheet takes the place of its messages; those that failed follow it. How large a batch is, the input or its `+"`batching`"+` says.
+**A contact sheet**, `+"`layout: sheet`"+`, shows the planes of a batch in one picture, in the order of the batch, in the colours of one range: without `+"`min` and `max`"+`, that of all its planes. Below each plane stand the parameters that differ within the batch, at most eight, or those of `+"`captions`"+`, fractions with six digits. The sheet takes the place of its messages and has the metadata of the first; those that failed follow it. How large a batch is, the input or its `+"`batching`"+` says.
 
 **Bad messages** are marked as failed and pass on with their content unchanged; the error names what is wrong and what is allowed. A message that has failed before passes on as it is.
 
-**Metadata.** `+"`simulation_id`"+` holds the id of the result, which a picture cannot hold.`).
+**Metadata.** `+"`simulation_id`"+` holds the id of the result, which a picture cannot hold. A sheet, which is of several results, does not get it.`).
 		Field(renderedPlane.Field().Optional().Example(planeV).
 			Description("The plane. By default it is the only one that the message holds.")).
 		Field(colormap.Field().Default("viridis").

@@ -109,6 +109,19 @@ processors:
 	}
 }
 
+// A sheet is no single result, and has what else is known of its first message.
+func TestMetadataOfASheet(t *testing.T) {
+	conf := `
+processors:
+  - mapping: 'meta place = batch_index()'
+  - mfn_render: { layout: sheet }
+  - mapping: 'root = [ @place, @simulation_id ]'
+`
+	out := batchThrough(t, conf, `{"simulation_id":"a","v":[[1]]}`, `{"simulation_id":"b","v":[[2]]}`)
+	require.Len(t, out, 1)
+	assert.Equal(t, `[0,null]`, out[0].content)
+}
+
 func TestASheetIsBounded(t *testing.T) {
 	for _, test := range []struct{ name, limit, want string }{
 		{"by its planes", "20", "the sheet of 3 planes has more than 20 pixels, must have at most 20: limits.max_pixels"},
@@ -123,5 +136,13 @@ func TestASheetIsBounded(t *testing.T) {
 				assert.Contains(t, o.failure, test.want)
 			}
 		})
+	}
+}
+
+func BenchmarkPicture(b *testing.B) {
+	simulated := through(b, "mfn_simulate: { include: [ v ] }", square64(b))[0]
+	p := newPipe(b, "mfn_render: {}")
+	for b.Loop() {
+		require.Empty(b, p.through(b, simulated.content)[0].failure)
 	}
 }
