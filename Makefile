@@ -34,7 +34,7 @@ test-kafka:
 test-python: build
 	./tests/python/run.sh
 
-## test-faults: break things on purpose for about 15 minutes, and print the table
+## test-faults: break things on purpose for about 20 minutes, and print the table
 test-faults:
 	MFN_KAFKA_JARS="$$(tests/kafka/broker/fetch.sh)" go run ./tests/faults
 
