@@ -20,6 +20,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/internal/guard"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/text"
 )
 
 // httpRequest is a request that waits for its answer.
@@ -212,7 +213,7 @@ func (in *httpInput) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		answer = &refusal{status: 499, reason: "the client has gone"} // nobody reads it
 	}
 	if in.refusals.Failed(err, nil) {
-		logs.With(in.log, "method", r.Method, "path", excerpt(r.URL.Path), "status", answer.status, "remote", r.RemoteAddr, "error", err.Error()).Warn("Request refused")
+		logs.With(in.log, "method", r.Method, "path", text.Shorten(r.URL.Path, maxLogged), "status", answer.status, "remote", r.RemoteAddr, "error", err.Error()).Warn("Request refused")
 	}
 	if answer.after > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(answer.after.Seconds()))))
@@ -290,20 +291,8 @@ func (in *httpInput) describe(header http.Header, messages service.MessageBatch)
 	return status, nil
 }
 
-// maxLogged is how many characters of a path a log line shows.
+// maxLogged is how many bytes of a path a log line shows.
 const maxLogged = 200
-
-// excerpt returns the beginning of a text that a caller chose.
-func excerpt(text string) string {
-	count := 0
-	for k := range text {
-		if count == maxLogged {
-			return text[:k] + "…"
-		}
-		count++
-	}
-	return text
-}
 
 // serverLines writes what Go's HTTP server has to say.
 type serverLines struct{ log *service.Logger }
