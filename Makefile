@@ -8,7 +8,7 @@ TOOLS    := bin/tools
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
 
-.PHONY: run build test test-kafka test-python test-faults lint mutants vet-arm64 vulnerabilities bench fuzz docs clean help
+.PHONY: run pictures build test test-kafka test-python test-faults lint mutants vet-arm64 vulnerabilities bench fuzz docs clean help
 
 ## run: simulate the quickstart's sweep; results and pictures go to results/
 run: build
@@ -75,6 +75,11 @@ fuzz:
 docs:
 	go run ./docs/generate > docs/components.md.new
 	mv docs/components.md.new docs/components.md
+
+## pictures: make the pictures of the README and the docs again
+pictures: build
+	dir=$$(mktemp -d) && RESULTS=$$dir ./$(BINARY) -c config/quickstart.yaml >/dev/null && \
+		cp $$dir/sweep.png docs/pictures/quickstart.png && rm -r $$dir
 
 ## clean: remove what the other targets made
 clean:
