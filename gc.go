@@ -11,25 +11,25 @@ import (
 // would take a tenth of a core.
 const minHeapGrowth = 64 << 20
 
-// tuneGC has the heap grow to twice what is live, as is usual, but by no less
-// than room: after each collection the percentage is set anew.
+// tuneGC lets the heap grow to twice what is live, as is usual, but by at least
+// minHeapGrowth: it sets the percentage again after each collection.
 func tuneGC() {
 	debug.SetGCPercent(400) // until the first collection
 	type cycle struct{ _ [16]byte }
-	var again func(*cycle)
-	again = func(c *cycle) {
+	var onCollection func(*cycle)
+	onCollection = func(c *cycle) {
 		debug.SetGCPercent(percentFor(liveBytes()))
-		runtime.SetFinalizer(c, again) // runs after the next collection
+		runtime.SetFinalizer(c, onCollection) // runs after the next collection
 	}
-	runtime.SetFinalizer(&cycle{}, again)
+	runtime.SetFinalizer(&cycle{}, onCollection)
 }
 
-// percentFor returns by how much the heap may grow above what is live. The
-// smallest heap that the runtime works with is 4 MiB for each 100 per cent, so that
-// no more than mostPercent are needed.
+// percentFor returns by how many per cent the heap may grow above what is live.
+// The runtime works with a heap of at least 4 MiB for each 100 per cent, so
+// maxPercent is enough when nothing is live.
 func percentFor(live uint64) int {
-	const mostPercent = minHeapGrowth / (4 << 20) * 100
-	return int(max(100, min(mostPercent, minHeapGrowth*100/max(live, 1))))
+	const maxPercent = minHeapGrowth / (4 << 20) * 100
+	return int(max(100, min(maxPercent, minHeapGrowth*100/max(live, 1))))
 }
 
 // liveBytes returns what the last collection left.

@@ -18,7 +18,7 @@ var examples = strings.NewReplacer(
 	"as a stream processor", "on a stream",
 )
 
-// helpInOurWords has the help say what this program is, and show what it has.
+// helpInOurWords makes the help say what this program is, with examples of its own.
 func helpInOurWords() {
 	show := cli.HelpPrinter
 	cli.HelpPrinter = func(w io.Writer, template string, data any) {

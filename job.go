@@ -19,7 +19,7 @@ type job struct {
 	started atomic.Pointer[time.Time] // nil: no stream has started
 }
 
-// options have Benthos tell the job of its logger and of the start of streams.
+// options make Benthos tell the job its logger and when a stream starts.
 func (j *job) options() []service.CLIOptFunc {
 	return []service.CLIOptFunc{
 		service.CLIOptOnLoggerInit(func(log *service.Logger) {
@@ -33,7 +33,7 @@ func (j *job) options() []service.CLIOptFunc {
 	}
 }
 
-// end sums the run up, and returns the program's status: 1 if its work is not done.
+// end logs a summary of the run, and returns the program's status: 1 if its work is not done.
 func (j *job) end(signalled bool) int {
 	started, log := j.started.Load(), j.log.Load()
 	if started == nil || log == nil {

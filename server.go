@@ -16,8 +16,8 @@ import (
 // without waiting for the answers that it has just written.
 const flushDelay = 100 * time.Millisecond
 
-// serverLog reads in Benthos's log what its HTTP server does, since Benthos goes on
-// without a server that cannot listen, and tells it nowhere else.
+// serverLog reads Benthos's log for what its HTTP server does. Benthos goes on when
+// the server cannot listen, and says so only in its log.
 type serverLog struct{ serves *atomic.Bool }
 
 // watchServer returns the option that ends the program if the HTTP server cannot
@@ -27,10 +27,10 @@ func watchServer() (opt service.CLIOptFunc, serves *atomic.Bool) {
 	return service.CLIOptAddTeeLogger(slog.New(serverLog{serves})), serves
 }
 
-// Enabled leaves out what is not about the server.
+// Enabled skips debug lines: none is about the server.
 func (serverLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
 
-// Handle looks at one line.
+// Handle reads one line.
 func (l serverLog) Handle(_ context.Context, r slog.Record) error {
 	if strings.HasPrefix(r.Message, "Listening for HTTP requests") {
 		l.serves.Store(true)

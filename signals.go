@@ -13,9 +13,9 @@ import (
 // interrupted is the status of a program that a second signal has ended.
 const interrupted = 130
 
-// watchSignals begins a shutdown at the first signal, beside Benthos, which then
-// closes the stream, and ends the program at the second. signalled tells whether
-// there was one.
+// watchSignals starts the shutdown of our components at the first signal, at which
+// Benthos closes the stream, and ends the program at the second. signalled becomes
+// true at the first.
 func watchSignals() (signalled *atomic.Bool) {
 	signalled = new(atomic.Bool)
 	signals := make(chan os.Signal, 2)

@@ -8,19 +8,19 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 )
 
-// standardLog writes to the stream's log what libraries write to Go's own. Go's HTTP
-// client does, with the beginning of what a server has sent.
+// standardLog passes on to the stream's log what libraries write to Go's standard
+// logger. Go's HTTP client writes there, and quotes what a server has sent.
 type standardLog struct {
 	to *atomic.Pointer[service.Logger]
 }
 
-// takeStandardLog has Go's log end in the stream's, once there is one.
+// takeStandardLog redirects Go's standard logger to the stream's, once there is one.
 func takeStandardLog(to *atomic.Pointer[service.Logger]) {
 	log.SetFlags(0)
 	log.SetOutput(standardLog{to})
 }
 
-// Write writes one line, without what came from a server.
+// Write passes on one line, without what a server has sent.
 func (s standardLog) Write(line []byte) (int, error) {
 	text, _, unsolicited := strings.Cut(strings.TrimSpace(string(line)), "Unsolicited response received on idle HTTP channel")
 	if unsolicited {
