@@ -27,7 +27,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // fileFormat is a scanner, and what it is to make of a file by a plain reading.
@@ -338,7 +338,7 @@ func confirmedRun(t *testing.T, dir, fields string, rejects int) (map[string][]s
 	t.Helper()
 	var mu sync.Mutex
 	confirmed, count := map[string][]string{}, 0
-	s := webtest.Run(t, func(b *service.StreamBuilder) {
+	s := streamtest.Run(t, func(b *service.StreamBuilder) {
 		require.NoError(t, b.AddInputYAML(fmt.Sprintf("mfn_file:\n  directory: %q\n  %v", dir, strings.ReplaceAll(fields, "\n", "\n  "))))
 		require.NoError(t, b.AddConsumerFunc(func(_ context.Context, m *service.Message) error {
 			mu.Lock()
@@ -476,13 +476,13 @@ func TestFileThatChangesWhileItIsReadMakesNoHalfMessage(t *testing.T) {
 	put(t, dir, "a.txt", strings.Repeat(line, 2*fileChunk/len(line)))
 	held := newGate()
 	r := runFile(t, dir, "pattern: '*.txt'\nscanner: { lines: {} }\nauto_delete: true\n"+fileAtOnce, held.pass)
-	webtest.Await(t, func() bool { return len(r.contents(t)) > 0 }, "the first line")
+	streamtest.Await(t, func() bool { return len(r.contents(t)) > 0 }, "the first line")
 	changed, err := os.OpenFile(filepath.Join(dir, "a.txt"), os.O_WRONLY|os.O_APPEND, 0)
 	require.NoError(t, err)
 	_, err = changed.WriteString(line)
 	require.NoError(t, errors.Join(err, changed.Close()))
 	close(held.opened)
-	webtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "a.txt")) }, "the deletion")
+	streamtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "a.txt")) }, "the deletion")
 	for _, content := range r.contents(t) {
 		require.Equal(t, strings.TrimSuffix(line, "\n"), content)
 	}

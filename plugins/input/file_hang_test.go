@@ -18,8 +18,8 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/tracker"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
 )
 
 // hang mounts a file system over a directory, of which every use hangs until the
@@ -96,7 +96,7 @@ func TestFileThatHangsIsToldOf(t *testing.T) {
 		hang(t, sub) // before the file is remembered, for which it is compared
 		return nil
 	})
-	webtest.Await(t, func() bool {
+	streamtest.Await(t, func() bool {
 		return len(linesWith(r.Logs, "level=ERROR", `operation="file remember"`, "path="+filepath.Join(sub, "a.json"), "timed out after 500ms")) == 1
 	}, "word of it")
 	r.Stop(t)
@@ -105,11 +105,11 @@ func TestFileThatHangsIsToldOf(t *testing.T) {
 func TestFileDirectoryThatHangsIsToldOf(t *testing.T) {
 	dir := t.TempDir()
 	r := runFile(t, dir, "timeout: 100ms\n"+fileAtOnce, nil)
-	webtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "Directory is watched") }, "the first look")
+	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "Directory is watched") }, "the first look")
 	hang(t, dir)
-	webtest.Await(t, func() bool {
+	streamtest.Await(t, func() bool {
 		return len(linesWith(r.Logs, "level=WARN", "Directory is still being looked at", "path="+dir, "takes longer than 100ms")) > 0
 	}, "word of it")
-	assert.Equal(t, status.Error, webtest.Report(t, fileType).Status)
+	assert.Equal(t, status.Error, streamtest.Report(t, fileType).Status)
 	r.Stop(t)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 func TestFileThatIsTooLargeIsRefusedBeforeItIsRead(t *testing.T) {
@@ -31,7 +31,7 @@ func TestFileThatIsTooLargeIsRefusedBeforeItIsRead(t *testing.T) {
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
 	assert.Contains(t, r.Logs.String(), "path="+sparse)
 	assert.Contains(t, r.Logs.String(), "max_bytes: the file has 3221225472 bytes, and one message may take at most 268435456: raise max_bytes")
-	m := webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics)
+	m := streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics)
 	assert.EqualValues(t, 5, m.TotalBytesFetched)
 }
 
@@ -89,8 +89,8 @@ func TestFileThatGrowsIsNotReadBeyondItsSize(t *testing.T) {
 
 	// Its new size is too large.
 	go func() { _, _, _ = in.ReadBatch(t.Context()) }()
-	webtest.Await(t, func() bool {
-		last := webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).LastError
+	streamtest.Await(t, func() bool {
+		last := streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).LastError
 		return last != nil && strings.Contains(*last, "max_bytes: the file has 1073741824 bytes")
 	}, "word of it")
 }

@@ -25,7 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // inChild reports whether this process was started by childOf for the test.
@@ -72,9 +72,9 @@ func TestFileThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 	r := runFile(t, dir, "pattern: '**/*.json'\nauto_delete: true\nretry: { max_delay: 20ms }\n"+fileAtOnce, nil)
 	r.await(t, "open")
 	failures := func() int64 {
-		return webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).FailedRequests
+		return streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).FailedRequests
 	}
-	webtest.Await(t, func() bool { return failures() >= 5 }, "more tries")
+	streamtest.Await(t, func() bool { return failures() >= 5 }, "more tries")
 	for _, path := range []string{closed, filepath.Join(dir, "sub")} {
 		told := 0
 		for line := range strings.Lines(r.Logs.String()) {
@@ -90,8 +90,8 @@ func TestFileThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 	r.await(t, "open", "closed")
 	require.NoError(t, os.Chmod(filepath.Join(dir, "sub"), 0o700))
 	r.await(t, "open", "closed", "in a closed directory")
-	webtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "the deletions")
-	webtest.Await(t, func() bool { return webtest.Report(t, fileType).Status != status.Error }, "recovery")
+	streamtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "the deletions")
+	streamtest.Await(t, func() bool { return streamtest.Report(t, fileType).Status != status.Error }, "recovery")
 }
 
 func TestFileIsReadAgainWhenAnErrorPasses(t *testing.T) {
@@ -112,7 +112,7 @@ func TestFileIsReadAgainWhenAnErrorPasses(t *testing.T) {
 	none := unix.Rlimit{Cur: 3, Max: limit.Max}
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &none))
 	require.NoError(t, os.Rename(filepath.Join(dir, "b.json.tmp"), filepath.Join(dir, "b.json")))
-	webtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "too many open files") }, "word of it")
+	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "too many open files") }, "word of it")
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 	r.await(t, "1", "2")
 }
@@ -182,7 +182,7 @@ func TestFileCrashesLoseNothing(t *testing.T) {
 				child := run()
 				before := answered()
 				feed(50)
-				webtest.Await(t, func() bool { return answered() > before+random.IntN(50*perFile) }, "some answers")
+				streamtest.Await(t, func() bool { return answered() > before+random.IntN(50*perFile) }, "some answers")
 				require.NoError(t, child.Process.Kill())
 				require.Error(t, child.Wait())
 				// What is gone from the input has been answered.
@@ -200,12 +200,12 @@ func TestFileCrashesLoseNothing(t *testing.T) {
 				require.NoError(t, child.Process.Kill())
 				require.Error(t, child.Wait())
 			}()
-			webtest.Await(t, func() bool { return answered() == files*perFile }, "all answers")
+			streamtest.Await(t, func() bool { return answered() == files*perFile }, "all answers")
 			switch how {
 			case "delete":
-				webtest.Await(t, func() bool { return len(names(t, in)) == 0 }, "all deletions")
+				streamtest.Await(t, func() bool { return len(names(t, in)) == 0 }, "all deletions")
 			case "move":
-				webtest.Await(t, func() bool { return len(names(t, in)) == 0 }, "all moves")
+				streamtest.Await(t, func() bool { return len(names(t, in)) == 0 }, "all moves")
 				assert.GreaterOrEqual(t, len(names(t, moved)), files)
 			}
 			for _, name := range names(t, out) {
@@ -222,9 +222,9 @@ func TestFileCrashesLoseNothing(t *testing.T) {
 func TestFileTimesOutOnNothing(t *testing.T) {
 	// A stream that only waits makes no requests and no noise.
 	r := runFile(t, t.TempDir(), "timeout: 1ms\n"+fileAtOnce, nil)
-	webtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "is now active") }, "the stream")
+	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "is now active") }, "the stream")
 	time.Sleep(50 * time.Millisecond) // a few looks; whatever happens in them is checked
-	m := webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics)
+	m := streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics)
 	raw, err := json.Marshal(m)
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"total_requests":0,"successful_requests":0,"failed_requests":0,"total_retries":0,"total_bytes_fetched":0,"last_fetch_timestamp":null,"last_error":null,"last_error_timestamp":null,"success_rate":0}`, string(raw))

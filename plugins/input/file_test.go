@@ -27,7 +27,7 @@ import (
 	_ "github.com/mfn-connect/mfn-connect/plugins/output"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 const (
@@ -37,7 +37,7 @@ const (
 
 // fileRun is a stream with an mfn_file input, and what came out of it.
 type fileRun struct {
-	*webtest.Stream
+	*streamtest.Stream
 	mu       sync.Mutex
 	messages []*service.Message
 	answer   func(content string) error // of the output; nil confirms all
@@ -58,7 +58,7 @@ func runFileInput(t *testing.T, fields string, answer func(string) error) *fileR
 	}
 	r := &fileRun{answer: answer}
 	yaml := "label: files\nmfn_file:\n  " + strings.ReplaceAll(fields, "\n", "\n  ")
-	r.Stream = webtest.Run(t, func(b *service.StreamBuilder) {
+	r.Stream = streamtest.Run(t, func(b *service.StreamBuilder) {
 		require.NoError(t, b.AddInputYAML(yaml))
 		require.NoError(t, b.AddBatchConsumerFunc(func(_ context.Context, batch service.MessageBatch) error {
 			var errs []error
@@ -95,7 +95,7 @@ func (r *fileRun) contents(t *testing.T) []string {
 // await waits until these messages, and no others, have come, in this order.
 func (r *fileRun) await(t *testing.T, want ...string) {
 	t.Helper()
-	webtest.Await(t, func() bool { return len(r.contents(t)) >= len(want) }, fmt.Sprintf("%v messages", len(want)))
+	streamtest.Await(t, func() bool { return len(r.contents(t)) >= len(want) }, fmt.Sprintf("%v messages", len(want)))
 	assert.Equal(t, want, r.contents(t))
 }
 
@@ -146,7 +146,7 @@ func TestFileExamplesLint(t *testing.T) {
 	view, ok := service.GlobalEnvironment().GetInputConfig(fileType)
 	require.True(t, ok)
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	webtest.Build(t, view)
+	streamtest.Build(t, view)
 }
 
 // lintFile returns what lint says of an mfn_file input of the given fields.
@@ -163,7 +163,7 @@ func lintFile(t *testing.T, fields string) (says []string) {
 // startFile starts a stream with an mfn_file input of the given fields.
 func startFile(t *testing.T, fields string) error {
 	t.Helper()
-	return webtest.Start(t, func(b *service.StreamBuilder) error {
+	return streamtest.Start(t, func(b *service.StreamBuilder) error {
 		require.NoError(t, b.AddConsumerFunc(func(context.Context, *service.Message) error { return nil }))
 		return b.AddInputYAML("mfn_file:\n  " + strings.ReplaceAll(fields, "\n", "\n  "))
 	})
@@ -214,7 +214,7 @@ func TestFileFieldsThatLintPassesStart(t *testing.T) {
 	data, err := view.TemplateData()
 	require.NoError(t, err)
 	for _, field := range data.Fields {
-		for _, value := range webtest.Spellings {
+		for _, value := range streamtest.Spellings {
 			t.Run(field.FullName+"/"+value, func(t *testing.T) {
 				fields := field.FullName + ": " + value
 				if object, name, nested := strings.Cut(field.FullName, "."); nested {
@@ -227,7 +227,7 @@ func TestFileFieldsThatLintPassesStart(t *testing.T) {
 				switch {
 				case len(lints) == 0 && !strings.HasPrefix(value, "!"):
 					require.NoError(t, err)
-					require.NotContains(t, webtest.Nulls, value, "null is not taken for absent")
+					require.NotContains(t, streamtest.Nulls, value, "null is not taken for absent")
 				case foreign.MatchString(field.FullName):
 				default:
 					require.Error(t, err, lints)
@@ -240,7 +240,7 @@ func TestFileFieldsThatLintPassesStart(t *testing.T) {
 func TestFileTakesFilesInOrderAndAsTheyCome(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "yet")
 	r := runFile(t, dir, fileAtOnce, nil)
-	webtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "Directory does not exist yet") }, "word of it")
+	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "Directory does not exist yet") }, "word of it")
 
 	staged := filepath.Join(filepath.Dir(dir), "staged")
 	for _, name := range []string{"c.json", "a.json", "b.json", "ignored.txt", ".hidden.json", "x.json.mfn-tmp"} {
@@ -259,7 +259,7 @@ func TestFileTakesFilesInOrderAndAsTheyCome(t *testing.T) {
 		"mod_time_unix": info.ModTime().Unix(), "size": int64(5),
 	}, r.meta(t, 3))
 
-	report := webtest.Report(t, fileType)
+	report := streamtest.Report(t, fileType)
 	m := report.Metrics.(status.ConnectorMetrics)
 	assert.Equal(t, "files", r.Label(t))
 	assert.EqualValues(t, 4, m.TotalRequests)
@@ -272,7 +272,7 @@ func TestFileTakesFilesInOrderAndAsTheyCome(t *testing.T) {
 // Label is not known without a metrics exporter; the board has the component's own.
 func (r *fileRun) Label(t *testing.T) string {
 	t.Helper()
-	return webtest.Report(t, fileType).Label
+	return streamtest.Report(t, fileType).Label
 }
 
 func TestFileGoesDown(t *testing.T) {
@@ -376,10 +376,10 @@ func TestFileIsDeletedAfterDelivery(t *testing.T) {
 		}
 		return nil
 	})
-	webtest.Await(t, func() bool { return len(r.contents(t)) >= 2 }, "the row that is held")
+	streamtest.Await(t, func() bool { return len(r.contents(t)) >= 2 }, "the row that is held")
 	assert.True(t, exists(t, filepath.Join(dir, "a.csv")))
 	close(held.opened)
-	webtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "the file's end, under any name")
+	streamtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "the file's end, under any name")
 	assert.Len(t, r.contents(t), 3)
 }
 
@@ -397,12 +397,12 @@ func TestFileThatIsReplacedInFlightIsTakenAnew(t *testing.T) {
 				}
 				return nil
 			})
-			webtest.Await(t, func() bool { return len(r.contents(t)) == 1 }, "the old content")
+			streamtest.Await(t, func() bool { return len(r.contents(t)) == 1 }, "the old content")
 			put(t, dir, "a.json", "new")
 			close(held.opened)
 			r.await(t, "old", "new")
 			if how != "remembered" {
-				webtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "an empty directory")
+				streamtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "an empty directory")
 			}
 			if how == "moved" {
 				assert.Equal(t, []string{"a.json"}, names(t, moved))
@@ -422,13 +422,13 @@ func TestFileThatWasLeftHiddenIsReadThoughANewOneHasItsName(t *testing.T) {
 			put(t, dir, "a.json", "newer")
 			put(t, dir, ".b.json.mfn-taken", "alone")
 			r := runFile(t, dir, strings.Replace(fields, "MOVE", moved, 1)+fileAtOnce, nil)
-			webtest.Await(t, func() bool { return len(r.contents(t)) >= 3 }, "three messages")
+			streamtest.Await(t, func() bool { return len(r.contents(t)) >= 3 }, "three messages")
 			assert.ElementsMatch(t, []string{"older", "newer", "alone"}, r.contents(t))
 
 			// Also what another failure leaves while the stream runs.
 			put(t, dir, ".a.json.mfn-taken", "later")
-			webtest.Await(t, func() bool { return slices.Contains(r.contents(t), "later") }, "the fourth")
-			webtest.Await(t, func() bool {
+			streamtest.Await(t, func() bool { return slices.Contains(r.contents(t), "later") }, "the fourth")
+			streamtest.Await(t, func() bool {
 				return !slices.ContainsFunc(names(t, dir), func(name string) bool { return how != "remembered" || strings.HasPrefix(name, ".") })
 			}, "their end")
 			assert.Len(t, r.contents(t), 4)
@@ -498,10 +498,10 @@ func TestFileThatIsRewrittenWithinAStepOfTheClockIsReadAgain(t *testing.T) {
 				return nil
 			})
 			rewrite("old")
-			webtest.Await(t, func() bool { return slices.Contains(r.contents(t), "old") }, "the old content")
+			streamtest.Await(t, func() bool { return slices.Contains(r.contents(t), "old") }, "the old content")
 			rewrite("new")
 			close(held.opened)
-			webtest.Await(t, func() bool { return slices.Contains(r.contents(t), "new") }, "the new content")
+			streamtest.Await(t, func() bool { return slices.Contains(r.contents(t), "new") }, "the new content")
 		})
 	}
 }
@@ -549,7 +549,7 @@ func TestFileMoveMakesDirectoriesWithTheUmaskAndRemovesWhatACrashHasLeft(t *test
 	put(t, dir, "new/b.json", "2")
 	require.NoError(t, os.Chmod(filepath.Join(dir, "new", "b.json"), 0o640))
 	r := runFile(t, dir, "pattern: '**/*.json'\nmove_to: "+done+"\n"+fileAtOnce, nil)
-	webtest.Await(t, func() bool { return len(names(t, done)) == 3 }, "the moves, and the sweeping")
+	streamtest.Await(t, func() bool { return len(names(t, done)) == 3 }, "the moves, and the sweeping")
 	assert.Equal(t, []string{"in/.mfn-young.mfn-tmp", "in/a.json", "new/b.json"}, names(t, done))
 	for path, want := range map[string]os.FileMode{"new": 0o775 | os.ModeDir, "new/b.json": 0o640} {
 		info, err := os.Stat(filepath.Join(done, path))
@@ -625,7 +625,7 @@ func TestFileOddThingsAreLeftAlone(t *testing.T) {
 
 	r := runFile(t, dir, "pattern: '**/*.json'\nauto_delete: true\n"+fileAtOnce, nil)
 	r.await(t, "inside", "real")
-	webtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "real.json")) }, "the last deletion")
+	streamtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "real.json")) }, "the last deletion")
 	put(t, dir, "last.json", "last")
 	r.await(t, "inside", "real", "last")
 
@@ -641,7 +641,7 @@ func TestFileOddThingsAreLeftAlone(t *testing.T) {
 	assert.Equal(t, 1, told, "a link that leads out is told of once")
 	assert.Contains(t, r.Logs.String(), filepath.Join(dir, "out.json")+": a symbolic link leads out of the directory; only what is within is read or written")
 	assert.NotContains(t, r.Logs.String(), "statat")
-	m := webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics)
+	m := streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics)
 	assert.EqualValues(t, 3, m.FailedRequests, "out, up and loop")
 	assert.EqualValues(t, 3, m.SuccessfulRequests)
 }
@@ -698,7 +698,7 @@ func TestFileOfAPathThatIsNoFileIsToldOf(t *testing.T) {
 		})
 	}
 	late := runFileInput(t, "path: late.json\n"+fileAtOnce, nil)
-	webtest.Await(t, func() bool { return len(linesWith(late.Logs, "level=WARN", "there is no file late.json")) == 1 }, "word of it")
+	streamtest.Await(t, func() bool { return len(linesWith(late.Logs, "level=WARN", "there is no file late.json")) == 1 }, "word of it")
 	put(t, ".", "late.json", "1")
 	late.await(t, "1")
 }
@@ -780,16 +780,16 @@ func TestFileThatTheScannerRefusesStaysAndIsReadOnce(t *testing.T) {
 	put(t, dir, "good.csv", "a,b\n6,7\n")
 	r := runFile(t, dir, "pattern: '*.csv'\nscanner: { csv: {} }\nauto_delete: true\n"+fileAtOnce, nil)
 	r.await(t, `{"a":"1","b":"2"}`, `{"a":"6","b":"7"}`)
-	webtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "good.csv")) }, "the deletion of the good file")
+	streamtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "good.csv")) }, "the deletion of the good file")
 	put(t, dir, "next.csv", "a,b\n8,9\n")
 	r.await(t, `{"a":"1","b":"2"}`, `{"a":"6","b":"7"}`, `{"a":"8","b":"9"}`)
 	assert.True(t, exists(t, filepath.Join(dir, "bad.csv")))
 	assert.Contains(t, r.Logs.String(), "record on line 3: wrong number of fields")
-	assert.EqualValues(t, 1, webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).FailedRequests)
+	assert.EqualValues(t, 1, streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).FailedRequests)
 
 	put(t, dir, "bad.csv", "a,b\n1,2\n")
 	r.await(t, `{"a":"1","b":"2"}`, `{"a":"6","b":"7"}`, `{"a":"8","b":"9"}`, `{"a":"1","b":"2"}`)
-	webtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "bad.csv")) }, "the deletion of the mended file")
+	streamtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "bad.csv")) }, "the deletion of the mended file")
 }
 
 func TestFileRejectionsAreReplayed(t *testing.T) {
@@ -806,7 +806,7 @@ func TestFileRejectionsAreReplayed(t *testing.T) {
 			}
 			return nil
 		})
-		webtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "a.txt")) }, "the deletion")
+		streamtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "a.txt")) }, "the deletion")
 		count := map[string]int{}
 		for _, c := range r.contents(t) {
 			count[c]++
@@ -835,7 +835,7 @@ func TestFileJobEndsWhenAllIsDelivered(t *testing.T) {
 		}
 		return nil
 	})
-	webtest.Await(t, func() bool { return len(r.contents(t)) >= 1 }, "the first")
+	streamtest.Await(t, func() bool { return len(r.contents(t)) >= 1 }, "the first")
 	put(t, dir, "c.json", "3")
 	close(held.opened)
 	r.AwaitEnd(t)
@@ -867,7 +867,7 @@ func TestFileJobLeavesWhatFailed(t *testing.T) {
 }
 
 // linesWith returns the lines that hold all of these texts.
-func linesWith(logs *webtest.Logs, texts ...string) (found []string) {
+func linesWith(logs *streamtest.Logs, texts ...string) (found []string) {
 	for line := range strings.Lines(logs.String()) {
 		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
 			found = append(found, line)
@@ -901,7 +901,7 @@ func TestFileErrorsAreInAUsersWords(t *testing.T) {
 			put(t, dir, "a.json", row.content)
 			fields := strings.ReplaceAll(row.fields, "FILE", file)
 			r := runFile(t, dir, fields+"\n"+fileAtOnce, nil)
-			webtest.Await(t, func() bool {
+			streamtest.Await(t, func() bool {
 				return len(linesWith(r.Logs, "level=ERROR", "path="+filepath.Join(dir, "a.json"), strings.ReplaceAll(row.says, "FILE", file))) == 1
 			}, "word of it in "+r.Logs.String())
 		})
@@ -912,13 +912,13 @@ func TestFileTrackerThatCannotBeMadeIsToldOfInTheStatus(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	put(t, filepath.Dir(file), "file", "")
 	r := runFile(t, t.TempDir(), "tracker: "+file+"/tracker.db\n"+fileAtOnce, nil)
-	webtest.Await(t, func() bool { return len(linesWith(r.Logs, "level=ERROR", "where a directory should be")) > 0 }, "the error")
-	assert.Equal(t, status.Error, webtest.Report(t, fileType).Status)
-	m := webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics)
+	streamtest.Await(t, func() bool { return len(linesWith(r.Logs, "level=ERROR", "where a directory should be")) > 0 }, "the error")
+	assert.Equal(t, status.Error, streamtest.Report(t, fileType).Status)
+	m := streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics)
 	assert.Contains(t, *m.LastError, file+": a part of this path is a file, where a directory should be")
 	assert.NotNil(t, m.LastErrorTimestamp)
 	require.NoError(t, os.Remove(file))
-	webtest.Await(t, func() bool { return webtest.Report(t, fileType).Status == status.Connected }, "recovery")
+	streamtest.Await(t, func() bool { return streamtest.Report(t, fileType).Status == status.Connected }, "recovery")
 	r.Stop(t)
 }
 
@@ -926,9 +926,9 @@ func TestFileDirectoryThatCannotBeReadIsToldOfInTheStatus(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	put(t, filepath.Dir(file), "file", "")
 	r := runFile(t, file, fileAtOnce, nil)
-	webtest.Await(t, func() bool { return len(linesWith(r.Logs, "level=ERROR", "where a directory should be")) > 0 }, "the error")
-	assert.Equal(t, status.Error, webtest.Report(t, fileType).Status)
-	assert.Contains(t, *webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).LastError, file+": this is a file, where a directory should be: set path to read a single file")
+	streamtest.Await(t, func() bool { return len(linesWith(r.Logs, "level=ERROR", "where a directory should be")) > 0 }, "the error")
+	assert.Equal(t, status.Error, streamtest.Report(t, fileType).Status)
+	assert.Contains(t, *streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).LastError, file+": this is a file, where a directory should be: set path to read a single file")
 	require.NoError(t, os.Remove(file))
 	put(t, file, "a.json", "1")
 	r.await(t, "1")
@@ -944,14 +944,14 @@ func TestFileThatCannotBeDeletedIsNotRepeated(t *testing.T) {
 	freeze(t, disk, dir, true)
 	r := runFile(t, dir, "auto_delete: true\n"+fileAtOnce, nil)
 	r.await(t, "1")
-	webtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), `operation="file delete"`) }, "word of it")
-	assert.EqualValues(t, 1, webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).SuccessfulRequests)
+	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), `operation="file delete"`) }, "word of it")
+	assert.EqualValues(t, 1, streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).SuccessfulRequests)
 	r.Stop(t)
 
 	second := runFile(t, dir, "auto_delete: true\n"+fileAtOnce, nil)
-	webtest.Await(t, func() bool { return strings.Contains(second.Logs.String(), `operation="file delete"`) }, "another try")
+	streamtest.Await(t, func() bool { return strings.Contains(second.Logs.String(), `operation="file delete"`) }, "another try")
 	freeze(t, disk, dir, false)
-	webtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "a.json")) }, "the deletion")
+	streamtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "a.json")) }, "the deletion")
 	assert.Empty(t, second.contents(t))
 	assert.Equal(t, []string{"1"}, r.contents(t))
 }
@@ -982,7 +982,7 @@ func TestFileTrackerHasOneInput(t *testing.T) {
 	first := runFile(t, dir, tracker+fileAtOnce, nil)
 	first.await(t, "1")
 	second := runFile(t, dir, tracker+fileAtOnce, nil)
-	webtest.Await(t, func() bool { return strings.Contains(second.Logs.String(), "is in use by another input") }, "word of it")
+	streamtest.Await(t, func() bool { return strings.Contains(second.Logs.String(), "is in use by another input") }, "word of it")
 	first.Stop(t)
 	put(t, dir, "b.json", "2")
 	second.await(t, "2")
@@ -1019,8 +1019,8 @@ func TestFileVanishingFilesAreNoErrors(t *testing.T) {
 		require.NoError(t, os.Remove(filepath.Join(dir, name)))
 	}
 	put(t, dir, "last.json", "last")
-	webtest.Await(t, func() bool { return slices.Contains(r.contents(t), "last") }, "the last")
-	assert.EqualValues(t, 0, webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).FailedRequests)
+	streamtest.Await(t, func() bool { return slices.Contains(r.contents(t), "last") }, "the last")
+	assert.EqualValues(t, 0, streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).FailedRequests)
 	assert.NotContains(t, r.Logs.String(), "level=ERROR")
 }
 
@@ -1031,7 +1031,7 @@ func TestFileDirectoryMayGoAndComeBack(t *testing.T) {
 	r := runFile(t, dir, fileAtOnce, nil)
 	r.await(t, "1")
 	require.NoError(t, os.Rename(dir, filepath.Join(parent, "away")))
-	webtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "Directory does not exist yet") }, "its loss")
+	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "Directory does not exist yet") }, "its loss")
 	require.NoError(t, os.Rename(filepath.Join(parent, "away"), dir))
 	put(t, dir, "b.json", "2")
 	r.await(t, "1", "2") // what is done stays so
@@ -1067,12 +1067,12 @@ func TestFileLargeFileIsReadAsItIsWanted(t *testing.T) {
 	put(t, dir, "large.txt", strings.Repeat(line, 20*1024)) // 20 MiB
 	held := newGate()
 	r := runFile(t, dir, "pattern: '*.txt'\nscanner: { lines: {} }\nauto_delete: true\n"+fileAtOnce, held.pass)
-	webtest.Await(t, func() bool { return len(r.contents(t)) > 0 }, "the first line")
-	assert.Less(t, webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).TotalBytesFetched, int64(10<<20))
+	streamtest.Await(t, func() bool { return len(r.contents(t)) > 0 }, "the first line")
+	assert.Less(t, streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).TotalBytesFetched, int64(10<<20))
 	close(held.opened)
-	webtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "the deletion")
+	streamtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "the deletion")
 	assert.Len(t, r.contents(t), 20*1024)
-	assert.EqualValues(t, 20<<20, webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).TotalBytesFetched)
+	assert.EqualValues(t, 20<<20, streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).TotalBytesFetched)
 }
 
 func TestFileInFlightIsLimited(t *testing.T) {
@@ -1089,10 +1089,10 @@ func TestFileInFlightIsLimited(t *testing.T) {
 		mu.Unlock()
 		return held.pass(content)
 	})
-	webtest.Await(t, func() bool { mu.Lock(); defer mu.Unlock(); return waiting > 0 }, "a message")
-	assert.LessOrEqual(t, webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).TotalRequests, int64(3))
+	streamtest.Await(t, func() bool { mu.Lock(); defer mu.Unlock(); return waiting > 0 }, "a message")
+	assert.LessOrEqual(t, streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).TotalRequests, int64(3))
 	close(held.opened)
-	webtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "all deletions")
+	streamtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "all deletions")
 	assert.Len(t, r.contents(t), 50)
 }
 
@@ -1158,7 +1158,7 @@ func TestFileOfWhichTheScannerReadsAPartIsDoneWhole(t *testing.T) {
 	r := runFile(t, dir, fields, nil)
 	r.AwaitEnd(t)
 	assert.Equal(t, []string{"one"}, r.contents(t))
-	assert.EqualValues(t, archive.Len(), webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).TotalBytesFetched)
+	assert.EqualValues(t, archive.Len(), streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).TotalBytesFetched)
 	again := runFile(t, dir, fields, nil)
 	again.AwaitEnd(t)
 	assert.Empty(t, again.contents(t))
@@ -1171,15 +1171,15 @@ func TestFileThatGrowsWhileItIsReadIsReadAgain(t *testing.T) {
 	put(t, dir, "a.txt", strings.Repeat(line, 3*1024))
 	held := newGate()
 	r := runFile(t, dir, "pattern: '*.txt'\nscanner: { lines: {} }\nauto_delete: true\n"+fileAtOnce, held.pass)
-	webtest.Await(t, func() bool { return len(r.contents(t)) > 0 }, "the first line")
+	streamtest.Await(t, func() bool { return len(r.contents(t)) > 0 }, "the first line")
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	require.NoError(t, err)
 	_, err = f.WriteString("last\n")
 	require.NoError(t, errors.Join(err, f.Close()))
 	close(held.opened)
-	webtest.Await(t, func() bool { return !exists(t, path) }, "the deletion")
+	streamtest.Await(t, func() bool { return !exists(t, path) }, "the deletion")
 	assert.Contains(t, r.contents(t), "last")
-	assert.EqualValues(t, 0, webtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).FailedRequests)
+	assert.EqualValues(t, 0, streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).FailedRequests)
 }
 
 func TestFileTurnsOfAFailure(t *testing.T) {

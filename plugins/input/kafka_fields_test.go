@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // Lint finds what is wrong between fields, as the start does, and passes the rest.
@@ -43,7 +43,7 @@ func TestKafkaFieldsGoTogether(t *testing.T) {
 			conf := "mfn_kafka:\n  " + strings.ReplaceAll(fields, "\n", "\n  ")
 			lints, err := service.GlobalEnvironment().NewComponentConfigLinter().LintInputYAML([]byte(conf))
 			require.NoError(t, err)
-			err = webtest.Start(t, func(b *service.StreamBuilder) error {
+			err = streamtest.Start(t, func(b *service.StreamBuilder) error {
 				require.NoError(t, b.AddConsumerFunc(func(context.Context, *service.Message) error { return nil }))
 				return b.AddInputYAML(conf)
 			})

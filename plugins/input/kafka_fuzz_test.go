@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // hostileRecord is what a record may hold that is not a text.
@@ -140,7 +140,7 @@ func FuzzKafka(f *testing.F) {
 		var mu sync.Mutex
 		var contents []string
 		var metas []map[string]any
-		s := webtest.Run(t, func(b *service.StreamBuilder) {
+		s := streamtest.Run(t, func(b *service.StreamBuilder) {
 			require.NoError(t, b.AddInputYAML(fmt.Sprintf(`
 mfn_kafka:
   seed_brokers: [ %q ]
@@ -165,7 +165,7 @@ mfn_kafka:
 				return err
 			}))
 		})
-		webtest.Await(t, func() bool { return committedOf(c, "workers", "params") == end.Offset+1 }, "all is committed")
+		streamtest.Await(t, func() bool { return committedOf(c, "workers", "params") == end.Offset+1 }, "all is committed")
 		s.Stop(t)
 
 		assert.Equal(t, []string{string(r.Value), "end"}, contents)
@@ -187,7 +187,7 @@ func FuzzKafkaTransaction(f *testing.F) {
 	fuzzRecords(f, func(t *testing.T, r *kgo.Record, _ bool) {
 		end := kgo.StringRecord("end")
 		publish(t, c, r, end)
-		s := webtest.Run(t, func(b *service.StreamBuilder) {
+		s := streamtest.Run(t, func(b *service.StreamBuilder) {
 			require.NoError(t, b.SetYAML(fmt.Sprintf(`
 input:
   mfn_kafka_transaction:
@@ -203,7 +203,7 @@ output:
     key: ${! @kafka_key }
     metadata: { include_patterns: [ ".*" ] }`, c.ListenAddrs()[0])))
 		})
-		webtest.Await(t, func() bool { return committedOf(c, "workers", "params") == end.Offset+1 }, "all is committed")
+		streamtest.Await(t, func() bool { return committedOf(c, "workers", "params") == end.Offset+1 }, "all is committed")
 		s.Stop(t)
 
 		results := committedResults(t, c, next)

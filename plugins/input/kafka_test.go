@@ -19,14 +19,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // kafkaCluster starts an in-process broker with the topic params, which has one
 // partition and the given values.
 func kafkaCluster(t *testing.T, values ...string) *kfake.Cluster {
 	t.Helper()
-	webtest.VerifyNoLeak(t)
+	streamtest.VerifyNoLeak(t)
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "params"), kfake.GroupMinSessionTimeout(time.Second))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
@@ -41,7 +41,7 @@ func kafkaCluster(t *testing.T, values ...string) *kfake.Cluster {
 
 // kafkaRun is a stream that reads from a broker.
 type kafkaRun struct {
-	*webtest.Stream
+	*streamtest.Stream
 	mu  sync.Mutex
 	got []string
 }
@@ -49,7 +49,7 @@ type kafkaRun struct {
 func runKafka(t *testing.T, c *kfake.Cluster, fields string) *kafkaRun {
 	t.Helper()
 	r := &kafkaRun{}
-	r.Stream = webtest.Run(t, func(b *service.StreamBuilder) {
+	r.Stream = streamtest.Run(t, func(b *service.StreamBuilder) {
 		require.NoError(t, b.AddInputYAML(fmt.Sprintf(`
 label: params
 mfn_kafka:
@@ -88,16 +88,16 @@ func kafkaCommitted(c *kfake.Cluster) int64 {
 func TestKafkaReadsCommitsAndCounts(t *testing.T) {
 	c := kafkaCluster(t, "a", "bc", "")
 	r := runKafka(t, c, "")
-	webtest.Await(t, func() bool { return kafkaCommitted(c) == 3 }, "all is committed")
+	streamtest.Await(t, func() bool { return kafkaCommitted(c) == 3 }, "all is committed")
 	assert.Equal(t, []string{"a", "bc", ""}, r.values())
-	report := webtest.Report(t, kafkaType)
+	report := streamtest.Report(t, kafkaType)
 	assert.Equal(t, status.Fetching, report.Status)
 	m := report.Metrics.(status.ConnectorMetrics)
 	assert.EqualValues(t, 3, m.TotalBytesFetched)
 	assert.Equal(t, m.TotalRequests, m.SuccessfulRequests)
 	assert.GreaterOrEqual(t, m.TotalRequests, int64(2), "the connection and a poll at least")
 	r.Stop(t)
-	assert.Equal(t, status.Disconnected, webtest.Report(t, kafkaType).Status)
+	assert.Equal(t, status.Disconnected, streamtest.Report(t, kafkaType).Status)
 	assert.Empty(t, c.GroupInfo("workers").Members, "it has left")
 }
 
@@ -105,7 +105,7 @@ func TestKafkaReadsCommitsAndCounts(t *testing.T) {
 func TestKafkaGoesOnWhereItWas(t *testing.T) {
 	c := kafkaCluster(t, "a", "b")
 	first := runKafka(t, c, "commit_period: 1h")
-	webtest.Await(t, func() bool { return len(first.values()) == 2 }, "both arrive")
+	streamtest.Await(t, func() bool { return len(first.values()) == 2 }, "both arrive")
 	first.Stop(t)
 	assert.EqualValues(t, 2, kafkaCommitted(c), "stopping commits")
 
@@ -114,7 +114,7 @@ func TestKafkaGoesOnWhereItWas(t *testing.T) {
 	require.NoError(t, cl.ProduceSync(t.Context(), kgo.StringRecord("c")).FirstErr())
 	cl.Close()
 	second := runKafka(t, c, "")
-	webtest.Await(t, func() bool { return len(second.values()) == 1 }, "the third arrives")
+	streamtest.Await(t, func() bool { return len(second.values()) == 1 }, "the third arrives")
 	assert.Equal(t, []string{"c"}, second.values())
 }
 
@@ -136,8 +136,8 @@ func TestKafkaRetriesConnecting(t *testing.T) {
 	})
 	r := runKafka(t, c, "retry: { strategy: fixed_delay, initial_delay: 1ms, max_retries: 1 }")
 	<-refused
-	webtest.Await(t, func() bool { return len(r.values()) == 1 }, "it arrives")
-	m := webtest.Report(t, kafkaType).Metrics.(status.ConnectorMetrics)
+	streamtest.Await(t, func() bool { return len(r.values()) == 1 }, "it arrives")
+	m := streamtest.Report(t, kafkaType).Metrics.(status.ConnectorMetrics)
 	assert.Positive(t, m.TotalRetries)
 	logs := r.Logs.String()
 	at := strings.Index(logs, `msg="Operation failed, will be tried again"`)
@@ -153,13 +153,13 @@ func TestKafkaGroupThatCannotBeJoined(t *testing.T) {
 	c := kafkaCluster(t, "a")
 	fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Group: "workers", Err: kerr.GroupAuthorizationFailed, TopLevel: true, Count: -1})
 	r := runKafka(t, c, "")
-	webtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "GROUP_AUTHORIZATION_FAILED") }, "the log says so")
-	webtest.Await(t, func() bool {
-		m, _ := webtest.Report(t, kafkaType).Metrics.(status.ConnectorMetrics)
+	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "GROUP_AUTHORIZATION_FAILED") }, "the log says so")
+	streamtest.Await(t, func() bool {
+		m, _ := streamtest.Report(t, kafkaType).Metrics.(status.ConnectorMetrics)
 		return m.LastError != nil && strings.Contains(*m.LastError, "GROUP_AUTHORIZATION_FAILED")
 	}, "the board says so")
 	fault.Remove()
-	webtest.Await(t, func() bool { return len(r.values()) == 1 }, "it arrives when it may join")
+	streamtest.Await(t, func() bool { return len(r.values()) == 1 }, "it arrives when it may join")
 }
 
 func TestKafkaExamplesBuild(t *testing.T) {
@@ -231,7 +231,7 @@ func TestKafkaEndsWithoutACommittedOffset(t *testing.T) {
 		c := kafkaCluster(t, "a", "b")
 		kafkaCommit(t, c, 1)
 		r := runKafka(t, c, "start_offset: committed")
-		webtest.Await(t, func() bool { return kafkaCommitted(c) == 2 }, "it goes on from there")
+		streamtest.Await(t, func() bool { return kafkaCommitted(c) == 2 }, "it goes on from there")
 		assert.Equal(t, []string{"b"}, r.values())
 	})
 }
@@ -282,7 +282,7 @@ func (r *kafkaRun) line(message string) string {
 func TestKafkaTellsOfFetchesAndCommits(t *testing.T) {
 	c := kafkaCluster(t, "a", "bc")
 	r := runKafka(t, c, "")
-	webtest.Await(t, func() bool { return r.line("Offsets committed") != "" }, "the log tells of a commit")
+	streamtest.Await(t, func() bool { return r.line("Offsets committed") != "" }, "the log tells of a commit")
 	for message, fields := range map[string][]string{
 		"Records fetched":   {`operation="Kafka fetch"`, "topic=params", "partitions=params[0]", "records=2", "bytes=3", "milliseconds="},
 		"Offsets committed": {`operation="Kafka commit"`, "topic=params", "partitions=params[0]", "milliseconds="},
@@ -296,18 +296,18 @@ func TestKafkaTellsOfFetchesAndCommits(t *testing.T) {
 
 // An input whose brokers cannot be reached says so in its status.
 func TestKafkaThatCannotConnect(t *testing.T) {
-	webtest.VerifyNoLeak(t)
-	webtest.Run(t, func(b *service.StreamBuilder) {
+	streamtest.VerifyNoLeak(t)
+	streamtest.Run(t, func(b *service.StreamBuilder) {
 		require.NoError(t, b.AddInputYAML(fmt.Sprintf(`
 mfn_kafka:
   seed_brokers: [ %q ]
   topics: [ params ]
   consumer_group: workers
-  retry: { max_retries: 1, initial_delay: 1ms }`, strings.TrimPrefix(webtest.Unreachable(t), "http://"))))
+  retry: { max_retries: 1, initial_delay: 1ms }`, strings.TrimPrefix(streamtest.Unreachable(t), "http://"))))
 		require.NoError(t, b.AddConsumerFunc(func(context.Context, *service.Message) error { return nil }))
 	})
-	webtest.Await(t, func() bool {
-		report := webtest.Report(t, kafkaType)
+	streamtest.Await(t, func() bool {
+		report := streamtest.Report(t, kafkaType)
 		m, _ := report.Metrics.(status.ConnectorMetrics)
 		return report.Status == status.Error && m.FailedRequests > 0 && m.LastErrorTimestamp != nil &&
 			strings.Contains(*m.LastError, "connection refused")
@@ -324,11 +324,11 @@ func TestKafkaWaitsForItsTopic(t *testing.T) {
 	_, err = adm.DeleteTopic(t.Context(), "params")
 	require.NoError(t, err)
 	r := runKafka(t, c, "metadata_max_age: 1s")
-	webtest.Await(t, func() bool { return r.line("Topic does not exist, waiting for it") != "" }, "the log says so")
+	streamtest.Await(t, func() bool { return r.line("Topic does not exist, waiting for it") != "" }, "the log says so")
 	_, err = adm.CreateTopic(t.Context(), 1, 1, nil, "params")
 	require.NoError(t, err)
 	publish(t, c, kgo.StringRecord("a"))
-	webtest.Await(t, func() bool { return kafkaCommitted(c) == 1 }, "it is read")
+	streamtest.Await(t, func() bool { return kafkaCommitted(c) == 1 }, "it is read")
 	assert.Equal(t, 1, strings.Count(r.Logs.String(), "Topic does not exist"))
 	assert.NotContains(t, r.Logs.String(), "level=ERROR")
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/text/encoding/unicode"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // encoded returns a body after the given Content-Encodings.
@@ -75,7 +75,7 @@ func TestRestDecodesResponses(t *testing.T) {
 		{"several", encoded(t, "\ufeff"+name, "deflate", "gzip"), []string{"Content-Encoding", "deflate, identity, gzip"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			server := webtest.Serve(t, webtest.Answer(200, test.body, test.headers...))
+			server := streamtest.Serve(t, streamtest.Answer(200, test.body, test.headers...))
 			for _, headers := range []string{`headers: { Accept-Encoding: "gzip, deflate" }`, ""} {
 				run := runRest(t, server.URL, once+headers, nil)
 				run.AwaitEnd(t)
@@ -100,7 +100,7 @@ func TestRestNamesWhatItCannotDecode(t *testing.T) {
 		{"a page to log in", "<html><title>Log in</title>", "a page of HTML, not data", []string{"Content-Type", "text/html; charset=utf-8"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			server := webtest.Serve(t, webtest.Answer(200, test.body, test.headers...))
+			server := streamtest.Serve(t, streamtest.Answer(200, test.body, test.headers...))
 			run := runRest(t, server.URL, once+quick+"max_response_bytes: 1048576\nheaders: { Accept-Encoding: gzip }", nil)
 			run.AwaitEnd(t)
 			assert.Empty(t, run.contents(t))
@@ -112,7 +112,7 @@ func TestRestNamesWhatItCannotDecode(t *testing.T) {
 
 // A page of HTML is what a stream that asks for one gets.
 func TestRestTakesHTMLWhereItIsAskedFor(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, "<html>", "Content-Type", "text/html"))
+	server := streamtest.Serve(t, streamtest.Answer(200, "<html>", "Content-Type", "text/html"))
 	run := runRest(t, server.URL, once+"headers: { Accept: text/html }", nil)
 	run.AwaitEnd(t)
 	assert.Equal(t, [][]string{{"<html>"}}, run.contents(t))
@@ -120,7 +120,7 @@ func TestRestTakesHTMLWhereItIsAskedFor(t *testing.T) {
 
 // Nothing has no encoding.
 func TestRestTakesAnEmptyBodyOfAnyEncoding(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, "", "Content-Encoding", "gzip"))
+	server := streamtest.Serve(t, streamtest.Answer(200, "", "Content-Encoding", "gzip"))
 	run := runRest(t, server.URL, once+"headers: { Accept-Encoding: gzip }", nil)
 	run.AwaitEnd(t)
 	assert.Empty(t, run.contents(t))

@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // fuzzMaxBytes is the largest response that FuzzRest takes.
@@ -63,14 +63,14 @@ func FuzzRest(f *testing.F) {
 		f.Add(seed.status, seed.headers, []byte(seed.body), seed.split)
 	}
 	f.Fuzz(func(t *testing.T, status uint, headers string, body []byte, split bool) {
-		elsewhere := webtest.Serve(t, webtest.Answer(200, `["elsewhere"]`))
+		elsewhere := streamtest.Serve(t, streamtest.Answer(200, `["elsewhere"]`))
 		other := strings.TrimPrefix(elsewhere.URL, "http://")
 		response := fmt.Sprintf("HTTP/1.1 %v X\r\nConnection: close\r\n%v\r\n%s", 200+status%800, strings.ReplaceAll(headers, "ELSEWHERE", other), body)
 		var polls, others atomic.Int32
-		server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		server := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/first" || r.URL.RawQuery != "" {
 				others.Add(1)
-				webtest.Print(w, `["last"]`)
+				streamtest.Print(w, `["last"]`)
 				return
 			}
 			polls.Add(1)
@@ -89,7 +89,7 @@ func FuzzRest(f *testing.F) {
 			fields += "split: this"
 		}
 		run := runRest(t, server.URL, fields, nil)
-		webtest.Await(t, func() bool { return polls.Load() > 2 }, "the third poll")
+		streamtest.Await(t, func() bool { return polls.Load() > 2 }, "the third poll")
 		run.Stop(t)
 
 		assert.Empty(t, elsewhere.Requests(), "%q", response)

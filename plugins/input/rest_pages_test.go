@@ -9,11 +9,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // asked are the requests so far, each as its path, query and body.
-func asked(s *webtest.Server) (requests []string) {
+func asked(s *streamtest.Server) (requests []string) {
 	for _, r := range s.Requests() {
 		text := r.Path
 		if r.Query != "" {
@@ -36,73 +36,73 @@ func TestRestPagesAreAskedFor(t *testing.T) {
 		{
 			"a relative link keeps the params that it does not set",
 			"params: { limit: 100, key: a b, page: 1 }\nnext_page: this.next",
-			[]http.HandlerFunc{webtest.Answer(200, `{"next":"?page=2"}`), webtest.Answer(200, `{"next":"/other?limit=5"}`), webtest.Answer(200, `{}`)},
+			[]http.HandlerFunc{streamtest.Answer(200, `{"next":"?page=2"}`), streamtest.Answer(200, `{"next":"/other?limit=5"}`), streamtest.Answer(200, `{}`)},
 			[]string{"/v1/items?key=a+b&limit=100&page=1", "/v1/items?page=2&key=a+b&limit=100", "/other?limit=5&key=a+b&page=1"},
 		},
 		{
 			"an absolute link is used as it is",
 			"params: { limit: 100 }\nnext_page: this.next",
-			[]http.HandlerFunc{webtest.Answer(200, `{"next":"SERVER/x?a=1;b=2"}`), webtest.Answer(200, `{}`)},
+			[]http.HandlerFunc{streamtest.Answer(200, `{"next":"SERVER/x?a=1;b=2"}`), streamtest.Answer(200, `{}`)},
 			[]string{"/v1/items?limit=100", "/x?a=1;b=2"},
 		},
 		{
 			"a link with blanks is encoded",
 			"next_page: this.next",
-			[]http.HandlerFunc{webtest.Answer(200, `{"next":" /a b?q=c d#x "}`), webtest.Answer(200, `{}`)},
+			[]http.HandlerFunc{streamtest.Answer(200, `{"next":" /a b?q=c d#x "}`), streamtest.Answer(200, `{}`)},
 			[]string{"/v1/items", "/a%20b?q=c%20d"},
 		},
 		{
 			"by number until one is empty",
 			"params: { limit: 2 }\nsplit: this\nnext_page: 'root = if @page_messages > 0 { \"?page=%v\".format(@page_number + 1) }'",
-			[]http.HandlerFunc{webtest.Answer(200, `[1,2]`), webtest.Answer(200, `[3]`), webtest.Answer(200, `[]`)},
+			[]http.HandlerFunc{streamtest.Answer(200, `[1,2]`), streamtest.Answer(200, `[3]`), streamtest.Answer(200, `[]`)},
 			[]string{"/v1/items?limit=2", "/v1/items?page=2&limit=2", "/v1/items?page=3&limit=2"},
 		},
 		{
 			"by number in params",
 			"params: { page: '${! @page_number }' }\nsplit: this\nnext_page: root = @page_messages > 0",
-			[]http.HandlerFunc{webtest.Answer(200, `[1,2]`), webtest.Answer(200, `[3]`), webtest.Answer(204, ``)},
+			[]http.HandlerFunc{streamtest.Answer(200, `[1,2]`), streamtest.Answer(200, `[3]`), streamtest.Answer(204, ``)},
 			[]string{"/v1/items?page=1", "/v1/items?page=2", "/v1/items?page=3"},
 		},
 		{
 			"by offset in params",
 			"params: { offset: '${! (@page_number - 1) * 50 }' }\nsplit: this\nnext_page: root = @page_messages > 0",
-			[]http.HandlerFunc{webtest.Answer(200, `[1,2]`), webtest.Answer(200, `[]`)},
+			[]http.HandlerFunc{streamtest.Answer(200, `[1,2]`), streamtest.Answer(200, `[]`)},
 			[]string{"/v1/items?offset=0", "/v1/items?offset=50"},
 		},
 		{
 			"by number in the path",
 			"endpoint: '/list/${! @page_number }'\nsplit: this\nnext_page: root = @page_messages > 0",
-			[]http.HandlerFunc{webtest.Answer(200, `[1,2]`), webtest.Answer(200, `[]`)},
+			[]http.HandlerFunc{streamtest.Answer(200, `[1,2]`), streamtest.Answer(200, `[]`)},
 			[]string{"/v1/list/1", "/v1/list/2"},
 		},
 		{
 			"a search with a cursor in its body",
 			"method: POST\nsplit: this.hits\nnext_page: root = this.cursor != null\nbody: '{\"cursor\":${! this.cursor.format_json() }}'",
-			[]http.HandlerFunc{webtest.Answer(200, `{"hits":[1],"cursor":"a\"b"}`), webtest.Answer(200, `{"hits":[],"cursor":"c"}`), webtest.Answer(200, `{"hits":[3]}`)},
+			[]http.HandlerFunc{streamtest.Answer(200, `{"hits":[1],"cursor":"a\"b"}`), streamtest.Answer(200, `{"hits":[],"cursor":"c"}`), streamtest.Answer(200, `{"hits":[3]}`)},
 			[]string{`/v1/items {"cursor":null}`, `/v1/items {"cursor":"a\"b"}`, `/v1/items {"cursor":"c"}`},
 		},
 		{
 			"a cursor in a header of the response",
 			"params: { cursor: '${! @.\"x-next\" | \"\" }' }\nnext_page: root = @.\"x-next\" != null",
-			[]http.HandlerFunc{webtest.Answer(200, `1`, "X-Next", "abc"), webtest.Answer(200, `2`)},
+			[]http.HandlerFunc{streamtest.Answer(200, `1`, "X-Next", "abc"), streamtest.Answer(200, `2`)},
 			[]string{"/v1/items?cursor=", "/v1/items?cursor=abc"},
 		},
 		{
 			"the URL of the page",
 			"next_page: 'root = if @page_number < 3 { @page_url + \"x\" }'",
-			[]http.HandlerFunc{webtest.Answer(200, `{}`)},
+			[]http.HandlerFunc{streamtest.Answer(200, `{}`)},
 			[]string{"/v1/items", "/v1/itemsx", "/v1/itemsxx"},
 		},
 		{
 			"no content and a next page",
 			"next_page: link",
-			[]http.HandlerFunc{webtest.Answer(204, ``, "Link", `<?page=2>; rel=next`), webtest.Answer(200, ``, "Link", `<?page=3>; rel=next`), webtest.Answer(200, `{}`)},
+			[]http.HandlerFunc{streamtest.Answer(204, ``, "Link", `<?page=2>; rel=next`), streamtest.Answer(200, ``, "Link", `<?page=3>; rel=next`), streamtest.Answer(200, `{}`)},
 			[]string{"/v1/items", "/v1/items?page=2", "/v1/items?page=3"},
 		},
 		{
 			"the header Link, with a title and two types",
 			"params: { limit: 1 }\nnext_page: link",
-			[]http.HandlerFunc{webtest.Answer(200, `1`, "Link", `</x>; rel="nextcss", <?p=2>; title="x, y"; REL="last next"`), webtest.Answer(200, `2`)},
+			[]http.HandlerFunc{streamtest.Answer(200, `1`, "Link", `</x>; rel="nextcss", <?p=2>; title="x, y"; REL="last next"`), streamtest.Answer(200, `2`)},
 			[]string{"/v1/items?limit=1", "/v1/items?p=2&limit=1"},
 		},
 		{
@@ -110,24 +110,24 @@ func TestRestPagesAreAskedFor(t *testing.T) {
 			"next_page: this.next",
 			[]http.HandlerFunc{
 				func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/moved/here?x=1", http.StatusFound) },
-				webtest.Answer(200, `{"next":"page2"}`), webtest.Answer(200, `{}`),
+				streamtest.Answer(200, `{"next":"page2"}`), streamtest.Answer(200, `{}`),
 			},
 			[]string{"/v1/items", "/moved/here?x=1", "/moved/page2"},
 		},
 		{
 			"false, null, nothing and an empty text are no page",
 			"next_page: 'root = match this { 1 => false, 2 => null, 3 => \"\", _ => deleted() }'",
-			[]http.HandlerFunc{webtest.Answer(200, `1`)},
+			[]http.HandlerFunc{streamtest.Answer(200, `1`)},
 			[]string{"/v1/items"},
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			var server *webtest.Server
+			var server *streamtest.Server
 			k := 0
-			server = webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+			server = streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 				answer := row.answers[min(k, len(row.answers)-1)]
 				k++
-				answer(webtestReplacing{w, "SERVER", server.URL}, r)
+				answer(replacingWriter{w, "SERVER", server.URL}, r)
 			})
 			fields := once + row.fields
 			if !strings.Contains(fields, "endpoint:") {
@@ -141,19 +141,19 @@ func TestRestPagesAreAskedFor(t *testing.T) {
 	}
 }
 
-// webtestReplacing replaces a text in what is written.
-type webtestReplacing struct {
+// replacingWriter replaces a text in what is written.
+type replacingWriter struct {
 	http.ResponseWriter
 	old, new string
 }
 
-func (r webtestReplacing) Write(p []byte) (int, error) {
+func (r replacingWriter) Write(p []byte) (int, error) {
 	_, err := r.ResponseWriter.Write([]byte(strings.ReplaceAll(string(p), r.old, r.new)))
 	return len(p), err
 }
 
 func TestRestHeadersAreEvaluatedForEachPage(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, `{"next":"a"}`), webtest.Answer(200, `{"next":"b"}`), webtest.Answer(200, `{}`))
+	server := streamtest.Serve(t, streamtest.Answer(200, `{"next":"a"}`), streamtest.Answer(200, `{"next":"b"}`), streamtest.Answer(200, `{}`))
 	run := runRest(t, server.URL, once+"headers: { X-Cursor: '${! this.next | \"first\" }' }\nnext_page: root = this.next != null", nil)
 	run.AwaitEnd(t)
 	var cursors []string
@@ -172,27 +172,27 @@ func TestRestPagesThatNeverEnd(t *testing.T) {
 	}{
 		{
 			"another page each time", "max_pages: 3\nnext_page: 'root = \"?page=%v\".format(@page_number + 1)'",
-			"next_page: more than 3 pages, as max_pages says", webtest.Answer(200, `{}`), 3,
+			"next_page: more than 3 pages, as max_pages says", streamtest.Answer(200, `{}`), 3,
 		},
 		{
 			"the same page", "next_page: link",
-			"has been fetched by this poll already", webtest.Answer(200, `{}`, "Link", "</>; rel=next"), 1,
+			"has been fetched by this poll already", streamtest.Answer(200, `{}`, "Link", "</>; rel=next"), 1,
 		},
 		{
 			"the same page again", "next_page: root = true",
-			"has been fetched by this poll already", webtest.Answer(200, `{}`), 1,
+			"has been fetched by this poll already", streamtest.Answer(200, `{}`), 1,
 		},
 		{
 			"the same body", "method: POST\nbody: '{\"c\":${! this.c.format_json() }}'\nnext_page: root = true",
-			"has been fetched by this poll already", webtest.Answer(200, `{"c":1}`), 2,
+			"has been fetched by this poll already", streamtest.Answer(200, `{"c":1}`), 2,
 		},
 		{
 			"the same page with a header that changes", "headers: { X: '${! uuid_v4() }' }\nnext_page: root = \"?p=2\"",
-			"has been fetched by this poll already", webtest.Answer(200, `{}`), 2,
+			"has been fetched by this poll already", streamtest.Answer(200, `{}`), 2,
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			server := webtest.Serve(t, row.answer)
+			server := streamtest.Serve(t, row.answer)
 			run := runRest(t, server.URL, once+row.fields, nil)
 			run.AwaitEnd(t)
 			assert.Len(t, server.Requests(), row.requests)
@@ -204,7 +204,7 @@ func TestRestPagesThatNeverEnd(t *testing.T) {
 }
 
 func TestRestNextPageThatNeedsABodyEndsWithoutOne(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(204, ""))
+	server := streamtest.Serve(t, streamtest.Answer(204, ""))
 	run := runRest(t, server.URL, once+"next_page: 'root = if this.page < this.pages { \"?page=%v\".format(this.page + 1) }'", nil)
 	run.AwaitEnd(t)
 	assert.Len(t, server.Requests(), 1)
@@ -224,7 +224,7 @@ func TestRestSplitThatFindsNoArrayIsSaid(t *testing.T) {
 		{"no content", "this.items", ``, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			server := webtest.Serve(t, webtest.Answer(200, row.body))
+			server := streamtest.Serve(t, streamtest.Answer(200, row.body))
 			run := runRest(t, server.URL, once+"split: "+row.split, nil)
 			run.AwaitEnd(t)
 			assert.Equal(t, row.warns, strings.Contains(run.Logs.String(), `level=WARN msg="No array found in the response`), run.Logs.String())
@@ -247,7 +247,7 @@ func TestRestEndpointIsEncodedAndStaysInItsPlace(t *testing.T) {
 		`/items?since=${! "1+2;3" }`: "/base/items?since=1+2;3",
 	} {
 		t.Run(endpoint, func(t *testing.T) {
-			server := webtest.Serve(t, webtest.Answer(200, "{}"))
+			server := streamtest.Serve(t, streamtest.Answer(200, "{}"))
 			run := runRest(t, server.URL+"/base", once+"endpoint: '"+endpoint+"'", nil)
 			run.AwaitEnd(t)
 			assert.Equal(t, []string{want}, asked(server), run.Logs.String())
@@ -256,7 +256,7 @@ func TestRestEndpointIsEncodedAndStaysInItsPlace(t *testing.T) {
 }
 
 func TestRestParamsJoinAQueryThatIsNotTheirs(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, "{}"))
+	server := streamtest.Serve(t, streamtest.Answer(200, "{}"))
 	run := runRest(t, server.URL+"?key=k;v", once+"endpoint: '?a=1;b=2&limit=1&c'\nparams: { limit: 0100, on: true, d: 'x y' }", nil)
 	run.AwaitEnd(t)
 	require.Len(t, server.Requests(), 1)

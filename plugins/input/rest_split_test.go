@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 func TestRestPath(t *testing.T) {
@@ -116,7 +116,7 @@ func TestRestBodyOfManyValuesIsNotParsed(t *testing.T) {
 func TestRestMaxMessagesBoundsAResponse(t *testing.T) {
 	for _, split := range []string{"this", "this.filter(i -> true)"} {
 		t.Run(split, func(t *testing.T) {
-			server := webtest.Serve(t, webtest.Answer(200, `[1,2,3]`))
+			server := streamtest.Serve(t, streamtest.Answer(200, `[1,2,3]`))
 			run := runRest(t, server.URL, once+"max_messages: 2\nsplit: "+split, nil)
 			run.AwaitEnd(t)
 			assert.Empty(t, run.contents(t))
@@ -127,13 +127,13 @@ func TestRestMaxMessagesBoundsAResponse(t *testing.T) {
 
 func TestRestRejectedBatchOfAResponseIsFetchedAgain(t *testing.T) {
 	body := "[" + strings.Repeat("1,", restBatch) + "2]"
-	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	server := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"v1"`)
 		if r.Header.Get("If-None-Match") != "" {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
-		webtest.Print(w, body)
+		streamtest.Print(w, body)
 	})
 	run := runRest(t, server.URL, often+"split: this\nauto_replay_nacks: false", func(batch int) error {
 		if batch == 1 {
@@ -141,9 +141,9 @@ func TestRestRejectedBatchOfAResponseIsFetchedAgain(t *testing.T) {
 		}
 		return nil
 	})
-	webtest.Await(t, func() bool { return len(run.contents(t)) == 4 }, "both batches come again")
+	streamtest.Await(t, func() bool { return len(run.contents(t)) == 4 }, "both batches come again")
 	before := len(server.Requests())
-	webtest.Await(t, func() bool { return len(server.Requests()) > before+2 }, "polls go on")
+	streamtest.Await(t, func() bool { return len(server.Requests()) > before+2 }, "polls go on")
 	run.Stop(t)
 	assert.Len(t, run.contents(t), 4)
 }

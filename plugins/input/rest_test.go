@@ -23,12 +23,12 @@ import (
 	_ "github.com/mfn-connect/mfn-connect/plugins/processor"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // restRun is a stream with an mfn_rest input, and what came out of it.
 type restRun struct {
-	*webtest.Stream
+	*streamtest.Stream
 	mu      sync.Mutex
 	batches []service.MessageBatch
 	answer  func(batch int) error // of the output, by number of batch
@@ -39,7 +39,7 @@ func runRest(t *testing.T, base, fields string, answer func(batch int) error) *r
 	t.Helper()
 	r := &restRun{answer: answer}
 	yaml := "label: params\nmfn_rest:\n  base_url: " + base + "\n  " + strings.ReplaceAll(fields, "\n", "\n  ")
-	r.Stream = webtest.Run(t, func(b *service.StreamBuilder) {
+	r.Stream = streamtest.Run(t, func(b *service.StreamBuilder) {
 		require.NoError(t, b.AddInputYAML(yaml))
 		require.NoError(t, b.AddBatchConsumerFunc(func(_ context.Context, batch service.MessageBatch) error {
 			r.mu.Lock()
@@ -91,11 +91,11 @@ const (
 
 func restMetrics(t *testing.T) status.ConnectorMetrics {
 	t.Helper()
-	return webtest.Report(t, restType).Metrics.(status.ConnectorMetrics)
+	return streamtest.Report(t, restType).Metrics.(status.ConnectorMetrics)
 }
 
 func TestRestFetchesOnceAndEnds(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, `{"grid_size":32,"seed":18446744073709551615,"x":0.1}`, "X-Version", "7"))
+	server := streamtest.Serve(t, streamtest.Answer(200, `{"grid_size":32,"seed":18446744073709551615,"x":0.1}`, "X-Version", "7"))
 	run := runRest(t, server.URL+"/v1/", once+`
 endpoint: /parameters?kind=new
 params: { limit: "100", q: "a&b=c ü" }
@@ -118,7 +118,7 @@ extract_headers: { include_prefixes: [ x- ] }`, nil)
 	assert.Equal(t, url.Values{"kind": {"new"}, "limit": {"100"}, "q": {"a&b=c ü"}}, query)
 	assert.Equal(t, "abc", request.Header.Get("X-Key"))
 
-	report := webtest.Report(t, restType)
+	report := streamtest.Report(t, restType)
 	assert.Equal(t, status.Disconnected, report.Status)
 	assert.Equal(t, "params", report.Label)
 	m := report.Metrics.(status.ConnectorMetrics)
@@ -129,7 +129,7 @@ extract_headers: { include_prefixes: [ x- ] }`, nil)
 }
 
 func TestRestSendsABody(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, `[]`))
+	server := streamtest.Serve(t, streamtest.Answer(200, `[]`))
 	runRest(t, server.URL, once+"method: post\nbody: '{\"n\":${! 1 + 1 }}'", nil).AwaitEnd(t)
 	request := server.Requests()[0]
 	assert.Equal(t, http.MethodPost, request.Method)
@@ -138,9 +138,9 @@ func TestRestSendsABody(t *testing.T) {
 }
 
 func TestRestPollsAgainAndAgain(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, "a"), webtest.Answer(200, "b"), webtest.Answer(204, ""))
+	server := streamtest.Serve(t, streamtest.Answer(200, "a"), streamtest.Answer(200, "b"), streamtest.Answer(204, ""))
 	run := runRest(t, server.URL, often, nil)
-	webtest.Await(t, func() bool { return len(server.Requests()) > 4 }, "polls go on")
+	streamtest.Await(t, func() bool { return len(server.Requests()) > 4 }, "polls go on")
 	run.Stop(t)
 	assert.Equal(t, [][]string{{"a"}, {"b"}}, run.contents(t), "a response without content makes no message")
 }
@@ -159,7 +159,7 @@ func TestRestSplits(t *testing.T) {
 		{"this.items", `{}`, nil},
 		{"root = deleted()", `{}`, nil},
 	} {
-		server := webtest.Serve(t, webtest.Answer(200, tc.body))
+		server := streamtest.Serve(t, streamtest.Answer(200, tc.body))
 		run := runRest(t, server.URL, once+"split: "+tc.split, nil)
 		run.AwaitEnd(t)
 		assert.Equal(t, tc.want, run.contents(t), tc.split)
@@ -169,7 +169,7 @@ func TestRestSplits(t *testing.T) {
 
 func TestRestSplitOfABigArray(t *testing.T) {
 	const n = 20_000
-	server := webtest.Serve(t, webtest.Answer(200, "["+strings.Repeat(`{"id":1},`, n-1)+`{"id":1}]`))
+	server := streamtest.Serve(t, streamtest.Answer(200, "["+strings.Repeat(`{"id":1},`, n-1)+`{"id":1}]`))
 	run := runRest(t, server.URL, once+"split: this", nil)
 	run.AwaitEnd(t)
 	contents := run.contents(t)
@@ -186,7 +186,7 @@ func TestRestSplitOfWhatIsNoArrayFailsThePoll(t *testing.T) {
 		`not json`:     `split: the response is not JSON: unexpected 'n' at byte 0; it has the Content-Type "text/plain; charset=utf-8" and begins with "not json"`,
 		`{"items":[1,`: "split: the response is not JSON: unexpected end at byte 12",
 	} {
-		server := webtest.Serve(t, webtest.Answer(200, body))
+		server := streamtest.Serve(t, streamtest.Answer(200, body))
 		run := runRest(t, server.URL, once+"split: this.items", nil)
 		run.AwaitEnd(t)
 		assert.Empty(t, run.contents(t))
@@ -204,9 +204,9 @@ func TestRestFollowsPages(t *testing.T) {
 		"page=3": `{"items":[3],"next":"%v/v1/items?page=4#x"}`,
 		"page=4": `{"items":[4],"next":""}`,
 	}
-	var server *webtest.Server
-	server = webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
-		webtest.Print(w, strings.ReplaceAll(pages[r.URL.RawQuery], "%v", server.URL))
+	var server *streamtest.Server
+	server = streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+		streamtest.Print(w, strings.ReplaceAll(pages[r.URL.RawQuery], "%v", server.URL))
 	})
 	run := runRest(t, server.URL, once+`
 endpoint: v1/items
@@ -224,10 +224,10 @@ auth: { bearer_token: abc }`, nil)
 
 func TestRestFollowsTheLinkHeader(t *testing.T) {
 	mapping := `root = @link.re_find_all_submatch("<([^>]*)>; *rel=\"?next\"?").index(0).index(1) | null`
-	server := webtest.Serve(t,
-		webtest.Answer(200, "[1]", "Link", `</a?p=0>; rel="prev", </a?p=2>; rel="next"`),
-		webtest.Answer(200, "[2]", "Link", `</a?p=1>; rel="prev"`, "Link", `</a?p=3>; rel=next`),
-		webtest.Answer(200, "[3]", "Link", `</a?p=2>; rel="prev"`),
+	server := streamtest.Serve(t,
+		streamtest.Answer(200, "[1]", "Link", `</a?p=0>; rel="prev", </a?p=2>; rel="next"`),
+		streamtest.Answer(200, "[2]", "Link", `</a?p=1>; rel="prev"`, "Link", `</a?p=3>; rel=next`),
+		streamtest.Answer(200, "[3]", "Link", `</a?p=2>; rel="prev"`),
 	)
 	run := runRest(t, server.URL, once+"split: this\nnext_page: "+mapping, nil)
 	run.AwaitEnd(t)
@@ -236,7 +236,7 @@ func TestRestFollowsTheLinkHeader(t *testing.T) {
 }
 
 func TestRestPageThatCannotBeFollowedEndsThePollAfterItsMessages(t *testing.T) {
-	elsewhere := webtest.Serve(t, webtest.Answer(200, "elsewhere"))
+	elsewhere := streamtest.Serve(t, streamtest.Answer(200, "elsewhere"))
 	for next, want := range map[string]string{
 		`"?"`:                             "has been fetched by this poll already",
 		`"/"`:                             "has been fetched by this poll already",
@@ -247,7 +247,7 @@ func TestRestPageThatCannotBeFollowedEndsThePollAfterItsMessages(t *testing.T) {
 		`"http://[::1"`:                   "next_page: the next page: not a valid URL or path",
 		`throw("broken")`:                 "next_page: failed",
 	} {
-		server := webtest.Serve(t, webtest.Answer(200, "{}", "ETag", `"v1"`))
+		server := streamtest.Serve(t, streamtest.Answer(200, "{}", "ETag", `"v1"`))
 		run := runRest(t, server.URL+"/", once+"next_page: root = "+next, nil)
 		run.AwaitEnd(t)
 		assert.Equal(t, [][]string{{"{}"}}, run.contents(t), next)
@@ -261,14 +261,14 @@ func TestRestPageThatCannotBeFollowedEndsThePollAfterItsMessages(t *testing.T) {
 }
 
 func TestRestAsksOnlyForWhatHasChanged(t *testing.T) {
-	server := webtest.Serve(t,
-		webtest.Answer(200, "a", "ETag", `"v1"`, "Last-Modified", "Sun, 01 Mar 2026 12:00:00 GMT"),
-		webtest.Answer(304, ""),
-		webtest.Answer(200, "b", "ETag", `W/"v2"`),
-		webtest.Answer(304, ""),
+	server := streamtest.Serve(t,
+		streamtest.Answer(200, "a", "ETag", `"v1"`, "Last-Modified", "Sun, 01 Mar 2026 12:00:00 GMT"),
+		streamtest.Answer(304, ""),
+		streamtest.Answer(200, "b", "ETag", `W/"v2"`),
+		streamtest.Answer(304, ""),
 	)
 	run := runRest(t, server.URL, often, nil)
-	webtest.Await(t, func() bool { return len(server.Requests()) >= 5 }, "polls go on")
+	streamtest.Await(t, func() bool { return len(server.Requests()) >= 5 }, "polls go on")
 	run.Stop(t)
 
 	assert.Equal(t, [][]string{{"a"}, {"b"}}, run.contents(t))
@@ -284,9 +284,9 @@ func TestRestAsksOnlyForWhatHasChanged(t *testing.T) {
 
 func TestRestConditionalCanBeOff(t *testing.T) {
 	for _, fields := range []string{"conditional: false\n", "method: POST\n"} {
-		server := webtest.Serve(t, webtest.Answer(200, "a", "ETag", `"v1"`))
+		server := streamtest.Serve(t, streamtest.Answer(200, "a", "ETag", `"v1"`))
 		run := runRest(t, server.URL, often+fields, nil)
-		webtest.Await(t, func() bool { return len(server.Requests()) >= 3 }, "polls go on")
+		streamtest.Await(t, func() bool { return len(server.Requests()) >= 3 }, "polls go on")
 		run.Stop(t)
 		for _, r := range server.Requests() {
 			assert.Empty(t, r.Header.Get("If-None-Match"))
@@ -295,13 +295,13 @@ func TestRestConditionalCanBeOff(t *testing.T) {
 }
 
 func TestRestFetchesARejectedResponseAgain(t *testing.T) {
-	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	server := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"v1"`)
 		if r.Header.Get("If-None-Match") == `"v1"` {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
-		webtest.Print(w, `["a","b"]`)
+		streamtest.Print(w, `["a","b"]`)
 	})
 	run := runRest(t, server.URL, often+"split: this\nauto_replay_nacks: false", func(batch int) error {
 		if batch < 2 {
@@ -309,15 +309,15 @@ func TestRestFetchesARejectedResponseAgain(t *testing.T) {
 		}
 		return nil
 	})
-	webtest.Await(t, func() bool { return len(run.contents(t)) == 3 }, "the response comes until it is taken")
+	streamtest.Await(t, func() bool { return len(run.contents(t)) == 3 }, "the response comes until it is taken")
 	before := len(server.Requests())
-	webtest.Await(t, func() bool { return len(server.Requests()) > before+2 }, "polls go on")
+	streamtest.Await(t, func() bool { return len(server.Requests()) > before+2 }, "polls go on")
 	run.Stop(t)
 	assert.Equal(t, [][]string{{`"a"`, `"b"`}, {`"a"`, `"b"`}, {`"a"`, `"b"`}}, run.contents(t), "and no more")
 }
 
 func TestRestReplaysARejectedResponse(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, `["a","b"]`))
+	server := streamtest.Serve(t, streamtest.Answer(200, `["a","b"]`))
 	run := runRest(t, server.URL, once+"split: this", func(batch int) error {
 		if batch < 2 {
 			return errors.New("output is down")
@@ -332,7 +332,7 @@ func TestRestReplaysARejectedResponse(t *testing.T) {
 func TestRestFollowsPagesBehindOneThatHasNotChanged(t *testing.T) {
 	var mu sync.Mutex
 	second := 1
-	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	server := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
@@ -342,37 +342,37 @@ func TestRestFollowsPagesBehindOneThatHasNotChanged(t *testing.T) {
 				w.WriteHeader(http.StatusNotModified)
 				return
 			}
-			webtest.Print(w, `{"n":0,"next":"?page=2"}`)
+			streamtest.Print(w, `{"n":0,"next":"?page=2"}`)
 		case r.Header.Get("If-None-Match") == fmt.Sprintf(`"%v"`, second):
 			w.WriteHeader(http.StatusNotModified)
 		default:
 			w.Header().Set("ETag", fmt.Sprintf(`"%v"`, second))
-			webtest.Print(w, `{"n":`, second, `}`)
+			streamtest.Print(w, `{"n":`, second, `}`)
 		}
 	})
 	run := runRest(t, server.URL, often+"next_page: this.next", nil)
-	webtest.Await(t, func() bool { return len(server.Requests()) > 6 }, "polls go on")
+	streamtest.Await(t, func() bool { return len(server.Requests()) > 6 }, "polls go on")
 	mu.Lock()
 	second = 2
 	mu.Unlock()
-	webtest.Await(t, func() bool { return len(run.contents(t)) == 3 }, "the second page has changed")
+	streamtest.Await(t, func() bool { return len(run.contents(t)) == 3 }, "the second page has changed")
 	run.Stop(t)
 	assert.Equal(t, [][]string{{`{"n":0,"next":"?page=2"}`}, {`{"n":1}`}, {`{"n":2}`}}, run.contents(t))
 }
 
 func TestRestRetriesWhatMayPass(t *testing.T) {
-	ok := webtest.Answer(200, "good")
+	ok := streamtest.Answer(200, "good")
 	for name, bad := range map[string]http.HandlerFunc{
-		"500":              webtest.Answer(500, "broken"),
-		"503":              webtest.Answer(503, ""),
-		"429 with seconds": webtest.Answer(429, "", "Retry-After", "0"),
-		"429 with a date":  webtest.Answer(429, "", "Retry-After", "Sun, 01 Mar 2020 12:00:00 GMT"),
-		"cut off":          webtest.CutOff,
-		"hangs up":         webtest.HangUp,
-		"slow":             webtest.Never,
-		"stalled":          webtest.Stall(200),
+		"500":              streamtest.Answer(500, "broken"),
+		"503":              streamtest.Answer(503, ""),
+		"429 with seconds": streamtest.Answer(429, "", "Retry-After", "0"),
+		"429 with a date":  streamtest.Answer(429, "", "Retry-After", "Sun, 01 Mar 2020 12:00:00 GMT"),
+		"cut off":          streamtest.CutOff,
+		"hangs up":         streamtest.HangUp,
+		"slow":             streamtest.Never,
+		"stalled":          streamtest.Stall(200),
 	} {
-		server := webtest.Serve(t, bad, bad, ok)
+		server := streamtest.Serve(t, bad, bad, ok)
 		run := runRest(t, server.URL, once+quick+"timeout: 100ms", nil)
 		run.AwaitEnd(t)
 		assert.Equal(t, [][]string{{"good"}}, run.contents(t), name)
@@ -394,7 +394,7 @@ func TestRestRetriesWhatMayPass(t *testing.T) {
 
 func TestRestHonoursRetryAfterUpToTheLongestDelay(t *testing.T) {
 	for _, after := range []string{"3600", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)} {
-		server := webtest.Serve(t, webtest.Answer(429, "", "Retry-After", after), webtest.Answer(200, "good"))
+		server := streamtest.Serve(t, streamtest.Answer(429, "", "Retry-After", after), streamtest.Answer(200, "good"))
 		run := runRest(t, server.URL, once+"retry: { initial_delay: 1h, max_delay: 20ms }", nil)
 		run.AwaitEnd(t)
 		assert.Equal(t, [][]string{{"good"}}, run.contents(t))
@@ -403,18 +403,18 @@ func TestRestHonoursRetryAfterUpToTheLongestDelay(t *testing.T) {
 }
 
 func TestRestDoesNotRetryWhatWillNotPass(t *testing.T) {
-	elsewhere := webtest.Serve(t, webtest.Answer(200, "elsewhere"))
-	trustless := webtest.ServeTLS(t, webtest.Answer(200, "good"))
+	elsewhere := streamtest.Serve(t, streamtest.Answer(200, "elsewhere"))
+	trustless := streamtest.ServeTLS(t, streamtest.Answer(200, "good"))
 	for name, tc := range map[string]struct {
 		base, fields, want string
 	}{
-		"400":         {webtest.Serve(t, webtest.Answer(400, "no such field")).URL, "", `server answered 400 Bad Request: "no such field"`},
-		"401":         {webtest.Serve(t, webtest.Answer(401, `{"error":"who are you?"}`)).URL, "", `server answered 401 Unauthorized: "{\"error\":\"who are you?\"}"`},
-		"404":         {webtest.Serve(t, webtest.Answer(404, "")).URL, "", "server answered 404 Not Found"},
-		"endless":     {webtest.Serve(t, webtest.Endless(200)).URL, "max_response_bytes: 100000", "response is larger than 100000 bytes"},
-		"redirect":    {webtest.Serve(t, webtest.Answer(302, "", "Location", elsewhere.URL)).URL, "", "server answered 302 Found, a redirect to another origin, " + elsewhere.URL},
+		"400":         {streamtest.Serve(t, streamtest.Answer(400, "no such field")).URL, "", `server answered 400 Bad Request: "no such field"`},
+		"401":         {streamtest.Serve(t, streamtest.Answer(401, `{"error":"who are you?"}`)).URL, "", `server answered 401 Unauthorized: "{\"error\":\"who are you?\"}"`},
+		"404":         {streamtest.Serve(t, streamtest.Answer(404, "")).URL, "", "server answered 404 Not Found"},
+		"endless":     {streamtest.Serve(t, streamtest.Endless(200)).URL, "max_response_bytes: 100000", "response is larger than 100000 bytes"},
+		"redirect":    {streamtest.Serve(t, streamtest.Answer(302, "", "Location", elsewhere.URL)).URL, "", "server answered 302 Found, a redirect to another origin, " + elsewhere.URL},
 		"certificate": {trustless.URL, "", "the server's certificate is not accepted"},
-		"not retried": {webtest.Serve(t, webtest.Answer(503, "")).URL, "retry_on_status: [ 429 ]", "server answered 503 Service Unavailable"},
+		"not retried": {streamtest.Serve(t, streamtest.Answer(503, "")).URL, "retry_on_status: [ 429 ]", "server answered 503 Service Unavailable"},
 	} {
 		run := runRest(t, tc.base, once+quick+tc.fields, nil)
 		run.AwaitEnd(t)
@@ -431,10 +431,10 @@ func TestRestDoesNotRetryWhatWillNotPass(t *testing.T) {
 }
 
 func TestRestPollsAgainAfterAFailedPoll(t *testing.T) {
-	bad := webtest.Answer(500, "")
-	server := webtest.Serve(t, bad, bad, bad, bad, webtest.Answer(401, ""), webtest.Answer(200, "good"), webtest.Answer(204, ""))
+	bad := streamtest.Answer(500, "")
+	server := streamtest.Serve(t, bad, bad, bad, bad, streamtest.Answer(401, ""), streamtest.Answer(200, "good"), streamtest.Answer(204, ""))
 	run := runRest(t, server.URL, often+quick, nil)
-	webtest.Await(t, func() bool { return len(run.contents(t)) == 1 && len(server.Requests()) > 7 }, "the stream goes on")
+	streamtest.Await(t, func() bool { return len(run.contents(t)) == 1 && len(server.Requests()) > 7 }, "the stream goes on")
 	run.Stop(t)
 	m := restMetrics(t)
 	assert.EqualValues(t, 2, m.FailedRequests)
@@ -443,34 +443,34 @@ func TestRestPollsAgainAfterAFailedPoll(t *testing.T) {
 }
 
 func TestRestReportsItsStatus(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, "a"), webtest.Never)
+	server := streamtest.Serve(t, streamtest.Answer(200, "a"), streamtest.Never)
 	run := runRest(t, server.URL, often, nil)
-	webtest.Await(t, func() bool { return len(server.Requests()) == 2 }, "the second poll")
-	assert.Equal(t, status.Fetching, webtest.Report(t, restType).Status)
+	streamtest.Await(t, func() bool { return len(server.Requests()) == 2 }, "the second poll")
+	assert.Equal(t, status.Fetching, streamtest.Report(t, restType).Status)
 	run.Stop(t)
-	assert.Equal(t, status.Disconnected, webtest.Report(t, restType).Status)
+	assert.Equal(t, status.Disconnected, streamtest.Report(t, restType).Status)
 	assert.EqualValues(t, 0, restMetrics(t).FailedRequests, "an interrupted request is no failure")
 	assert.EqualValues(t, 1, restMetrics(t).TotalRequests)
 
-	failing := runRest(t, webtest.Serve(t, webtest.Answer(401, "")).URL, "poll_interval: 1h\n", nil)
-	webtest.Await(t, func() bool { return webtest.Report(t, restType).Status == status.Error }, "the poll fails")
+	failing := runRest(t, streamtest.Serve(t, streamtest.Answer(401, "")).URL, "poll_interval: 1h\n", nil)
+	streamtest.Await(t, func() bool { return streamtest.Report(t, restType).Status == status.Error }, "the poll fails")
 	failing.Stop(t)
 }
 
 func TestRestShutdownInterruptsAWait(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
-		"retry": webtest.Answer(503, "", "Retry-After", "3600"), "request": webtest.Never, "turn": webtest.Answer(204, ""),
+		"retry": streamtest.Answer(503, "", "Retry-After", "3600"), "request": streamtest.Never, "turn": streamtest.Answer(204, ""),
 	} {
-		server := webtest.Serve(t, answer)
+		server := streamtest.Serve(t, answer)
 		run := runRest(t, server.URL, "poll_interval: 1h\nretry: { max_delay: 1h }\ntimeout: 0s", nil)
-		webtest.Await(t, func() bool { return len(server.Requests()) == 1 }, name)
+		streamtest.Await(t, func() bool { return len(server.Requests()) == 1 }, name)
 		run.Stop(t)
 	}
 }
 
 func TestRestWaitsForItsRateLimit(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, "[1]", "Link", "2"), webtest.Answer(200, "[2]"))
-	run := webtest.Run(t, func(b *service.StreamBuilder) {
+	server := streamtest.Serve(t, streamtest.Answer(200, "[1]", "Link", "2"), streamtest.Answer(200, "[2]"))
+	run := streamtest.Run(t, func(b *service.StreamBuilder) {
 		require.NoError(t, b.SetYAML(`
 input:
   mfn_rest:
@@ -519,7 +519,7 @@ func TestRestFieldThatCannotBeEvaluatedFailsThePoll(t *testing.T) {
 		`endpoint: '/%zz'`:                        "endpoint: not a valid URL or path",
 		`endpoint: '?a=%zz'`:                      "the query of the URL is not valid",
 	} {
-		server := webtest.Serve(t, webtest.Answer(200, "good"))
+		server := streamtest.Serve(t, streamtest.Answer(200, "good"))
 		run := runRest(t, server.URL, once+fields, nil)
 		run.AwaitEnd(t)
 		assert.Empty(t, server.Requests(), fields)
@@ -557,13 +557,13 @@ func TestJoinRestURL(t *testing.T) {
 
 func TestRestSecretsStaySecret(t *testing.T) {
 	token, key, password, param := rand.Text(), rand.Text(), rand.Text(), rand.Text()
-	echo := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	echo := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"1"`)
 		w.WriteHeader([]int{503, 401}[len(r.URL.Query()["next"])])
-		webtest.Print(w, r.Header, r.URL)
+		streamtest.Print(w, r.Header, r.URL)
 	})
 	secretURL := strings.Replace(echo.URL, "://", "://user:"+password+"@", 1)
-	for _, base := range []string{secretURL, strings.Replace(webtest.Unreachable(t), "://", "://user:"+password+"@", 1)} {
+	for _, base := range []string{secretURL, strings.Replace(streamtest.Unreachable(t), "://", "://user:"+password+"@", 1)} {
 		fields := once + quick + `
 endpoint: "?key2=` + key + `"
 params: { api_key: ` + param + ` }
@@ -587,7 +587,7 @@ func TestRestEchoHidesSecrets(t *testing.T) {
 	for _, name := range []string{"TOKEN", "KEY", "PASSWORD", "PARAM", "BODY", "BASIC"} {
 		secrets[name] = rand.Text()
 	}
-	shown := webtest.Echo(t, os.Expand(`{"input":{"mfn_rest":{
+	shown := streamtest.Echo(t, os.Expand(`{"input":{"mfn_rest":{
 		"base_url": "https://user:${PASSWORD}@api.example.com",
 		"endpoint": "/parameters",
 		"params": {"api_key": "${PARAM}"},
@@ -605,7 +605,7 @@ func TestRestEchoHidesSecrets(t *testing.T) {
 func TestRestExamplesBuild(t *testing.T) {
 	view, ok := service.GlobalEnvironment().GetInputConfig(restType)
 	require.True(t, ok)
-	webtest.Build(t, view)
+	streamtest.Build(t, view)
 }
 
 func TestRestWorksWithRequiredFieldsAlone(t *testing.T) {
@@ -661,7 +661,7 @@ next_page: root = this.next | @link
 }
 
 func TestRestWritesALineForEachRequest(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(503, ""), webtest.Answer(200, `{"a":1}`))
+	server := streamtest.Serve(t, streamtest.Answer(503, ""), streamtest.Answer(200, `{"a":1}`))
 	run := runRest(t, strings.Replace(server.URL, "://", "://user:S3CR3T@", 1), once+quick+"endpoint: '/v1?key=S3CR3T'", nil)
 	run.AwaitEnd(t)
 	logs := run.Logs.String()
@@ -674,19 +674,19 @@ func TestRestWritesALineForEachRequest(t *testing.T) {
 func TestRestMaskPathHidesThePath(t *testing.T) {
 	token := rand.Text()
 	for name, answers := range map[string][]http.HandlerFunc{
-		"success": {webtest.Answer(200, `{"a":1}`)},
+		"success": {streamtest.Answer(200, `{"a":1}`)},
 		"refusal": {func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusNotFound)
-			webtest.Print(w, "no "+r.URL.Path)
+			streamtest.Print(w, "no "+r.URL.Path)
 		}},
-		"retries":  {webtest.Answer(503, "busy: "+token), webtest.Answer(200, `{}`)},
-		"no array": {webtest.Answer(200, `null`)},
-		"repeated": {webtest.Answer(200, `[1]`, "Link", "<>; rel=next"), webtest.Answer(200, `[1]`, "Link", "</"+token+">; rel=next")},
-		"invalid":  {webtest.Answer(200, `[1]`, "Link", "</"+token+"/%zz>; rel=next")},
-		"redirect": {webtest.Answer(302, ``, "Location", "http://elsewhere.example/"+token)},
+		"retries":  {streamtest.Answer(503, "busy: "+token), streamtest.Answer(200, `{}`)},
+		"no array": {streamtest.Answer(200, `null`)},
+		"repeated": {streamtest.Answer(200, `[1]`, "Link", "<>; rel=next"), streamtest.Answer(200, `[1]`, "Link", "</"+token+">; rel=next")},
+		"invalid":  {streamtest.Answer(200, `[1]`, "Link", "</"+token+"/%zz>; rel=next")},
+		"redirect": {streamtest.Answer(302, ``, "Location", "http://elsewhere.example/"+token)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := webtest.Serve(t, answers...)
+			server := streamtest.Serve(t, answers...)
 			split := "split: 'root = if this.type() == \"object\" { [ this ] } else { this }'\n"
 			run := runRest(t, server.URL, once+quick+split+"mask_path: true\nnext_page: link\nendpoint: '/hook/"+token+"'", nil)
 			run.AwaitEnd(t)
@@ -701,7 +701,7 @@ func TestRestMaskPathHidesThePath(t *testing.T) {
 }
 
 func TestRestEchoHidesTheQuery(t *testing.T) {
-	shown := webtest.Echo(t, `{"input":{"mfn_rest":{"base_url":"https://h/v1?key=S3CR3T","endpoint":"/items?token=S3CR3T&a=S3CR3T#S3CR3T"}}}`)
+	shown := streamtest.Echo(t, `{"input":{"mfn_rest":{"base_url":"https://h/v1?key=S3CR3T","endpoint":"/items?token=S3CR3T&a=S3CR3T#S3CR3T"}}}`)
 	assert.NotContains(t, shown, "S3CR3T")
 	assert.Contains(t, shown, "base_url: https://h/v1?key=xxxxx")
 	assert.Contains(t, shown, "endpoint: /items?token=xxxxx&a=xxxxx")

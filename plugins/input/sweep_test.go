@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // runSweep runs a sweep of the given fields to its end, and returns what it handed
@@ -21,7 +21,7 @@ func runSweep(t *testing.T, yaml string, answer func(id string) error) map[strin
 	t.Helper()
 	points := map[string]map[string]any{}
 	var mu sync.Mutex
-	webtest.Run(t, func(b *service.StreamBuilder) {
+	streamtest.Run(t, func(b *service.StreamBuilder) {
 		require.NoError(t, b.AddInputYAML("label: points\nmfn_sweep: "+yaml))
 		require.NoError(t, b.AddConsumerFunc(func(_ context.Context, m *service.Message) error {
 			raw, err := m.AsBytes()

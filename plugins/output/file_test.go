@@ -20,7 +20,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // byID names files after their messages.
@@ -90,7 +90,7 @@ func failuresOf(t *testing.T, dir, fields string, contents ...string) (indexes [
 func TestFileExamplesLint(t *testing.T) {
 	view, ok := service.GlobalEnvironment().GetOutputConfig(fileType)
 	require.True(t, ok)
-	webtest.Build(t, view)
+	streamtest.Build(t, view)
 }
 
 // lintFile returns what lint says of an mfn_file output of the given fields.
@@ -107,7 +107,7 @@ func lintFile(t *testing.T, fields string) (says []string) {
 // startFile starts a stream with an mfn_file output of the given fields.
 func startFile(t *testing.T, fields string) error {
 	t.Helper()
-	return webtest.Start(t, func(b *service.StreamBuilder) error {
+	return streamtest.Start(t, func(b *service.StreamBuilder) error {
 		_, err := b.AddProducerFunc()
 		require.NoError(t, err)
 		return b.AddOutputYAML("mfn_file:\n  " + strings.ReplaceAll(fields, "\n", "\n  "))
@@ -158,7 +158,7 @@ func TestFileFieldsThatLintPassesStart(t *testing.T) {
 	data, err := view.TemplateData()
 	require.NoError(t, err)
 	for _, field := range data.Fields {
-		for _, value := range webtest.Spellings {
+		for _, value := range streamtest.Spellings {
 			t.Run(field.FullName+"/"+value, func(t *testing.T) {
 				fields := field.FullName + ": " + value
 				if object, name, nested := strings.Cut(field.FullName, "."); nested {
@@ -171,7 +171,7 @@ func TestFileFieldsThatLintPassesStart(t *testing.T) {
 				switch {
 				case len(lints) == 0 && !strings.HasPrefix(value, "!"):
 					require.NoError(t, err)
-					require.NotContains(t, webtest.Nulls, value, "null is not taken for absent")
+					require.NotContains(t, streamtest.Nulls, value, "null is not taken for absent")
 				case foreign.MatchString(field.FullName), strings.Contains(strings.Join(lints, "\n"), "is the same for all messages"):
 				default:
 					require.Error(t, err, lints)
@@ -196,7 +196,7 @@ func TestFileWritesEachMessage(t *testing.T) {
 	for name := range files {
 		assert.Regexp(t, `^output_\d{8}T\d{6}_\d{9}Z\.json$`, name)
 	}
-	m := webtest.Report(t, fileType).Metrics.(status.PublisherMetrics)
+	m := streamtest.Report(t, fileType).Metrics.(status.PublisherMetrics)
 	assert.EqualValues(t, 100, m.TotalPublishes)
 	assert.EqualValues(t, 100, m.SuccessfulPublishes)
 	assert.EqualValues(t, 0, m.FailedPublishes)
@@ -339,7 +339,7 @@ func TestFileAppendsLines(t *testing.T) {
 
 	require.ErrorContains(t, r.publish(`{"d":1}`, "not JSON", "", `{"e":1}`), "append_mode: the message is not JSON")
 	assert.True(t, strings.HasSuffix(whole(t, dir), "{\"d\":1}\n{\"e\":1}\n"))
-	m := webtest.Report(t, fileType).Metrics.(status.PublisherMetrics)
+	m := streamtest.Report(t, fileType).Metrics.(status.PublisherMetrics)
 	assert.EqualValues(t, 3, m.TotalPublishes)
 	assert.EqualValues(t, 2, m.FailedPublishes)
 
@@ -497,7 +497,7 @@ func TestFileFullDisk(t *testing.T) {
 		require.ErrorContains(t, err, "failed after 3 retries")
 		require.ErrorContains(t, err, "no space left on device")
 		assert.Equal(t, first, strings.TrimSuffix(whole(t, dir), "\n"), "nothing of it is left")
-		m := webtest.Report(t, fileType).Metrics.(status.PublisherMetrics)
+		m := streamtest.Report(t, fileType).Metrics.(status.PublisherMetrics)
 		assert.EqualValues(t, 5, m.TotalPublishes)
 		assert.EqualValues(t, 1, m.FailedPublishes)
 		assert.EqualValues(t, 3, m.TotalRetries)
@@ -507,7 +507,7 @@ func TestFileFullDisk(t *testing.T) {
 		patient := runFile(t, dir, mode+"retry: { strategy: fixed_delay, initial_delay: 5ms, max_retries: 10000 }\n")
 		published := make(chan error)
 		go func() { published <- patient.publish(large) }()
-		webtest.Await(t, func() bool { return strings.Contains(patient.Logs.String(), "will be tried again") }, "a retry")
+		streamtest.Await(t, func() bool { return strings.Contains(patient.Logs.String(), "will be tried again") }, "a retry")
 		require.NoError(t, os.Remove(ballast))
 		require.NoError(t, <-published)
 		total := 0
@@ -571,7 +571,7 @@ func TestFileLeftoversAreRemoved(t *testing.T) {
 	r := runFile(t, dir, byID)
 	require.NoError(t, r.publish(`{"id":"new"}`))
 	require.NoError(t, r.publish(`{"id":"sub/new"}`))
-	webtest.Await(t, func() bool { return len(tree(t, dir)) == 6 }, "the sweeping")
+	streamtest.Await(t, func() bool { return len(tree(t, dir)) == 6 }, "the sweeping")
 	assert.Equal(t, map[string]string{
 		".mfn-young.mfn-tmp": "half", "foreign.mfn-tmp": "half", "result.json": "half", "new.json": `{"id":"new"}`,
 		"sub/new.json": `{"id":"sub/new"}`, "other/.mfn-old.mfn-tmp": "half", // nothing is looked at that is not written to
@@ -586,7 +586,7 @@ func TestFileOutputWhoseDirectoryCannotBeMadeRetriesAndSaysSo(t *testing.T) {
 		r := runFile(t, filepath.Join(blocked, "out"), mode)
 		err := r.publish(`{"id":"a"}`)
 		require.ErrorContains(t, err, "a part of this path is a file")
-		report := webtest.Report(t, fileType)
+		report := streamtest.Report(t, fileType)
 		assert.Equal(t, status.Error, report.Status)
 		m := report.Metrics.(status.PublisherMetrics)
 		require.NotNil(t, m.LastError)
@@ -607,15 +607,15 @@ func TestFileDirectoryThatCannotBeOpenedIsToldOfBeforeAnyMessage(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	r := runFile(t, file, byID)
-	webtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "Directory cannot be opened") }, "word of it")
-	report := webtest.Report(t, fileType)
+	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "Directory cannot be opened") }, "word of it")
+	report := streamtest.Report(t, fileType)
 	assert.Equal(t, status.Error, report.Status)
 	m := report.Metrics.(status.PublisherMetrics)
 	assert.Equal(t, file+": this is a file, where a directory should be", *m.LastError)
 	assert.NotNil(t, m.LastErrorTimestamp)
 	require.NoError(t, os.Remove(file))
 	require.NoError(t, r.publish(`{"id":"a"}`))
-	assert.Equal(t, status.Connected, webtest.Report(t, fileType).Status)
+	assert.Equal(t, status.Connected, streamtest.Report(t, fileType).Status)
 }
 
 func TestFileMessagesWithoutANameAreNotMadeOneFile(t *testing.T) {

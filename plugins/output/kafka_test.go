@@ -20,14 +20,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // runKafka runs a stream that publishes to an in-process broker, which has the
 // topics results and others, of one partition.
 func runKafka(t *testing.T, fields string) (*webhookRun, *kfake.Cluster) {
 	t.Helper()
-	webtest.VerifyNoLeak(t)
+	streamtest.VerifyNoLeak(t)
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "results", "others"))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
@@ -41,7 +41,7 @@ func kafkaValues(t *testing.T, c *kfake.Cluster, topic string, count int) (value
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic), kgo.FetchMaxWait(10*time.Millisecond))
 	require.NoError(t, err)
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), webtest.Within)
+	ctx, cancel := context.WithTimeout(t.Context(), streamtest.Within)
 	defer cancel()
 	for len(values) < count {
 		for _, r := range cl.PollFetches(ctx).Records() {
@@ -55,7 +55,7 @@ func kafkaValues(t *testing.T, c *kfake.Cluster, topic string, count int) (value
 
 func kafkaMetrics(t *testing.T) status.PublisherMetrics {
 	t.Helper()
-	return webtest.Report(t, kafkaType).Metrics.(status.PublisherMetrics)
+	return streamtest.Report(t, kafkaType).Metrics.(status.PublisherMetrics)
 }
 
 func TestKafkaCountsWhatItPublishes(t *testing.T) {
@@ -91,7 +91,7 @@ func TestKafkaRetries(t *testing.T) {
 	fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
 	done := make(chan error, 1)
 	go func() { done <- run.publish("a", "b") }()
-	webtest.Await(t, func() bool { return kafkaMetrics(t).TotalRetries >= 2 }, "it is tried again")
+	streamtest.Await(t, func() bool { return kafkaMetrics(t).TotalRetries >= 2 }, "it is tried again")
 	fault.Remove()
 	require.NoError(t, <-done)
 	assert.Equal(t, []string{"a", "b"}, kafkaValues(t, c, "results", 2))
@@ -239,7 +239,7 @@ func TestKafkaTopicIsMadeAgainUnderLoad(t *testing.T) {
 		for w := range workers {
 			before[w] = published[w].Load()
 		}
-		webtest.Await(t, func() bool {
+		streamtest.Await(t, func() bool {
 			for w := range workers {
 				if published[w].Load() < before[w]+3 {
 					return false
@@ -264,7 +264,7 @@ func firstRecord(t *testing.T, c *kfake.Cluster, topic string) (*kgo.Record, map
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic), kgo.FetchMaxWait(10*time.Millisecond))
 	require.NoError(t, err)
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), webtest.Within)
+	ctx, cancel := context.WithTimeout(t.Context(), streamtest.Within)
 	defer cancel()
 	records := cl.PollRecords(ctx, 1).Records()
 	require.NotEmpty(t, records)

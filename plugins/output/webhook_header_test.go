@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // lintWebhook returns what lint says of an output of these fields.
@@ -49,7 +49,7 @@ func TestWebhookLintsHeaders(t *testing.T) {
 // A message whose header could not be read as it is meant fails alone, and the error
 // does not show a value that may be a secret.
 func TestWebhookHeaderOfAMessageIsVisibleASCII(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(200, ""))
 	const fields = `headers: { X-Name: '${! json("name") }' }`
 	assert.Equal(t, []int{1}, failures(t, server.URL, fields, `{"name":"tank 7"}`, `{"name":"größe"}`))
 	require.Len(t, server.Requests(), 1)

@@ -11,22 +11,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // Some services have their token in the path of the URL, and repeat a path that they
 // do not know.
 func TestWebhookMasksThePath(t *testing.T) {
 	token := rand.Text()
-	repeats := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	repeats := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		webtest.Print(w, "Cannot POST ", r.URL.Path, " or ", strings.Trim(r.URL.Path, "/"))
+		streamtest.Print(w, "Cannot POST ", r.URL.Path, " or ", strings.Trim(r.URL.Path, "/"))
 	})
-	moves := webtest.Serve(t, webtest.Answer(307, "", "Location", "http://other.example/"+token))
+	moves := streamtest.Serve(t, streamtest.Answer(307, "", "Location", "http://other.example/"+token))
 	for _, row := range []struct{ name, url, content string }{
 		{"repeated by the server", repeats.URL + "/services/" + token + "?a=b", "1"},
 		{"redirect", moves.URL + "/" + token, "1"},
-		{"unreachable", webtest.Unreachable(t) + "/" + token, "1"},
+		{"unreachable", streamtest.Unreachable(t) + "/" + token, "1"},
 		{"interpolated", repeats.URL + `/${! json("path") }`, `{"path":"` + token + `"}`},
 		{"not valid", `${! json("url") }`, `{"url":"nowhere/` + token + `"}`},
 	} {
@@ -49,7 +49,7 @@ func TestWebhookMasksThePath(t *testing.T) {
 }
 
 func TestWebhookShowsThePathOtherwise(t *testing.T) {
-	run := runWebhook(t, webtest.Serve(t, webtest.Answer(400, "")).URL+"/results", "")
+	run := runWebhook(t, streamtest.Serve(t, streamtest.Answer(400, "")).URL+"/results", "")
 	require.ErrorContains(t, run.publish("1"), "webhook POST /results failed")
 }
 
@@ -67,7 +67,7 @@ func TestWebhookEchoHidesPathAndQuery(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			conf, err := json.Marshal(map[string]any{"output": map[string]any{"mfn_webhook": map[string]any{"url": row.url}}})
 			require.NoError(t, err)
-			shown := webtest.Echo(t, string(conf))
+			shown := streamtest.Echo(t, string(conf))
 			assert.Contains(t, shown, row.want)
 			assert.NotContains(t, shown, token)
 			assert.NotContains(t, shown, key)

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // gauges is a metrics exporter that keeps each value that a gauge is set to.
@@ -62,7 +62,7 @@ func (g *gauges) values(name string) []float64 {
 func TestWebhookMetricsTellOfTheCircuitAndOfErrors(t *testing.T) {
 	var status atomic.Int64
 	status.Store(http.StatusServiceUnavailable)
-	server := webtest.Serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) })
+	server := streamtest.Serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) })
 	kept := &gauges{set: map[string][]float64{}}
 	env := service.NewEnvironment()
 	require.NoError(t, env.RegisterMetricsExporter("kept", service.NewConfigSpec(), func(*service.ParsedConfig, *service.Logger) (service.MetricsExporter, error) {
@@ -94,9 +94,9 @@ metrics:
 	require.NotEmpty(t, times)
 	assert.GreaterOrEqual(t, times[len(times)-1], begin)
 	status.Store(http.StatusOK)
-	webtest.Await(t, func() bool { return publish() == nil }, "it recovers")
+	streamtest.Await(t, func() bool { return publish() == nil }, "it recovers")
 	assert.Equal(t, []float64{0, 2, 1, 0}, kept.values("mfn_circuit_state"))
 
-	require.NoError(t, stream.StopWithin(webtest.Within))
+	require.NoError(t, stream.StopWithin(streamtest.Within))
 	require.NoError(t, <-ended)
 }

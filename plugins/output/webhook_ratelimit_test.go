@@ -10,14 +10,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // limited runs a stream with an mfn_webhook output that waits for a rate limit.
 func limited(t *testing.T, address, limit string) *webhookRun {
 	t.Helper()
 	r := &webhookRun{}
-	r.Stream = webtest.Run(t, func(b *service.StreamBuilder) {
+	r.Stream = streamtest.Run(t, func(b *service.StreamBuilder) {
 		require.NoError(t, b.SetYAML(`
 output:
   mfn_webhook:
@@ -37,7 +37,7 @@ rate_limit_resources:
 
 func TestWebhookWaitsForItsRateLimit(t *testing.T) {
 	const interval = 100 * time.Millisecond
-	server := webtest.Serve(t, webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(200, ""))
 	run := limited(t, server.URL, "{ count: 2, interval: 100ms }")
 	begin := time.Now()
 	var sending sync.WaitGroup
@@ -50,7 +50,7 @@ func TestWebhookWaitsForItsRateLimit(t *testing.T) {
 }
 
 func TestWebhookRetriesWaitForTheRateLimit(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(503, ""), webtest.Answer(503, ""), webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(503, ""), streamtest.Answer(503, ""), streamtest.Answer(200, ""))
 	run := limited(t, server.URL, "{ count: 1, interval: 100ms }")
 	begin := time.Now()
 	require.NoError(t, run.publish("1"))

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 func newSigningSecret(t *testing.T) (secret string, verifier *standardwebhooks.Webhook) {
@@ -25,7 +25,7 @@ func newSigningSecret(t *testing.T) (secret string, verifier *standardwebhooks.W
 func TestWebhookSignsByEachSecret(t *testing.T) {
 	old, knowsOld := newSigningSecret(t)
 	next, knowsNext := newSigningSecret(t)
-	server := webtest.Serve(t, webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(200, ""))
 	run := runWebhook(t, server.URL, "signing_secret: [ "+old+", "+next+", '' ]")
 	require.NoError(t, run.publish(`{"simulation_id":"größe"}`))
 	r := server.Requests()[0]
@@ -43,7 +43,7 @@ func TestWebhookSignsByEachSecret(t *testing.T) {
 // A receiver refuses a timestamp that is old, so that each attempt needs its own.
 func TestWebhookRetryHasItsOwnTimestamp(t *testing.T) {
 	secret, verifier := newSigningSecret(t)
-	server := webtest.Serve(t, webtest.Answer(503, ""), webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(503, ""), streamtest.Answer(200, ""))
 	run := runWebhook(t, server.URL, "retry: { strategy: fixed_delay, initial_delay: 1100ms }\nsigning_secret: "+secret)
 	require.NoError(t, run.publish("1"))
 	require.Len(t, server.Requests(), 2)

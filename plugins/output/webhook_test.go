@@ -27,12 +27,12 @@ import (
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // webhookRun is a stream with an mfn_webhook output into which a test publishes.
 type webhookRun struct {
-	*webtest.Stream
+	*streamtest.Stream
 	send service.MessageBatchHandlerFunc
 }
 
@@ -40,7 +40,7 @@ type webhookRun struct {
 func runOutput(t *testing.T, yaml string) *webhookRun {
 	t.Helper()
 	r := &webhookRun{}
-	r.Stream = webtest.Run(t, func(b *service.StreamBuilder) {
+	r.Stream = streamtest.Run(t, func(b *service.StreamBuilder) {
 		require.NoError(t, b.AddOutputYAML(yaml))
 		var err error
 		r.send, err = b.AddBatchProducerFunc()
@@ -61,7 +61,7 @@ func (r *webhookRun) publish(contents ...string) error {
 	for i, c := range contents {
 		batch[i] = service.NewMessage([]byte(c))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), webtest.Within)
+	ctx, cancel := context.WithTimeout(context.Background(), streamtest.Within)
 	defer cancel()
 	return r.send(ctx, batch)
 }
@@ -77,16 +77,16 @@ const quick = "retry: { strategy: fixed_delay, initial_delay: 1ms }\n"
 
 func webhookMetrics(t *testing.T) status.PublisherMetrics {
 	t.Helper()
-	return webtest.Report(t, webhookType).Metrics.(status.PublisherMetrics)
+	return streamtest.Report(t, webhookType).Metrics.(status.PublisherMetrics)
 }
 
 func TestWebhookPublishes(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(202, "thanks"))
+	server := streamtest.Serve(t, streamtest.Answer(202, "thanks"))
 	run := runWebhook(t, server.URL+`/${! json("kind") }?a=${! json("n") }`, `
 headers: { X-Key: abc, X-N: '${! json("n") }' }`)
 	const result = `{"simulation_id":"sim-1","kind":"a","n":1}`
 	require.NoError(t, run.publish(result))
-	webtest.Await(t, func() bool { return webtest.Report(t, webhookType).Status == status.Connected }, "it rests")
+	streamtest.Await(t, func() bool { return streamtest.Report(t, webhookType).Status == status.Connected }, "it rests")
 	run.Stop(t)
 
 	require.Len(t, server.Requests(), 1)
@@ -101,7 +101,7 @@ headers: { X-Key: abc, X-N: '${! json("n") }' }`)
 	assert.Equal(t, "1", request.Header.Get("X-N"))
 	assert.Empty(t, request.Header.Get("Webhook-Id"))
 
-	report := webtest.Report(t, webhookType)
+	report := streamtest.Report(t, webhookType)
 	assert.Equal(t, status.Disconnected, report.Status)
 	assert.Equal(t, "results", report.Label)
 	m := report.Metrics.(status.PublisherMetrics)
@@ -121,7 +121,7 @@ func TestWebhookBatchFormats(t *testing.T) {
 		webhookArray: {[]string{`[{"simulation_id":"a","n":18446744073709551615},{"simulation_id":"b"},[1,2]]`}, "application/json"},
 		webhookLines: {[]string{"{\"simulation_id\":\"a\",\"n\":18446744073709551615}\n{\"simulation_id\":\"b\"}\n[1,2]\n"}, "application/x-ndjson"},
 	} {
-		server := webtest.Serve(t, webtest.Answer(200, ""))
+		server := streamtest.Serve(t, streamtest.Answer(200, ""))
 		run := runWebhook(t, server.URL, "batch_format: "+format)
 		require.NoError(t, run.publish(messages...))
 		var bodies []string
@@ -135,7 +135,7 @@ func TestWebhookBatchFormats(t *testing.T) {
 }
 
 func TestWebhookBatches(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(200, ""))
 	run := runWebhook(t, server.URL, "batch_format: array\nbatching: { count: 3 }")
 	var sending sync.WaitGroup
 	for i := range 9 {
@@ -183,7 +183,7 @@ func failures(t *testing.T, address, fields string, contents ...string) (failed 
 }
 
 func TestWebhookRejectsOnlyTheMessagesThatFailed(t *testing.T) {
-	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	server := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Bad") == "true" {
 			w.WriteHeader(http.StatusBadRequest)
 		}
@@ -202,13 +202,13 @@ func TestWebhookInterpolationErrorsAreOfTheirMessage(t *testing.T) {
 		`headers: { X-N: '${! json("n").number() }' }`: "headers: interpolating X-N: ",
 		`idempotency_key: '${! json("n").number() }'`:  "idempotency_key: ",
 	} {
-		server := webtest.Serve(t, webtest.Answer(200, ""))
+		server := streamtest.Serve(t, streamtest.Answer(200, ""))
 		assert.Equal(t, []int{1}, failures(t, server.URL, fields, `{"n":1}`, `{"n":"x"}`, `{"n":2}`), fields)
 		assert.Len(t, server.Requests(), 2)
 		run := runWebhook(t, server.URL, fields)
 		require.ErrorContains(t, run.publish(`{"n":"x"}`), want)
 	}
-	server := webtest.Serve(t, webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(200, ""))
 	run := runWebhook(t, `${! json("url") }`, "")
 	assert.Equal(t, []int{1, 2}, failures(t, `${! json("url") }`, "", `{"url":"`+server.URL+`"}`, `{"url":"nowhere"}`, `{"url":7}`))
 	assert.ErrorContains(t, run.publish(`{"url":"nowhere"}`), `url: "nowhere" must begin with http:// or https://`)
@@ -216,7 +216,7 @@ func TestWebhookInterpolationErrorsAreOfTheirMessage(t *testing.T) {
 
 func TestWebhookBatchLeavesOutWhatHasNoPlaceInIt(t *testing.T) {
 	for format, want := range map[string]string{webhookArray: `[{"n":1},2]`, webhookLines: "{\"n\":1}\n2\n"} {
-		server := webtest.Serve(t, webtest.Answer(200, ""))
+		server := streamtest.Serve(t, streamtest.Answer(200, ""))
 		run := runWebhook(t, server.URL, "batch_format: "+format)
 		assert.Equal(t, []int{1}, failures(t, server.URL, "batch_format: "+format, `{"n":1}`, "two\nlines", `2`), format)
 		require.Len(t, server.Requests(), 1)
@@ -225,20 +225,20 @@ func TestWebhookBatchLeavesOutWhatHasNoPlaceInIt(t *testing.T) {
 		require.Error(t, run.publish("two\nlines"))
 		assert.Len(t, server.Requests(), 1, "no request without a message")
 	}
-	server := webtest.Serve(t, webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(200, ""))
 	run := runWebhook(t, server.URL, "batch_format: lines")
 	require.NoError(t, run.publish("plain text", "1"))
 	assert.Equal(t, "plain text\n1\n", string(server.Requests()[0].Body))
 }
 
 func TestWebhookBatchFailsWhole(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(400, "no"))
+	server := streamtest.Serve(t, streamtest.Answer(400, "no"))
 	assert.Equal(t, []int{0, 1}, failures(t, server.URL, "batch_format: array", "1", "2"))
 	assert.EqualValues(t, 1, webhookMetrics(t).FailedPublishes)
 }
 
 // keyUnder publishes contents and returns the key of the last request.
-func keyUnder(t *testing.T, server *webtest.Server, run *webhookRun, contents ...string) string {
+func keyUnder(t *testing.T, server *streamtest.Server, run *webhookRun, contents ...string) string {
 	t.Helper()
 	require.NoError(t, run.publish(contents...))
 	requests := server.Requests()
@@ -247,7 +247,7 @@ func keyUnder(t *testing.T, server *webtest.Server, run *webhookRun, contents ..
 
 // A receiver that drops what has a key that it knows drops repeats alone.
 func TestWebhookKeyIsThatOfTheContent(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(200, ""))
 	run := runWebhook(t, server.URL, "")
 	again := runWebhook(t, server.URL, "")
 	known := map[string]string{}
@@ -271,7 +271,7 @@ func TestWebhookKeyIsThatOfTheContent(t *testing.T) {
 }
 
 func TestWebhookKeysThatUsersChoose(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(200, ""))
 	key := func(fields, content string) string {
 		return keyUnder(t, server, runWebhook(t, server.URL, fields), content)
 	}
@@ -290,7 +290,7 @@ func TestWebhookKeysThatUsersChoose(t *testing.T) {
 }
 
 func TestWebhookKeyOfABatch(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(200, ""))
 	batch := runWebhook(t, server.URL, "batch_format: lines")
 	whole := keyUnder(t, server, batch, `{"simulation_id":"a"}`, `{"simulation_id":"b"}`)
 	assert.Len(t, whole, 32)
@@ -302,7 +302,7 @@ func TestWebhookSigns(t *testing.T) {
 	secret := "whsec_" + base64.StdEncoding.EncodeToString([]byte(rand.Text()))
 	verifier, err := standardwebhooks.NewWebhook(secret)
 	require.NoError(t, err)
-	server := webtest.Serve(t, webtest.Answer(500, ""), webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(500, ""), streamtest.Answer(200, ""))
 	run := runWebhook(t, server.URL, quick+"signing_secret: "+secret)
 	require.NoError(t, run.publish(`{"simulation_id":"sim-1","n":1.50}`))
 	require.NoError(t, run.publish(`{"simulation_id":"sim-1.5"}`))
@@ -329,13 +329,13 @@ func TestWebhookSigns(t *testing.T) {
 
 func TestWebhookRetriesWhatMayPass(t *testing.T) {
 	for name, bad := range map[string]http.HandlerFunc{
-		"500":              webtest.Answer(500, "broken"),
-		"503":              webtest.Answer(503, ""),
-		"429 with seconds": webtest.Answer(429, "", "Retry-After", "0"),
-		"429 with a date":  webtest.Answer(429, "", "Retry-After", "Sun, 01 Mar 2020 12:00:00 GMT"),
-		"slow":             webtest.Never,
+		"500":              streamtest.Answer(500, "broken"),
+		"503":              streamtest.Answer(503, ""),
+		"429 with seconds": streamtest.Answer(429, "", "Retry-After", "0"),
+		"429 with a date":  streamtest.Answer(429, "", "Retry-After", "Sun, 01 Mar 2020 12:00:00 GMT"),
+		"slow":             streamtest.Never,
 	} {
-		server := webtest.Serve(t, bad, bad, webtest.Answer(200, ""))
+		server := streamtest.Serve(t, bad, bad, streamtest.Answer(200, ""))
 		run := runWebhook(t, server.URL+"/webhook", quick+"timeout: 100ms")
 		const result = `{"simulation_id":"a"}`
 		require.NoError(t, run.publish(result), name)
@@ -359,30 +359,30 @@ func TestWebhookRetriesWhatMayPass(t *testing.T) {
 }
 
 func TestWebhookSurvivesConnectionsThatBreak(t *testing.T) {
-	for name, bad := range map[string]http.HandlerFunc{"hangs up": webtest.HangUp, "cut off": webtest.CutOff} {
-		server := webtest.Serve(t, bad, webtest.Answer(200, ""))
+	for name, bad := range map[string]http.HandlerFunc{"hangs up": streamtest.HangUp, "cut off": streamtest.CutOff} {
+		server := streamtest.Serve(t, bad, streamtest.Answer(200, ""))
 		run := runWebhook(t, server.URL, quick)
 		require.NoError(t, run.publish("1"), name)
 		assert.EqualValues(t, 1, webhookMetrics(t).SuccessfulPublishes, name)
 	}
-	run := runWebhook(t, webtest.Unreachable(t), quick)
+	run := runWebhook(t, streamtest.Unreachable(t), quick)
 	require.ErrorContains(t, run.publish("1"), "failed after 3 retries: dial tcp")
 	assert.EqualValues(t, 4, webhookMetrics(t).TotalPublishes)
 	assert.EqualValues(t, 1, webhookMetrics(t).FailedPublishes)
 }
 
 func TestWebhookRejectsAtOnceWhatWillNotPass(t *testing.T) {
-	elsewhere := webtest.Serve(t, webtest.Answer(200, ""))
+	elsewhere := streamtest.Serve(t, streamtest.Answer(200, ""))
 	for name, tc := range map[string]struct{ address, fields, want string }{
-		"304":           {webtest.Serve(t, webtest.Answer(304, "")).URL, "", "server answered 304 Not Modified"},
-		"400":           {webtest.Serve(t, webtest.Answer(400, "no such field")).URL, "", `server answered 400 Bad Request: "no such field"`},
-		"401":           {webtest.Serve(t, webtest.Answer(401, "who?")).URL, "", `server answered 401 Unauthorized: "who?"`},
-		"endless 400":   {webtest.Serve(t, webtest.Endless(400)).URL, "", "server answered 400 Bad Request"},
-		"stalled 400":   {webtest.Serve(t, webtest.Stall(400)).URL, "", "server answered 400 Bad Request"},
-		"303":           {webtest.Serve(t, webtest.Answer(303, "", "Location", "/other")).URL, "", "a redirect from POST to GET"},
-		"307 elsewhere": {webtest.Serve(t, webtest.Answer(307, "", "Location", elsewhere.URL)).URL, "", "a redirect to another origin"},
-		"certificate":   {webtest.ServeTLS(t, webtest.Answer(200, "")).URL, "", "the server's certificate is not accepted"},
-		"not success":   {webtest.Serve(t, webtest.Answer(200, "")).URL, "successful_on_status: [ 202 ]", "server answered 200 OK"},
+		"304":           {streamtest.Serve(t, streamtest.Answer(304, "")).URL, "", "server answered 304 Not Modified"},
+		"400":           {streamtest.Serve(t, streamtest.Answer(400, "no such field")).URL, "", `server answered 400 Bad Request: "no such field"`},
+		"401":           {streamtest.Serve(t, streamtest.Answer(401, "who?")).URL, "", `server answered 401 Unauthorized: "who?"`},
+		"endless 400":   {streamtest.Serve(t, streamtest.Endless(400)).URL, "", "server answered 400 Bad Request"},
+		"stalled 400":   {streamtest.Serve(t, streamtest.Stall(400)).URL, "", "server answered 400 Bad Request"},
+		"303":           {streamtest.Serve(t, streamtest.Answer(303, "", "Location", "/other")).URL, "", "a redirect from POST to GET"},
+		"307 elsewhere": {streamtest.Serve(t, streamtest.Answer(307, "", "Location", elsewhere.URL)).URL, "", "a redirect to another origin"},
+		"certificate":   {streamtest.ServeTLS(t, streamtest.Answer(200, "")).URL, "", "the server's certificate is not accepted"},
+		"not success":   {streamtest.Serve(t, streamtest.Answer(200, "")).URL, "successful_on_status: [ 202 ]", "server answered 200 OK"},
 	} {
 		run := runWebhook(t, tc.address, quick+tc.fields)
 		require.ErrorContains(t, run.publish("1"), tc.want, name)
@@ -396,8 +396,8 @@ func TestWebhookRejectsAtOnceWhatWillNotPass(t *testing.T) {
 }
 
 func TestWebhookSuccessfulStatuses(t *testing.T) {
-	for _, answer := range []http.HandlerFunc{webtest.Answer(409, ""), webtest.Answer(503, ""), webtest.Answer(303, "", "Location", "http://other.example/")} {
-		server := webtest.Serve(t, answer)
+	for _, answer := range []http.HandlerFunc{streamtest.Answer(409, ""), streamtest.Answer(503, ""), streamtest.Answer(303, "", "Location", "http://other.example/")} {
+		server := streamtest.Serve(t, answer)
 		run := runWebhook(t, server.URL, "successful_on_status: [ 303, 409, 503 ]")
 		require.NoError(t, run.publish("1"))
 		assert.Len(t, server.Requests(), 1)
@@ -405,7 +405,7 @@ func TestWebhookSuccessfulStatuses(t *testing.T) {
 }
 
 func TestWebhookFollowsARedirectThatRepeatsTheRequest(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(308, "", "Location", "/moved"), webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(308, "", "Location", "/moved"), streamtest.Answer(200, ""))
 	run := runWebhook(t, server.URL, "headers: { X-Key: abc }")
 	const result = `{"simulation_id":"a"}`
 	require.NoError(t, run.publish(result))
@@ -419,9 +419,9 @@ func TestWebhookFollowsARedirectThatRepeatsTheRequest(t *testing.T) {
 
 func TestWebhookIsNotHurtByALongOrSlowResponse(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
-		"endless": webtest.Endless(200), "stalled": webtest.Stall(200), "long": webtest.Answer(200, strings.Repeat("x", 8<<20)),
+		"endless": streamtest.Endless(200), "stalled": streamtest.Stall(200), "long": streamtest.Answer(200, strings.Repeat("x", 8<<20)),
 	} {
-		server := webtest.Serve(t, answer)
+		server := streamtest.Serve(t, answer)
 		run := runWebhook(t, server.URL, "timeout: 10s\nretry: { strategy: no_retry }")
 		for range 3 {
 			require.NoError(t, run.publish("1"), name)
@@ -431,7 +431,7 @@ func TestWebhookIsNotHurtByALongOrSlowResponse(t *testing.T) {
 }
 
 func TestWebhookMessageThatWaitsHoldsUpNoOther(t *testing.T) {
-	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	server := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.Header.Get("Idempotency-Key"), "bad-") {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
@@ -442,7 +442,7 @@ func TestWebhookMessageThatWaitsHoldsUpNoOther(t *testing.T) {
 	go func() {
 		waiting <- run.send(ctx, service.MessageBatch{service.NewMessage([]byte(`{"simulation_id":"bad"}`)), service.NewMessage([]byte(`{"simulation_id":"beside"}`))})
 	}()
-	webtest.Await(t, func() bool { return len(server.Requests()) == 2 }, "both of the batch are sent")
+	streamtest.Await(t, func() bool { return len(server.Requests()) == 2 }, "both of the batch are sent")
 	for range 100 {
 		require.NoError(t, run.publish(`{"simulation_id":"good"}`))
 	}
@@ -456,7 +456,7 @@ func TestWebhookRetryAfterHoldsForTheOthersToTheHost(t *testing.T) {
 	const messages = 20
 	var refused atomic.Bool
 	begin := time.Now()
-	server := webtest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
+	server := streamtest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		if !refused.Swap(true) {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(http.StatusTooManyRequests)
@@ -476,7 +476,7 @@ func TestWebhookRetryAfterHoldsForTheOthersToTheHost(t *testing.T) {
 func TestWebhookKeepsWithinItsRequestsInFlight(t *testing.T) {
 	var mu sync.Mutex
 	now, most := 0, 0
-	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	server := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		now++
 		most = max(most, now)
@@ -498,7 +498,7 @@ func TestWebhookKeepsWithinItsRequestsInFlight(t *testing.T) {
 }
 
 func TestWebhookOfOneInFlightKeepsTheOrder(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(503, ""), webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(503, ""), streamtest.Answer(200, ""))
 	run := runWebhook(t, server.URL, quick+"max_in_flight: 1")
 	require.NoError(t, run.publish("0", "1", "2", "3"))
 	var got []string
@@ -511,7 +511,7 @@ func TestWebhookOfOneInFlightKeepsTheOrder(t *testing.T) {
 func TestWebhookReusesConnections(t *testing.T) {
 	var mu sync.Mutex
 	connections := map[string]bool{}
-	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	server := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		connections[r.RemoteAddr] = true
@@ -528,7 +528,7 @@ func TestWebhookReusesConnections(t *testing.T) {
 func TestWebhookCircuitBreakerSparesAServer(t *testing.T) {
 	var mu sync.Mutex
 	answer := http.StatusInternalServerError
-	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	server := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		w.WriteHeader(answer)
@@ -543,19 +543,19 @@ func TestWebhookCircuitBreakerSparesAServer(t *testing.T) {
 	mu.Lock()
 	answer = http.StatusOK
 	mu.Unlock()
-	webtest.Await(t, func() bool { return run.publish("1") == nil }, "it recovers")
+	streamtest.Await(t, func() bool { return run.publish("1") == nil }, "it recovers")
 	for _, state := range []string{"open", "half-open", "closed"} {
 		assert.Contains(t, run.Logs.String(), " to="+state)
 	}
 }
 
 func TestWebhookGivesUpSoThatFallbackTakesTheMessage(t *testing.T) {
-	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	server := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.Header.Get("Idempotency-Key"), "bad-") {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
-	other := webtest.Serve(t, webtest.Answer(200, ""))
+	other := streamtest.Serve(t, streamtest.Answer(200, ""))
 	run := runOutput(t, `
 fallback:
   - mfn_webhook:
@@ -574,7 +574,7 @@ fallback:
 }
 
 func TestWebhookBehindRejectErrored(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(200, ""))
 	run := runOutput(t, "reject_errored:\n  mfn_webhook:\n    url: "+server.URL+"\n")
 	failed := service.NewMessage([]byte("1"))
 	failed.SetError(errors.New("broken"))
@@ -585,8 +585,8 @@ func TestWebhookBehindRejectErrored(t *testing.T) {
 }
 
 func TestWebhookShutdownInterruptsAWait(t *testing.T) {
-	for name, answer := range map[string]http.HandlerFunc{"retry": webtest.Answer(503, "", "Retry-After", "3600"), "request": webtest.Never} {
-		server := webtest.Serve(t, answer)
+	for name, answer := range map[string]http.HandlerFunc{"retry": streamtest.Answer(503, "", "Retry-After", "3600"), "request": streamtest.Never} {
+		server := streamtest.Serve(t, answer)
 		conf, err := webhookSpec().ParseYAML("url: "+server.URL+"\nretry: { max_delay: 1h }\ntimeout: 0s", nil)
 		require.NoError(t, err)
 		out, err := newWebhookOutput(conf, service.MockResources())
@@ -595,7 +595,7 @@ func TestWebhookShutdownInterruptsAWait(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		written := make(chan error, 1)
 		go func() { written <- out.WriteBatch(ctx, service.MessageBatch{service.NewMessage([]byte("1"))}) }()
-		webtest.Await(t, func() bool { return len(server.Requests()) == 1 }, name)
+		streamtest.Await(t, func() bool { return len(server.Requests()) == 1 }, name)
 		cancel()
 		require.ErrorIs(t, <-written, context.Canceled, name)
 		require.NoError(t, out.Close(t.Context()))
@@ -629,11 +629,11 @@ func TestWebhookRefusesWhatCannotWork(t *testing.T) {
 func TestWebhookSecretsStaySecret(t *testing.T) {
 	token, key, password, query := rand.Text(), rand.Text(), rand.Text(), rand.Text()
 	secret := base64.StdEncoding.EncodeToString([]byte(rand.Text()))
-	echo := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	echo := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		webtest.Print(w, r.Header, r.URL)
+		streamtest.Print(w, r.Header, r.URL)
 	})
-	for _, server := range []string{echo.URL, webtest.Unreachable(t)} {
+	for _, server := range []string{echo.URL, streamtest.Unreachable(t)} {
 		address := strings.Replace(server, "://", "://user:"+password+"@", 1) + "/?key=" + query
 		run := runWebhook(t, address, quick+"headers: { X-Key: "+key+" }\nsigning_secret: whsec_"+secret)
 		require.Error(t, run.publish("1"))
@@ -653,7 +653,7 @@ func TestWebhookEchoHidesSecrets(t *testing.T) {
 	for _, name := range []string{"TOKEN", "KEY", "PASSWORD", "SIGNING", "OAUTH", "ACCESS"} {
 		secrets[name] = rand.Text()
 	}
-	shown := webtest.Echo(t, os.Expand(`{"output":{"mfn_webhook":{
+	shown := streamtest.Echo(t, os.Expand(`{"output":{"mfn_webhook":{
 		"url": "https://user:${PASSWORD}@results.example.com/webhook",
 		"headers": {"X-Key": "${KEY}", "Authorization": "Token ${KEY}"},
 		"signing_secret": "whsec_${SIGNING}",
@@ -668,7 +668,7 @@ func TestWebhookEchoHidesSecrets(t *testing.T) {
 func TestWebhookExamplesBuild(t *testing.T) {
 	view, ok := service.GlobalEnvironment().GetOutputConfig(webhookType)
 	require.True(t, ok)
-	webtest.Build(t, view)
+	streamtest.Build(t, view)
 }
 
 func TestWebhookWorksWithRequiredFieldsAlone(t *testing.T) {

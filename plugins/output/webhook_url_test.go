@@ -7,12 +7,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 func TestWebhookURLIsEncodedAndStaysAtItsOrigin(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, ""))
-	elsewhere := webtest.Serve(t, webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(200, ""))
+	elsewhere := streamtest.Serve(t, streamtest.Answer(200, ""))
 	for _, row := range []struct{ name, url, message, path, query, err string }{
 		{"blank in a query", server.URL + `/h?id=${! json("q") }`, `{"q":"tank 7"}`, "/h", "id=tank%207", ""},
 		{"a semicolon", server.URL + `/v1?a=1;b=2`, `{}`, "/v1", "a=1;b=2", ""},

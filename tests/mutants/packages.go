@@ -50,7 +50,7 @@ func load(ctx context.Context) ([]*pkg, error) {
 
 // production says whether users run the package.
 func (p *pkg) production() bool {
-	for _, part := range []string{"/tests", "/docs/", "/internal/webtest", "/internal/streamtest", "/kernelgen"} {
+	for _, part := range []string{"/tests", "/docs/", "/internal/streamtest", "/internal/streamtest", "/kernelgen"} {
 		if strings.Contains(p.path+"/", part) {
 			return false
 		}

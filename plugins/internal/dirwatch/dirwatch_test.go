@@ -24,7 +24,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -371,7 +371,7 @@ func TestRestoreAfterACrash(t *testing.T) {
 func TestWatcher(t *testing.T) {
 	in := t.TempDir()
 	d := dir(t, in, "**/*.json")
-	logs := &webtest.Logs{}
+	logs := &streamtest.Logs{}
 	w := Watch(d, service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(logs, nil))))
 	w.Add(".")
 	reliable := w.Reliable()
@@ -422,7 +422,7 @@ func TestWatcherIsReliableOnLocalFileSystems(t *testing.T) {
 		t.Skipf("the system does not tell of its file systems: %v", err)
 	}
 	known := regexp.MustCompile(`^(ext2/ext3|tmpfs|xfs|btrfs|overlayfs|zfs|f2fs)\n`).Match(local)
-	logs := &webtest.Logs{}
+	logs := &streamtest.Logs{}
 	w := Watch(dir(t, in, "**"), service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(logs, nil))))
 	defer func() { require.NoError(t, w.Close()) }()
 	w.Add(".")

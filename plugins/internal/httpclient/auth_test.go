@@ -17,22 +17,22 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // provider gives tokens token-1, token-2 … that are valid for so many seconds, and
 // remembers what it was asked.
 type provider struct {
-	*webtest.Server
+	*streamtest.Server
 	given atomic.Int64
 }
 
 func newProvider(t *testing.T, expiresIn int) *provider {
 	t.Helper()
 	p := &provider{}
-	p.Server = webtest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
+	p.Server = streamtest.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		webtest.Print(w, fmt.Sprintf(`{"access_token":"token-%v","token_type":"bearer","expires_in":%v}`, p.given.Add(1), expiresIn))
+		streamtest.Print(w, fmt.Sprintf(`{"access_token":"token-%v","token_type":"bearer","expires_in":%v}`, p.given.Add(1), expiresIn))
 	})
 	return p
 }
@@ -42,9 +42,9 @@ func (p *provider) yaml(more string) string {
 }
 
 // accepting is a server that accepts the token that is current.
-func accepting(t *testing.T, current *atomic.Value) *webtest.Server {
+func accepting(t *testing.T, current *atomic.Value) *streamtest.Server {
 	t.Helper()
-	return webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	return streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+current.Load().(string) {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
@@ -84,7 +84,7 @@ func TestOAuth2RenewsATokenBeforeItEnds(t *testing.T) {
 	c := client(t, p.yaml(""))
 	_, err := get(t, c, server.URL)
 	require.NoError(t, err)
-	webtest.Await(t, func() bool {
+	streamtest.Await(t, func() bool {
 		current.Store("token-2")
 		_, err := get(t, c, server.URL)
 		return err == nil && p.given.Load() == 2
@@ -115,22 +115,22 @@ func TestOAuth2RenewsOnceAfterA401(t *testing.T) {
 }
 
 func TestOAuth2ErrorsOfTheProvider(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(200, ""))
 	for _, row := range []struct {
 		name      string
 		answer    http.HandlerFunc
 		want      string
 		transient bool
 	}{
-		{"refused", webtest.Answer(401, `{"error":"invalid_client","error_description":"s3cr3t-v4lue is wrong"}`, "Content-Type", "application/json"), `the provider answered 401 Unauthorized: "invalid_client xxxxx is wrong"`, false},
-		{"busy", webtest.Answer(503, "s3cr3t-v4lue"), "the provider answered 503 Service Unavailable", true},
-		{"redirect", webtest.Answer(307, "", "Location", server.URL), "the provider answered 307 Temporary Redirect", false},
-		{"hangs up", webtest.HangUp, "fetching a token: ", true},
-		{"no token", webtest.Answer(200, "{}"), "missing access_token", true},
-		{"token of lines", webtest.Answer(200, `{"access_token":"a\nb"}`, "Content-Type", "application/json"), "the token may hold only visible ASCII", false},
+		{"refused", streamtest.Answer(401, `{"error":"invalid_client","error_description":"s3cr3t-v4lue is wrong"}`, "Content-Type", "application/json"), `the provider answered 401 Unauthorized: "invalid_client xxxxx is wrong"`, false},
+		{"busy", streamtest.Answer(503, "s3cr3t-v4lue"), "the provider answered 503 Service Unavailable", true},
+		{"redirect", streamtest.Answer(307, "", "Location", server.URL), "the provider answered 307 Temporary Redirect", false},
+		{"hangs up", streamtest.HangUp, "fetching a token: ", true},
+		{"no token", streamtest.Answer(200, "{}"), "missing access_token", true},
+		{"token of lines", streamtest.Answer(200, `{"access_token":"a\nb"}`, "Content-Type", "application/json"), "the token may hold only visible ASCII", false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			p := &provider{Server: webtest.Serve(t, row.answer)}
+			p := &provider{Server: streamtest.Serve(t, row.answer)}
 			_, err := get(t, client(t, p.yaml("")), server.URL)
 			require.ErrorContains(t, err, "auth.oauth2: ")
 			require.ErrorContains(t, err, row.want)
@@ -142,7 +142,7 @@ func TestOAuth2ErrorsOfTheProvider(t *testing.T) {
 }
 
 func TestOAuth2ProviderThatHangsEndsWithTheAttempt(t *testing.T) {
-	p := &provider{Server: webtest.Serve(t, webtest.Never)}
+	p := &provider{Server: streamtest.Serve(t, streamtest.Never)}
 	c := client(t, p.yaml(""))
 	u, err := url.Parse(p.URL)
 	require.NoError(t, err)
@@ -159,7 +159,7 @@ func TestTokensAreInNoError(t *testing.T) {
 	token := rand.Text()
 	path := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(path, []byte(token), 0o600))
-	p := webtest.Serve(t, webtest.Answer(200, `{"access_token":"`+token+`"}`, "Content-Type", "application/json"))
+	p := streamtest.Serve(t, streamtest.Answer(200, `{"access_token":"`+token+`"}`, "Content-Type", "application/json"))
 	for _, row := range []struct{ name, yaml, echoed string }{
 		{"bearer_token", "auth: { bearer_token: " + token + " }", "no " + token + " here"}, // without Bearer
 		{"header", "headers: { Authorization: Token " + token + " }", token},
@@ -168,7 +168,7 @@ func TestTokensAreInNoError(t *testing.T) {
 		{"basic", "auth: { basic_auth: { enabled: true, username: u, password: " + token + " } }", token},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			server := webtest.Serve(t, webtest.Answer(403, row.echoed))
+			server := streamtest.Serve(t, streamtest.Answer(403, row.echoed))
 			_, err := get(t, client(t, row.yaml), server.URL)
 			require.ErrorContains(t, err, mask)
 			assert.NotContains(t, err.Error(), token)
@@ -177,7 +177,7 @@ func TestTokensAreInNoError(t *testing.T) {
 }
 
 func TestBearerTokenFileIsReadAgain(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, ""))
+	server := streamtest.Serve(t, streamtest.Answer(200, ""))
 	path := filepath.Join(t.TempDir(), "token")
 	c := client(t, "auth: { bearer_token_file: '"+path+"' }")
 	_, err := get(t, c, server.URL)

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 func parse(t *testing.T, yaml string) *service.ParsedConfig {
@@ -48,7 +48,7 @@ func send(t *testing.T, c *Client, method, address string, body []byte) (string,
 	require.NoError(t, err)
 	header, err := c.Headers(func(s *service.InterpolatedString) (string, error) { return s.TryString(service.NewMessage(nil)) })
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), webtest.Within)
+	ctx, cancel := context.WithTimeout(t.Context(), streamtest.Within)
 	defer cancel()
 	resp, err := c.Do(ctx, Request{Method: method, URL: u, Header: header, Body: body})
 	if err != nil {
@@ -84,7 +84,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 }
 
 func TestRequestsAuthenticate(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, "ok"))
+	server := streamtest.Serve(t, streamtest.Answer(200, "ok"))
 	withUser := strings.Replace(server.URL, "http://", "http://user:p%40ss@", 1)
 	for _, tc := range []struct{ yaml, address, want string }{
 		{`auth: { bearer_token: abc }`, server.URL, "Bearer abc"},
@@ -102,7 +102,7 @@ func TestRequestsAuthenticate(t *testing.T) {
 }
 
 func TestRequestsAreSigned(t *testing.T) {
-	server := webtest.Serve(t, webtest.Answer(200, "ok"))
+	server := streamtest.Serve(t, streamtest.Answer(200, "ok"))
 	c := client(t, `auth: { oauth: { enabled: true, consumer_key: key, consumer_secret: s1, access_token: token, access_token_secret: s2 } }`)
 	for range 2 {
 		_, err := get(t, c, server.URL+"/?a=b")
@@ -121,7 +121,7 @@ func TestRequestsAreSigned(t *testing.T) {
 
 func TestHeaders(t *testing.T) {
 	var host string
-	server := webtest.Serve(t, func(_ http.ResponseWriter, r *http.Request) { host = r.Host })
+	server := streamtest.Serve(t, func(_ http.ResponseWriter, r *http.Request) { host = r.Host })
 	_, err := get(t, client(t, `headers: { host: api.example.com, x-n: '${! 1 + 2 }', user-agent: tester }`), server.URL)
 	require.NoError(t, err)
 	assert.Equal(t, "api.example.com", host)
@@ -144,7 +144,7 @@ func TestHeaders(t *testing.T) {
 func TestStatuses(t *testing.T) {
 	c := client(t, `{}`)
 	for status := 400; status < 600; status++ {
-		server := httptest.NewServer(webtest.Answer(status, " some\n\twords "))
+		server := httptest.NewServer(streamtest.Answer(status, " some\n\twords "))
 		_, err := get(t, c, server.URL)
 		server.Close()
 		require.Error(t, err)
@@ -163,13 +163,13 @@ func TestStatuses(t *testing.T) {
 
 func TestRetryAfterOfAResponse(t *testing.T) {
 	for value, want := range map[string]time.Duration{"7": 7 * time.Second, "0": time.Millisecond, "soon": 0} {
-		server := webtest.Serve(t, webtest.Answer(429, "", "Retry-After", value))
+		server := streamtest.Serve(t, streamtest.Answer(429, "", "Retry-After", value))
 		_, err := get(t, client(t, `{}`), server.URL)
 		transient, ok := errors.AsType[*retry.Transient](err)
 		require.True(t, ok)
 		assert.Equal(t, want, transient.After, value)
 	}
-	server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	server := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		now := time.Now()
 		w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
 		w.Header().Set("Retry-After", now.Add(time.Minute).UTC().Format(http.TimeFormat))
@@ -190,15 +190,15 @@ func TestExcerptOfABody(t *testing.T) {
 		"a" + strings.Repeat("é", 200): `server answered 400 Bad Request: "a` + strings.Repeat("é", 99) + `…"`,
 		`{"error":"no \"grid_size\""}`: `server answered 400 Bad Request: "{\"error\":\"no \\\"grid_size\\\"\"}"`,
 	} {
-		server := webtest.Serve(t, webtest.Answer(400, body))
+		server := streamtest.Serve(t, streamtest.Answer(400, body))
 		_, err := get(t, client(t, `{}`), server.URL)
 		assert.EqualError(t, err, want)
 	}
 }
 
 func TestRefusalDoesNotWaitForItsBody(t *testing.T) {
-	for name, answer := range map[string]http.HandlerFunc{"stalled": webtest.Stall(401), "endless": webtest.Endless(401)} {
-		server := webtest.Serve(t, answer)
+	for name, answer := range map[string]http.HandlerFunc{"stalled": streamtest.Stall(401), "endless": streamtest.Endless(401)} {
+		server := streamtest.Serve(t, answer)
 		_, err := get(t, client(t, `{}`), server.URL)
 		require.ErrorContains(t, err, "server answered 401 Unauthorized", name)
 		assert.False(t, isTransient(err), name)
@@ -207,9 +207,9 @@ func TestRefusalDoesNotWaitForItsBody(t *testing.T) {
 
 func TestConnectionErrorsMayPass(t *testing.T) {
 	for name, address := range map[string]string{
-		"nobody listens": webtest.Unreachable(t),
-		"hangs up":       webtest.Serve(t, webtest.HangUp).URL,
-		"cut off":        webtest.Serve(t, webtest.CutOff).URL,
+		"nobody listens": streamtest.Unreachable(t),
+		"hangs up":       streamtest.Serve(t, streamtest.HangUp).URL,
+		"cut off":        streamtest.Serve(t, streamtest.CutOff).URL,
 	} {
 		_, err := get(t, client(t, `{}`), address)
 		require.Error(t, err, name)
@@ -218,7 +218,7 @@ func TestConnectionErrorsMayPass(t *testing.T) {
 }
 
 func TestCertificates(t *testing.T) {
-	server := webtest.ServeTLS(t, webtest.Answer(200, "ok"))
+	server := streamtest.ServeTLS(t, streamtest.Answer(200, "ok"))
 
 	_, err := get(t, client(t, `{}`), server.URL)
 	require.ErrorContains(t, err, "the server's certificate is not accepted: tls: failed to verify certificate: x509: certificate signed by unknown authority")
@@ -233,20 +233,20 @@ func TestCertificates(t *testing.T) {
 	require.ErrorContains(t, err, "the server's certificate is not accepted")
 	assert.False(t, isTransient(err))
 
-	plain := webtest.Serve(t, webtest.Answer(200, "ok"))
+	plain := streamtest.Serve(t, streamtest.Answer(200, "ok"))
 	_, err = get(t, client(t, `{}`), strings.Replace(plain.URL, "http://", "https://", 1))
 	require.ErrorContains(t, err, "the server speaks http, not https")
 	assert.False(t, isTransient(err))
 }
 
 func TestRedirects(t *testing.T) {
-	elsewhere := webtest.Serve(t, webtest.Answer(200, "elsewhere"))
+	elsewhere := streamtest.Serve(t, streamtest.Answer(200, "elsewhere"))
 	here := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var status int
 		var to string
 		if _, err := fmt.Sscanf(r.URL.Path, "/%d/%s", &status, &to); err != nil {
 			body, _ := io.ReadAll(r.Body)
-			webtest.Print(w, r.Method+" "+string(body)+" "+r.Header.Get("X-Key"))
+			streamtest.Print(w, r.Method+" "+string(body)+" "+r.Header.Get("X-Key"))
 			return
 		}
 		w.Header().Set("Location", map[string]string{"here": "/end", "elsewhere": elsewhere.URL + "/?x=1", "loop": r.URL.Path}[to])
@@ -292,11 +292,11 @@ func TestBodyLimitCountsDecompressedBytes(t *testing.T) {
 	require.EqualError(t, err, "response is larger than 1048576 bytes")
 	assert.False(t, isTransient(err))
 
-	_, err = get(t, client(t, `{}`), webtest.Serve(t, webtest.Endless(200)).URL)
+	_, err = get(t, client(t, `{}`), streamtest.Serve(t, streamtest.Endless(200)).URL)
 	require.EqualError(t, err, "response is larger than 1048576 bytes")
-	_, err = get(t, client(t, `{}`), webtest.Serve(t, webtest.Answer(200, strings.Repeat("x", 1<<20+1))).URL)
+	_, err = get(t, client(t, `{}`), streamtest.Serve(t, streamtest.Answer(200, strings.Repeat("x", 1<<20+1))).URL)
 	require.EqualError(t, err, "response is larger than 1048576 bytes")
-	got, err := get(t, client(t, `{}`), webtest.Serve(t, webtest.Answer(200, strings.Repeat("x", 1<<20))).URL)
+	got, err := get(t, client(t, `{}`), streamtest.Serve(t, streamtest.Answer(200, strings.Repeat("x", 1<<20))).URL)
 	require.NoError(t, err)
 	assert.Len(t, got, 1<<20)
 }
@@ -324,10 +324,10 @@ func TestHeadersAreBounded(t *testing.T) {
 }
 
 func TestErrorsHoldNoSecret(t *testing.T) {
-	echo := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+	echo := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
 		w.WriteHeader(http.StatusUnauthorized)
-		webtest.Print(w, r.Header, r.URL, " ", user, " ", password, " ", url.QueryEscape(r.Header.Get("X-Key")))
+		streamtest.Print(w, r.Header, r.URL, " ", user, " ", password, " ", url.QueryEscape(r.Header.Get("X-Key")))
 	})
 	token, key, password := rand.Text(), rand.Text()+"/+ x", rand.Text()
 	for _, tc := range []struct{ yaml, user string }{
@@ -336,7 +336,7 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 		{`auth: { basic_auth: { enabled: true, username: admin, password: ` + password + ` } }`, ""},
 		{`headers: { x-key: "` + key + `" }`, ""},
 	} {
-		for _, server := range []string{echo.URL, webtest.Unreachable(t)} {
+		for _, server := range []string{echo.URL, streamtest.Unreachable(t)} {
 			address := strings.Replace(server, "http://", "http://"+tc.user, 1) + "/path?api_key=" + url.QueryEscape(key)
 			_, err := get(t, client(t, tc.yaml), address)
 			require.Error(t, err)
@@ -381,9 +381,9 @@ func TestDiscardKeepsAConnectionThatIsWorthIt(t *testing.T) {
 
 func TestDiscardLeavesALongOrSlowBody(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
-		"endless": webtest.Endless(200), "stalled": webtest.Stall(200), "long": webtest.Answer(200, strings.Repeat("x", 1<<20)),
+		"endless": streamtest.Endless(200), "stalled": streamtest.Stall(200), "long": streamtest.Answer(200, strings.Repeat("x", 1<<20)),
 	} {
-		server := webtest.Serve(t, answer)
+		server := streamtest.Serve(t, answer)
 		u, err := url.Parse(server.URL)
 		require.NoError(t, err)
 		resp, err := client(t, `{}`).Do(t.Context(), Request{Method: http.MethodPost, URL: u})

@@ -10,16 +10,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 func TestRedirectsAreCounted(t *testing.T) {
 	for redirects, ok := range map[int]bool{1: true, maxRedirects: true, maxRedirects + 1: false} {
 		t.Run(strconv.Itoa(redirects), func(t *testing.T) {
-			server := webtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
+			server := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 				n, err := strconv.Atoi(strings.Trim(r.URL.Path, "/"))
 				if err != nil || n == redirects {
-					webtest.Print(w, "end")
+					streamtest.Print(w, "end")
 					return
 				}
 				http.Redirect(w, r, fmt.Sprintf("/%v", n+1), http.StatusFound)

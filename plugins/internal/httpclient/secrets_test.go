@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // The rest of a secret that begins with another would be shown.
@@ -17,7 +17,7 @@ func TestSecretThatBeginsWithAnotherIsHiddenWhole(t *testing.T) {
 		{"a token and a header", "{ headers: { X-A: s3cr3t-v4lue-and-more }, auth: { bearer_token: s3cr3t-v4lue } }"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			server := webtest.Serve(t, webtest.Answer(403, "neither s3cr3t-v4lue-and-more nor s3cr3t-v4lue"))
+			server := streamtest.Serve(t, streamtest.Answer(403, "neither s3cr3t-v4lue-and-more nor s3cr3t-v4lue"))
 			for range 10 { // the headers come in any order
 				_, err := get(t, client(t, row.yaml), server.URL)
 				require.EqualError(t, err, `server answered 403 Forbidden: "neither xxxxx nor xxxxx"`)

@@ -12,7 +12,7 @@ import (
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // evaluateWith returns what an interpolation gives of a message with the metadata
@@ -219,7 +219,7 @@ func TestEchoHidesTheUserAndTheQueryOfAURL(t *testing.T) {
 		"https://h/p":                                   "https://h/p",
 	} {
 		t.Run(want, func(t *testing.T) {
-			shown := webtest.Echo(t, fmt.Sprintf(`{"input":{"url_under_test":{"u":%q}}}`, raw))
+			shown := streamtest.Echo(t, fmt.Sprintf(`{"input":{"url_under_test":{"u":%q}}}`, raw))
 			assert.Contains(t, shown, "u: "+want)
 			assert.NotContains(t, shown, "S3CR3T")
 		})

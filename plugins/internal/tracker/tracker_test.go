@@ -19,7 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/webtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -324,7 +324,7 @@ func TestTrackerThatIsEmptyIsToldOf(t *testing.T) {
 // logTo returns a logger, and what it has written so far.
 func logTo(t *testing.T) (*service.Logger, func() string) {
 	t.Helper()
-	logs := &webtest.Logs{}
+	logs := &streamtest.Logs{}
 	return service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(logs, nil))), logs.String
 }
 

@@ -1,6 +1,6 @@
-// Package webtest helps to test HTTP components: servers that answer well and
+// Package streamtest helps to test HTTP components: servers that answer well and
 // badly, and streams built from YAML.
-package webtest
+package streamtest
 
 import (
 	"fmt"
