@@ -34,6 +34,11 @@ test-kafka:
 test-python: build
 	./tests/python/run.sh
 
+.PHONY: test-service
+## test-service: serve.yaml against its own OpenAPI description, by schemathesis (Python 3 with venv, curl)
+test-service: build
+	./tests/service/run.sh
+
 ## test-faults: break things on purpose for about 20 minutes, and print the table
 test-faults:
 	MFN_KAFKA_JARS="$$(tests/kafka/broker/fetch.sh)" go run ./tests/faults

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -112,6 +113,30 @@ func shorten(s string) string {
 
 const cfl = "the explicit scheme is unstable at a diffusion of 0.25 or more (CFL limit)"
 
+// Range is what a parameter of MFN may be.
+type Range struct {
+	Name     string
+	Min, Max float64
+	Below    bool // Max itself is not allowed
+	of       func(p *Params) float64
+}
+
+// ranges are those of the parameters that are numbers with a fraction.
+var ranges = []Range{
+	{"alpha", 0.05, 0.25, true, func(p *Params) float64 { return p.Alpha }},
+	{"spike_probability", 0, 1, false, func(p *Params) float64 { return p.SpikeProbability }},
+	{"turing_threshold", 0.5, 0.95, false, func(p *Params) float64 { return p.TuringThreshold }},
+	{"jitter_var", 0, 0.01, false, func(p *Params) float64 { return p.JitterVar }},
+	{"d_activator", 0.01, 0.25, true, func(p *Params) float64 { return p.DActivator }},
+	{"d_inhibitor", 0.01, 0.25, true, func(p *Params) float64 { return p.DInhibitor }},
+	{"r_activator", 0.001, 0.1, false, func(p *Params) float64 { return p.RActivator }},
+	{"r_inhibitor", 0.001, 0.1, false, func(p *Params) float64 { return p.RInhibitor }},
+}
+
+// Ranges returns what the parameters of MFN may be that are numbers with a
+// fraction.
+func Ranges() []Range { return slices.Clone(ranges) }
+
 // Validate returns a *ParamError for the first parameter that is outside its
 // range, nil if there is none.
 func (p *Params) Validate() error {
@@ -121,28 +146,15 @@ func (p *Params) Validate() error {
 	if p.Steps < 1 || p.Steps > MaxSteps {
 		return &ParamError{Name: "steps", Value: p.Steps, Allowed: "1 … 10000"}
 	}
-	for _, r := range []struct {
-		name   string
-		value  float64
-		lo, hi float64
-		open   bool // hi itself is outside
-	}{
-		{"alpha", p.Alpha, 0.05, 0.25, true},
-		{"spike_probability", p.SpikeProbability, 0, 1, false},
-		{"turing_threshold", p.TuringThreshold, 0.5, 0.95, false},
-		{"jitter_var", p.JitterVar, 0, 0.01, false},
-		{"d_activator", p.DActivator, 0.01, 0.25, true},
-		{"d_inhibitor", p.DInhibitor, 0.01, 0.25, true},
-		{"r_activator", p.RActivator, 0.001, 0.1, false},
-		{"r_inhibitor", p.RInhibitor, 0.001, 0.1, false},
-	} {
-		if r.value >= r.lo && (r.value < r.hi || !r.open && r.value == r.hi) {
+	for _, r := range ranges {
+		value := r.of(p)
+		if value >= r.Min && (value < r.Max || !r.Below && value == r.Max) {
 			continue
 		}
-		e := &ParamError{Name: r.name, Value: r.value, Allowed: fmt.Sprintf("%v … %v", r.lo, r.hi)}
-		if r.open {
-			e.Allowed = fmt.Sprintf("at least %v and below %v", r.lo, r.hi)
-			if r.value >= r.hi {
+		e := &ParamError{Name: r.Name, Value: value, Allowed: fmt.Sprintf("%v … %v", r.Min, r.Max)}
+		if r.Below {
+			e.Allowed = fmt.Sprintf("at least %v and below %v", r.Min, r.Max)
+			if value >= r.Max {
 				e.Reason = cfl
 			}
 		}

@@ -43,6 +43,7 @@ func components(t *testing.T) []component {
 		"processor mfn_simulate":       {},
 		"processor mfn_features":       {},
 		"processor mfn_render":         {},
+		"processor mfn_describe":       {"document": "models"},
 		"processor parquet_encode":     {"schema": []any{map[string]any{"name": "x", "type": "DOUBLE"}}},
 		"input mfn_http":               {"address": "127.0.0.1:0"},
 		"input mfn_sweep":              {"count": 2, "parameters": map[string]any{"x": map[string]any{"min": 0, "max": 1}}},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image/png"
 	"io"
 	"net"
 	"net/http"
@@ -78,10 +79,10 @@ func TestServeAnswersRequests(t *testing.T) {
 	clients.Wait()
 
 	_, text := get(t, p.metrics+"/metrics")
-	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="success",path="root\.pipeline\.processors\.0"\} 42$`, text)
-	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="error",path="root\.pipeline\.processors\.0"\} 5$`, text)
-	assert.Regexp(t, `(?m)^processor_error\{label="simulate",path="root\.pipeline\.processors\.0"\} 5$`, text)
-	assert.Regexp(t, `(?m)^mfn_simulation_duration_seconds_count\{label="simulate",path="root\.pipeline\.processors\.0"\} 42$`, text)
+	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="success",path="root\.pipeline\.processors\.0\.switch\.4\.processors\.0"\} 42$`, text)
+	assert.Regexp(t, `(?m)^mfn_simulations_total\{label="simulate",outcome="error",path="root\.pipeline\.processors\.0\.switch\.4\.processors\.0"\} 5$`, text)
+	assert.Regexp(t, `(?m)^processor_error\{label="simulate",path="root\.pipeline\.processors\.0\.switch\.4\.processors\.0"\} 5$`, text)
+	assert.Regexp(t, `(?m)^mfn_simulation_duration_seconds_count\{label="simulate",path="root\.pipeline\.processors\.0\.switch\.4\.processors\.0"\} 42$`, text)
 	assert.Regexp(t, `(?m)^mfn_cell_steps_total\{.*\} 606208$`, text)
 	assert.Regexp(t, `(?m)^mfn_fractal_dimension\{.*\} 0$`, text)
 	_, stats := get(t, p.metrics+"/stats")
@@ -112,7 +113,7 @@ func serveWithRequest(t *testing.T, request string, args ...string) (*service, <
 	}()
 	eventually(t, func() bool {
 		_, text := get(t, p.metrics+"/metrics")
-		return strings.Contains(text, `processor_received{label="simulate",path="root.pipeline.processors.0"} 1`+"\n")
+		return strings.Contains(text, `processor_received{label="simulate",path="root.pipeline.processors.0.switch.4.processors.0"} 1`+"\n")
 	}, "the simulation to begin")
 	return p, answers
 }
@@ -206,6 +207,15 @@ func TestServiceBoundsWhatACallerSends(t *testing.T) {
 	}{
 		{"a good one", "POST", "/simulate", tiny, nil, 200, "simulation_complete"},
 		{"another method", "GET", "/simulate", "", nil, 405, "method"},
+		{"another method of a list", "POST", "/models", "", nil, 405, "method"},
+		{"the models", "GET", "/models", "", nil, 200, "gray_scott"},
+		{"the description", "GET", "/openapi.json", "", nil, 200, "/simulate"},
+		{"the description, without a key", "GET", "/openapi.json", "", []string{"X-API-Key", ""}, 401, "API key"},
+		{"features", "POST", "/features", `{"field":[[-0.07,-0.05],[-0.03,-0.07]]}`, nil, 200, "fractal_dimension"},
+		{"features of what is no field", "POST", "/features", `{"field":[[1,2]]}`, nil, 400, "not square"},
+		{"a type that no answer has", "POST", "/simulate", tiny, []string{"Accept", "text/html"}, 406, "application/json or image/png"},
+		{"a picture of a list", "GET", "/models", "", []string{"Accept", "image/png"}, 406, "application/json"},
+		{"a picture that cannot be simulated", "POST", "/simulate", `{"grid_size":3}`, []string{"Accept", "image/png"}, 400, "grid_size: 3"},
 		{"another path", "POST", "/elsewhere", tiny, nil, 404, "nothing at this path"},
 		{"a wrong key", "POST", "/simulate", tiny, []string{"X-API-Key", "wrong"}, 401, "API key"},
 		{"a bearer", "POST", "/simulate", tiny, []string{"X-API-Key", "", "Authorization", "bearer p #s \"k\\\\ey ${! 1 }"}, 200, "simulation_complete"},
@@ -240,6 +250,52 @@ func TestServiceBoundsWhatACallerSends(t *testing.T) {
 	})
 	assert.NotContains(t, s.log(), "p #s")
 
+	t.Run("a picture", func(t *testing.T) {
+		status, answer := send("POST", "/simulate", `{"grid_size":8,"steps":2}`, "Accept", "image/png, application/json;q=0.5")
+		assert.Equal(t, http.StatusOK, status)
+		picture, err := png.DecodeConfig(strings.NewReader(answer))
+		require.NoError(t, err)
+		assert.Equal(t, 32, picture.Width)
+	})
+
+	t.Run("a thousand wrong keys", func(t *testing.T) {
+		_, before := get(t, s.metrics+"/metrics")
+		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
+		defer client.CloseIdleConnections()
+		var callers sync.WaitGroup
+		for caller := range 8 {
+			callers.Go(func() {
+				for k := range 125 {
+					req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/simulate", strings.NewReader(tiny))
+					if !assert.NoError(t, err) {
+						return
+					}
+					req.Header.Set("X-API-Key", fmt.Sprintf("guess %v %v", caller, k))
+					res, err := client.Do(req)
+					if !assert.NoError(t, err) {
+						return
+					}
+					_, err = io.Copy(io.Discard, res.Body)
+					assert.NoError(t, errors.Join(err, res.Body.Close()))
+					assert.Equal(t, http.StatusUnauthorized, res.StatusCode)
+				}
+			})
+		}
+		callers.Wait()
+		status, answer := send("POST", "/simulate", tiny)
+		assert.Equal(t, http.StatusOK, status, answer)
+		_, after := get(t, s.metrics+"/metrics")
+		received := regexp.MustCompile(`input_received\{[^}]*\} (\d+)`)
+		count := func(metrics string) int {
+			n, err := strconv.Atoi(received.FindStringSubmatch(metrics)[1])
+			require.NoError(t, err)
+			return n
+		}
+		assert.Equal(t, count(before)+1, count(after), "no guess gets into the stream")
+		assert.Less(t, strings.Count(s.log(), "API key"), 50, "each guess does not get a line of its own")
+		assert.NotContains(t, s.log(), "guess")
+	})
+
 	t.Run("a client that leaves", func(t *testing.T) {
 		cancelled, leave := context.WithCancel(t.Context())
 		var callers sync.WaitGroup
@@ -261,7 +317,7 @@ func TestServiceBoundsWhatACallerSends(t *testing.T) {
 		status, answer := send("POST", "/simulate", tiny)
 		assert.Equal(t, 200, status, answer) // would wait for minutes
 		_, text := get(t, s.metrics+"/metrics")
-		assert.Contains(t, text, `mfn_simulations_total{label="simulate",outcome="error",path="root.pipeline.processors.0"} 0`, "nothing was wrong with them")
+		assert.Contains(t, text, `mfn_simulations_total{label="simulate",outcome="error",path="root.pipeline.processors.0.switch.4.processors.0"} 0`, "nothing was wrong with them")
 	})
 	s.stop(t)
 }

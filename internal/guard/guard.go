@@ -94,13 +94,16 @@ func (g *Guard) Key(r *http.Request) error {
 	if len(g.keys) == 0 {
 		return nil
 	}
-	given := r.Header.Get("X-API-Key")
+	given := []string{r.Header.Get("X-API-Key"), ""}
 	if scheme, key, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
-		given = strings.TrimSpace(key)
+		given[1] = strings.TrimSpace(key)
 	}
-	sum, found := sha256.Sum256([]byte(given)), 0
-	for _, key := range g.keys {
-		found |= subtle.ConstantTimeCompare(sum[:], key[:])
+	found := 0
+	for _, text := range given { // a proxy may have put its own into one of them
+		sum := sha256.Sum256([]byte(text))
+		for _, key := range g.keys {
+			found |= subtle.ConstantTimeCompare(sum[:], key[:])
+		}
 	}
 	if found == 0 {
 		return &Refusal{http.StatusUnauthorized, "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY"}

@@ -67,6 +67,9 @@ func TestKey(t *testing.T) {
 		{"the second", []string{"a", "b"}, map[string]string{"X-API-Key": "b"}, 200},
 		{"the beginning of one", []string{"ab"}, map[string]string{"X-API-Key": "a"}, 401},
 		{"a bearer", []string{"a"}, map[string]string{"Authorization": "Bearer a"}, 200},
+		{"a key beside another's bearer", []string{"a"}, map[string]string{"X-API-Key": "a", "Authorization": "Bearer of-a-proxy"}, 200},
+		{"a bearer beside another's key", []string{"a"}, map[string]string{"X-API-Key": "of-a-proxy", "Authorization": "Bearer a"}, 200},
+		{"two that are wrong", []string{"a"}, map[string]string{"X-API-Key": "b", "Authorization": "Bearer c"}, 401},
 		{"another scheme", []string{"a"}, map[string]string{"Authorization": "Basic a"}, 401},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -33,8 +33,6 @@ const (
 
 var (
 	httpAddress        = matching("address", "host:port", `^(\[[0-9A-Fa-f:.]+\]|[^:\s]*):[0-9]{1,5}$`)
-	httpPaths          = fields.ListOf(matching("paths", "a path that begins with a slash, without braces", `^/[^{}\s]*$`))
-	httpVerbs          = fields.ListOf(matching("allowed_verbs", "an HTTP method in capitals", `^[A-Z]+$`))
 	httpTimeout        = fields.Positive("timeout")
 	httpReadTimeout    = fields.Positive("read_timeout")
 	httpIdleTimeout    = fields.Positive("idle_timeout")
@@ -68,6 +66,7 @@ It does what Benthos's `+"`http_server`"+` does, with an address of its own, for
 - While `+"`max_in_flight`"+` requests are under way, the next ones are answered with 503 and `+"`Retry-After`"+`; those above `+"`rate_limit`"+` with 429 and `+"`Retry-After`"+`.
 - A request that takes longer than `+"`timeout`"+` is answered with 504, and one whose client is gone is given up. Either ends its simulation.
 - With `+"`api_keys`"+`, a request needs one of them (401).
+- With `+"`content_types`"+`, the `+"`Accept`"+` of a request chooses among them, by its q-values (406).
 - A page of another origin cannot send requests from a visitor's browser (403), unless `+"`cors.allowed_origins`"+` lists the origin. A server that listens on a loopback address answers only requests for a loopback name (421), since any name may be made to point there.
 
 What the stream answers comes from the [`+"`sync_response`"+`](https://docs.redpanda.com/connect/components/outputs/sync_response/) output or processor. Several messages of one answer follow each other, a line each. A message that is rejected is answered with 502 and the error. Answers of this input itself are JSON objects with an `+"`error`"+`.
@@ -79,6 +78,7 @@ What the stream answers comes from the [`+"`sync_response`"+`](https://docs.redp
 - http_server_verb
 - http_server_user_agent
 - http_server_remote_ip
+- http_server_content_type (that of the answer, from `+"`content_types`"+`)
 `+"```"+`
 
 Headers, query parameters and cookies are left out: a caller cannot set the metadata by which a stream decides.`).
@@ -86,12 +86,7 @@ Headers, query parameters and cookies are left out: a caller cannot set the meta
 			httpAddress.Field().
 				Description("Where to listen. A port of every interface opens the service to the network: set `api_keys`, `cert_file` and `key_file` then.").
 				Examples("127.0.0.1:4195", "0.0.0.0:8443"),
-			httpPaths.Field().
-				Description("The paths that are answered. One that ends in `/` stands for all below it.").
-				Default([]any{"/post"}),
-			httpVerbs.Field().
-				Description("The methods that are answered.").
-				Default([]any{"POST"}),
+			httpPathsField(),
 			httpTimeout.Field().
 				Description("How long a request may take, from its last byte to its answer.").
 				Default("60s"),
@@ -142,12 +137,12 @@ Headers, query parameters and cookies are left out: a caller cannot set the meta
 					Description("Which metadata of the answer become headers.")),
 			).Description("How an answer of the stream becomes a response.").Advanced(),
 		).
-		LintRule(`root = if ["paths", "allowed_verbs"].any(name -> this.get(name) == []) { [ "paths and allowed_verbs: must have at least one element" ] } else if (this.cert_file.or("") == "") != (this.key_file.or("") == "") { [ "cert_file and key_file: each needs the other" ] }`).
+		LintRule(`root = if (this.cert_file.or("") == "") != (this.key_file.or("") == "") { [ "cert_file and key_file: each needs the other" ] }`).
 		Example("Simulation as a service", "Answers parameters with features. A request that cannot be simulated is answered with status 400 and the error.", `
 input:
   mfn_http:
     address: 127.0.0.1:4195
-    paths: [ /simulate ]
+    paths: [ { path: /simulate } ]
     api_keys: [ '${API_KEY:}' ]
     sync_response:
       status: ${! meta("status").or("200") }
@@ -199,7 +194,8 @@ type httpInput struct {
 
 type httpConfig struct {
 	address, rateLimit, certFile, keyFile string
-	paths, verbs, keys, hosts, origins    []string
+	routes                                []route
+	keys, hosts, origins                  []string
 	timeout, readTimeout, idleTimeout     time.Duration
 	maxBody                               int64
 	maxInFlight, maxConnections           int
@@ -213,8 +209,6 @@ func parseHTTPConfig(conf *service.ParsedConfig) (c httpConfig, err error) {
 	response := conf.Namespace(httpFieldResponse)
 	err = cmp.Or(
 		fields.Into(&c.address, httpAddress, conf),
-		fields.Into(&c.paths, httpPaths, conf),
-		fields.Into(&c.verbs, httpVerbs, conf),
 		fields.Into(&c.timeout, httpTimeout, conf),
 		fields.Into(&c.readTimeout, httpReadTimeout, conf),
 		fields.Into(&c.idleTimeout, httpIdleTimeout, conf),
@@ -238,8 +232,8 @@ func parseHTTPConfig(conf *service.ParsedConfig) (c httpConfig, err error) {
 	if (c.certFile == "") != (c.keyFile == "") {
 		return c, errors.New("cert_file and key_file: each needs the other")
 	}
-	if len(c.paths) == 0 || len(c.verbs) == 0 {
-		return c, errors.New("paths and allowed_verbs: must have at least one element")
+	if c.routes, err = parseHTTPRoutes(conf); err != nil {
+		return c, err
 	}
 	c.metadata, err = response.FieldMetadataFilter(httpFieldMetadata)
 	return c, err

@@ -43,8 +43,8 @@ func (r *refusal) Error() string { return r.reason }
 // handler returns what answers requests.
 func (in *httpInput) handler() http.Handler {
 	mux := http.NewServeMux()
-	for _, path := range in.conf.paths {
-		mux.HandleFunc(path, in.serve)
+	for _, to := range in.conf.routes {
+		mux.HandleFunc(to.path, func(w http.ResponseWriter, r *http.Request) { in.serve(w, r, to) })
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		in.refuse(w, r, &refusal{status: http.StatusNotFound, reason: "there is nothing at this path"})
@@ -70,15 +70,15 @@ func (in *httpInput) allowOrigin(w http.ResponseWriter, origin string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Add("Vary", "Origin")
-	h.Set("Access-Control-Allow-Methods", strings.Join(in.conf.verbs, ", "))
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-API-Key")
+	h.Set("Access-Control-Allow-Methods", strings.Join(in.conf.verbs(), ", "))
+	h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, X-API-Key")
 	h.Set("Access-Control-Max-Age", "600")
 }
 
 // serve answers one request with what the stream makes of it.
-func (in *httpInput) serve(w http.ResponseWriter, r *http.Request) {
+func (in *httpInput) serve(w http.ResponseWriter, r *http.Request, to route) {
 	started := time.Now()
-	body, err := in.admit(w, r)
+	body, contentType, err := in.admit(w, r, to)
 	if err != nil {
 		in.refuse(w, r, err)
 		return
@@ -97,7 +97,7 @@ func (in *httpInput) serve(w http.ResponseWriter, r *http.Request) {
 	defer in.answering.Done()
 	end := in.status.Begin()
 	defer end()
-	answer, err := in.ask(r, body)
+	answer, err := in.ask(r, body, contentType)
 	in.status.Took(time.Since(started))
 	if err != nil {
 		in.status.AttemptFailed(err)
@@ -122,31 +122,38 @@ func (in *httpInput) begins() bool {
 	return true
 }
 
-// admit reads a request that is allowed.
-func (in *httpInput) admit(w http.ResponseWriter, r *http.Request) (body []byte, err error) {
-	if !slices.Contains(in.conf.verbs, r.Method) {
-		w.Header().Set("Allow", strings.Join(in.conf.verbs, ", "))
-		return nil, &refusal{status: http.StatusMethodNotAllowed, reason: "this method is not allowed here"}
+// admit reads a request that is allowed, and chooses the content type of its
+// answer.
+func (in *httpInput) admit(w http.ResponseWriter, r *http.Request, to route) (body []byte, contentType string, err error) {
+	if !slices.Contains(to.verbs, r.Method) {
+		w.Header().Set("Allow", strings.Join(to.verbs, ", "))
+		return nil, "", &refusal{status: http.StatusMethodNotAllowed, reason: "this method is not allowed here"}
 	}
 	if err := in.guard.Key(r); err != nil {
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		return nil, err
+		return nil, "", err
 	}
 	if err := in.withinRate(r.Context()); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return nil, &refusal{status: http.StatusUnsupportedMediaType, reason: "the body is encoded: Content-Encoding is not supported"}
+		return nil, "", &refusal{status: http.StatusUnsupportedMediaType, reason: "the body is encoded: Content-Encoding is not supported"}
+	}
+	if len(to.contentTypes) > 1 {
+		w.Header().Add("Vary", "Accept")
+	}
+	if contentType, err = to.negotiate(r.Header); err != nil {
+		return nil, "", err
 	}
 	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, in.conf.maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, &refusal{status: http.StatusRequestEntityTooLarge, reason: fmt.Sprintf("the body is larger than max_body_bytes, which is %v", in.conf.maxBody)}
+		return nil, "", &refusal{status: http.StatusRequestEntityTooLarge, reason: fmt.Sprintf("the body is larger than max_body_bytes, which is %v", in.conf.maxBody)}
 	case err != nil:
-		return nil, &refusal{status: http.StatusBadRequest, reason: "the body could not be read to its end"}
+		return nil, "", &refusal{status: http.StatusBadRequest, reason: "the body could not be read to its end"}
 	}
-	return body, nil
+	return body, contentType, nil
 }
 
 // withinRate refuses what is above the rate limit.
@@ -169,7 +176,7 @@ func (in *httpInput) withinRate(ctx context.Context) error {
 }
 
 // ask sends a request through the stream, and returns what it answers.
-func (in *httpInput) ask(r *http.Request, body []byte) (*service.SyncResponseStore, error) {
+func (in *httpInput) ask(r *http.Request, body []byte, contentType string) (*service.SyncResponseStore, error) {
 	ctx, cancel := context.WithTimeoutCause(r.Context(), in.conf.timeout,
 		&refusal{status: http.StatusGatewayTimeout, reason: fmt.Sprintf("the answer took longer than timeout, which is %v", in.conf.timeout)})
 	defer cancel()
@@ -177,6 +184,9 @@ func (in *httpInput) ask(r *http.Request, body []byte) (*service.SyncResponseSto
 	message.MetaSetMut("http_server_request_path", r.URL.Path)
 	message.MetaSetMut("http_server_verb", r.Method)
 	message.MetaSetMut("http_server_user_agent", r.UserAgent())
+	if contentType != "" {
+		message.MetaSetMut("http_server_content_type", contentType)
+	}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		message.MetaSetMut("http_server_remote_ip", host)
 	}
