@@ -66,13 +66,13 @@ func main() {
 const shutdownTimeout = "8s"
 
 // schema is Benthos's configuration with the defaults that differ here: the
-// service listens on this machine only, metrics are for Prometheus, and a shutdown
-// ends before containers are killed.
+// service listens on this machine only, metrics are for Prometheus and tell of the
+// process too, and a shutdown ends before containers are killed.
 func schema(version, built string) *service.ConfigSchema {
 	s := service.GlobalEnvironment().FullConfigSchema(version, built)
 	s.SetFieldDefault("127.0.0.1:4195", "http", "address")
 	s.SetFieldDefault(shutdownTimeout, "shutdown_timeout")
-	s.SetFieldDefault(map[string]any{"prometheus": map[string]any{}}, "metrics")
+	s.SetFieldDefault(map[string]any{"prometheus": map[string]any{"add_process_metrics": true}}, "metrics")
 	s.SetFieldDefault(map[string]any{"@service": name}, "logger", "static_fields")
 	return s
 }

@@ -9,6 +9,7 @@ var help = map[string]string{
 	"mfn_retries_total":                  "Attempts that followed a failed one.",
 	"mfn_failed_operations_total":        "Operations that were given up.",
 	"mfn_bytes_total":                    "Bytes fetched or published by successful attempts.",
+	"mfn_no_space_errors_total":          "Attempts and operations that failed because a file system is full or a quota is used up.",
 	"mfn_last_success_timestamp_seconds": "When an attempt last succeeded, in seconds since 1970.",
 	"mfn_last_error_timestamp_seconds":   "When an attempt last failed, in seconds since 1970.",
 	"mfn_circuit_state":                  "State of the circuit breaker: 0 closed, 1 half open, 2 open.",

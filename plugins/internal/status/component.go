@@ -4,9 +4,11 @@
 package status
 
 import (
+	"errors"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -74,6 +76,7 @@ type Component struct {
 	retriesTotal               *service.MetricCounter
 	failedOperationsTotal      *service.MetricCounter
 	bytesTotal                 *service.MetricCounter
+	noSpaceErrorsTotal         *service.MetricCounter
 	lastSuccessTime, lastErrTs *service.MetricGauge
 	circuitState               *service.MetricGauge
 	duration                   *service.MetricTimer
@@ -94,6 +97,7 @@ func New(res *service.Resources, typ string, role Role) *Component {
 		retriesTotal:          m.NewCounter("mfn_retries_total", "type"),
 		failedOperationsTotal: m.NewCounter("mfn_failed_operations_total", "type"),
 		bytesTotal:            m.NewCounter("mfn_bytes_total", "type"),
+		noSpaceErrorsTotal:    m.NewCounter("mfn_no_space_errors_total", "type"),
 		lastSuccessTime:       m.NewGauge("mfn_last_success_timestamp_seconds", "type"),
 		lastErrTs:             m.NewGauge("mfn_last_error_timestamp_seconds", "type"),
 		circuitState:          m.NewGauge("mfn_circuit_state", "type"),
@@ -107,6 +111,7 @@ func New(res *service.Resources, typ string, role Role) *Component {
 	c.retriesTotal.Incr(0, typ)
 	c.failedOperationsTotal.Incr(0, typ)
 	c.bytesTotal.Incr(0, typ)
+	c.noSpaceErrorsTotal.Incr(0, typ)
 	c.info.Set(1, typ, string(role), strconv.FormatUint(c.instance, 10))
 	return c
 }
@@ -209,6 +214,9 @@ func (c *Component) OperationFailed(err error) {
 func (c *Component) noteError(err error) {
 	now := time.Now()
 	c.lastErrTs.SetFloat64(seconds(now), c.typ)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		c.noSpaceErrorsTotal.Incr(1, c.typ)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lastError, c.lastErrorTime, c.failing = err.Error(), now, true
