@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -46,14 +47,14 @@ func oneLine(text string) string {
 	return text
 }
 
-// faults returns the faults of a package: of each file, those with the lowest
-// rank, which is drawn from the fault itself, so that a change elsewhere leaves
-// the choice.
+// faults returns the faults of a package: those with the lowest rank, which is
+// drawn from the fault itself, so that a change elsewhere leaves the choice.
 func (p *pkg) faults(only *regexp.Regexp, changed map[string]map[int]bool, lines int) ([]fault, error) {
 	if !p.production() {
 		return nil, nil
 	}
-	var all []fault
+	var found []fault
+	size := 0 // of the package, in lines
 	for _, name := range p.files {
 		path := filepath.Join(p.dir, name)
 		if !only.MatchString(path) || strings.Contains(name, "_tables") || changed != nil && changed[path] == nil {
@@ -73,16 +74,18 @@ func (p *pkg) faults(only *regexp.Regexp, changed map[string]map[int]bool, lines
 		}
 		f := &finder{pkg: p, path: path, set: set, source: source}
 		ast.Inspect(tree, f.visit)
-		found := f.found
 		if changed != nil {
-			found = slices.DeleteFunc(found, func(f fault) bool { return !changed[path][f.line] })
+			f.found = slices.DeleteFunc(f.found, func(f fault) bool { return !changed[path][f.line] })
 		}
-		slices.SortFunc(found, func(a, b fault) int { return int(int64(a.rank) - int64(b.rank)) })
-		found = found[:min(len(found), 1+strings.Count(string(source), "\n")/lines)]
-		slices.SortFunc(found, func(a, b fault) int { return a.from - b.from })
-		all = append(all, found...)
+		found = append(found, f.found...)
+		size += strings.Count(string(source), "\n")
 	}
-	return all, nil
+	slices.SortFunc(found, func(a, b fault) int { return cmp.Compare(a.rank, b.rank) })
+	found = found[:min(len(found), 1+size/lines)]
+	slices.SortFunc(found, func(a, b fault) int {
+		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.from, b.from))
+	})
+	return found, nil
 }
 
 // finder collects the faults that a file could have.
@@ -126,7 +129,7 @@ func (f *finder) visit(n ast.Node) bool {
 	case *ast.IfStmt:
 		f.add(n.Cond, "!("+f.text(n.Cond)+")")
 	case *ast.BinaryExpr:
-		if other, ok := swapped[n.Op]; ok {
+		if other, ok := swapped[n.Op]; ok && (n.Op != token.ADD || !isText(n)) {
 			f.replace(n.OpPos, n.OpPos+token.Pos(len(n.Op.String())), other.String())
 		}
 		if n.Op == token.LAND || n.Op == token.LOR {
@@ -163,4 +166,15 @@ func (f *finder) visit(n ast.Node) bool {
 		}
 	}
 	return true
+}
+
+// isText says whether an expression is a text, or ends with one.
+func isText(x ast.Expr) bool {
+	switch x := x.(type) {
+	case *ast.BasicLit:
+		return x.Kind == token.STRING
+	case *ast.BinaryExpr:
+		return x.Op == token.ADD && (isText(x.X) || isText(x.Y))
+	}
+	return false
 }

@@ -22,13 +22,14 @@ import (
 func main() {
 	only := flag.String("only", "", "put faults into the files that match this regular expression")
 	base := flag.String("base", "", "put faults only into lines that have changed since this commit")
-	lines := flag.Int("lines", 45, "one fault for so many lines of a file, and one at least")
+	lines := flag.Int("lines", 120, "one fault for so many lines of a package, and one at least")
 	limit := flag.Duration("limit", 3*time.Minute, "how long the tests of one package may take; a fault that makes them hang is noticed")
 	list := flag.Bool("list", false, "list the faults, and run nothing")
+	own := flag.Bool("own", false, "run only the tests of the fault's package, where it has some")
 	program := flag.Bool("program", true, "also run the tests of the whole program")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *only, *base, *lines, *list, runner{limit: *limit, program: *program})
+	err := run(ctx, *only, *base, *lines, *list, runner{limit: *limit, own: *own, program: *program})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
@@ -77,9 +78,9 @@ func run(ctx context.Context, only, base string, lines int, list bool, r runner)
 			fmt.Println(f)
 			continue
 		}
-		outcome := "equivalent"
+		outcome, by, begin := "equivalent", "", time.Now()
 		if _, known := equivalent[f.key()]; !known {
-			if outcome, err = r.try(ctx, packages, f); err != nil {
+			if outcome, by, err = r.try(ctx, packages, f); err != nil {
 				return err
 			}
 		}
@@ -92,7 +93,7 @@ func run(ctx context.Context, only, base string, lines int, list bool, r runner)
 		if outcome == survived {
 			survivors = append(survivors, f)
 		}
-		fmt.Printf("%4d %-10v %v\n", k+1, outcome, f)
+		fmt.Printf("%4d %-10v %v (%v) %v\n", k+1, outcome, f, time.Since(begin).Round(time.Second), by)
 	}
 	if list {
 		return nil

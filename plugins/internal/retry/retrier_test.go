@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -98,7 +99,21 @@ func TestErrorThatWillNotPassEndsTheOperation(t *testing.T) {
 		require.EqualError(t, err, "REST GET /data failed: broken")
 		assert.Len(t, times, 1)
 		assert.EqualValues(t, 1, metrics().FailedRequests)
-		assert.Contains(t, logs.String(), "Operation failed and is not tried again")
+		assert.Contains(t, logs.String(), `level=ERROR msg="Operation failed and is not tried again"`)
+	})
+}
+
+func TestManyFailuresAreSummedUpAndSeenOneByOneOnlyAtDebug(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, logs, _ := retrier(t, Policy{Strategy: NoRetry})
+		for range 30 {
+			_, err := timesOf(t.Context(), r, errBroken)
+			require.ErrorIs(t, err, errBroken)
+		}
+		seen := strings.Count(logs.String(), `level=ERROR msg="Operation failed and is not tried again"`)
+		assert.Positive(t, seen)
+		assert.Less(t, seen, 30)
+		assert.Equal(t, 30-seen, strings.Count(logs.String(), `level=DEBUG msg="Operation failed and is not tried again"`))
 	})
 }
 
