@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -413,6 +414,27 @@ func TestWatcherTellsOfWhatIsOfInterest(t *testing.T) {
 	paths, others := w.Changes()
 	assert.Equal(t, []string{"a.json"}, paths)
 	assert.False(t, others)
+}
+
+func TestWatcherThatMissedChangesSaysSo(t *testing.T) {
+	for name, row := range map[string]struct {
+		err    error
+		silent bool
+	}{
+		"too many at once": {fsnotify.ErrEventOverflow, false},
+		"the system fails": {errNo, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := Watch(dir(t, t.TempDir(), "*.json"), service.MockResources().Logger())
+			defer func() { require.NoError(t, w.Close()) }()
+			w.fs.Errors <- row.err
+			<-w.Notify()
+			paths, others := w.Changes()
+			assert.Empty(t, paths)
+			assert.True(t, others)
+			assert.Equal(t, row.silent, !w.Reliable())
+		})
+	}
 }
 
 func TestWatcherIsReliableOnLocalFileSystems(t *testing.T) {

@@ -200,6 +200,27 @@ func TestMoveAfterACrashInTheMiddle(t *testing.T) {
 	assert.NoFileExists(t, filepath.Join(to, "a_1"))
 }
 
+func TestMoveOfALinkMovesWhatItLeadsTo(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	write(t, from, "original", "content")
+	require.NoError(t, os.Symlink("original", filepath.Join(from, "a")))
+	name, err := Move(openRoot(t, from), "a", openRoot(t, to), "b")
+	require.NoError(t, err)
+	assert.Equal(t, "b", name)
+	content, err := os.ReadFile(filepath.Join(to, name))
+	require.NoError(t, err)
+	assert.Equal(t, "content", string(content))
+	_, err = os.Lstat(filepath.Join(from, "a"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+	assert.FileExists(t, filepath.Join(from, "original"))
+
+	require.NoError(t, os.Symlink("missing", filepath.Join(from, "dangling")))
+	_, err = Move(openRoot(t, from), "dangling", openRoot(t, to), "c")
+	require.ErrorIs(t, err, os.ErrNotExist)
+	_, err = os.Lstat(filepath.Join(from, "dangling"))
+	require.NoError(t, err, "what could not be moved stays")
+}
+
 func TestCopyToKeepsTheTimeAndLeavesNothingHalf(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
 	write(t, from, "a", "content")

@@ -382,3 +382,32 @@ func TestATrackerInMemoryForgets(t *testing.T) {
 	require.Equal(t, 1, tracker.Len())
 	require.NoError(t, tracker.Close())
 }
+
+func TestTrackerThatCannotBeClosedSaysSo(t *testing.T) {
+	tr := open(t, filepath.Join(t.TempDir(), "tracker.db"))
+	require.NoError(t, tr.handle.Close())
+	require.ErrorContains(t, tr.Close(), "closing the tracker: ")
+}
+
+func TestExtentStaysWithinItsPage(t *testing.T) {
+	page := make([]byte, 100)
+	for name, row := range map[string]struct {
+		at        int
+		pos, size uint32
+		inside    bool
+	}{
+		"all of it":               {0, 0, 100, true},
+		"up to its end":           {16, 50, 34, true},
+		"a byte beyond its end":   {16, 50, 35, false},
+		"begins beyond its end":   {16, 85, 0, false},
+		"larger than any integer": {16, 1<<32 - 1, 1<<32 - 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			part, err := extent(page, row.at, row.pos, row.size)
+			assert.Equal(t, row.inside, err == nil, err)
+			if row.inside {
+				assert.Len(t, part, int(row.size))
+			}
+		})
+	}
+}
