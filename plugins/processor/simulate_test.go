@@ -521,8 +521,9 @@ func TestLimits(t *testing.T) {
 
 func TestASimulationThatTakesTooLongIsStopped(t *testing.T) {
 	const long = `{"grid_size":1024,"steps":10000}`
-	out := through(t, "mfn_simulate: { limits: { timeout: 20ms } }", long, `{"grid_size":8,"steps":2}`)
-	assert.Equal(t, "the simulation took longer than limits.timeout, which is 20ms", out[0].failure)
+	// The small one must be done in time, also where the machine is busy.
+	out := through(t, "mfn_simulate: { limits: { timeout: 1s } }", long, `{"grid_size":8,"steps":2}`)
+	assert.Equal(t, "the simulation took longer than limits.timeout, which is 1s", out[0].failure)
 	assert.Equal(t, long, out[0].content)
 	resultOf(t, out[1])
 }
