@@ -18,8 +18,8 @@ var examples = strings.NewReplacer(
 	"as a stream processor", "on a stream",
 )
 
-// helpInOurWords makes the help say what this program is, with examples of its own.
-func helpInOurWords() {
+// setHelpTemplate makes the help say what this program is, with examples of its own.
+func setHelpTemplate() {
 	show := cli.HelpPrinter
 	cli.HelpPrinter = func(w io.Writer, template string, data any) {
 		switch data := data.(type) {

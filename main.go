@@ -27,7 +27,7 @@ func main() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
 		tuneGC()
 	}
-	helpInOurWords()
+	setHelpTemplate()
 	version, built := buildInfo()
 	args, api, err := parseStreamsAPI(os.Args, schema(version, built))
 	if err == nil && api != nil {
@@ -40,7 +40,7 @@ func main() {
 	signalled := watchSignals()
 	watch, serves := watchServer()
 	run := job{version: version}
-	takeStandardLog(&run.log)
+	redirectStandardLog(&run.log)
 	code, err := service.RunCLIToCode(context.Background(), append(run.options(), watch, apiFlags(),
 		service.CLIOptSetArgs(args...),
 		service.CLIOptSetBinaryName(name),

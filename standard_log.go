@@ -14,8 +14,8 @@ type standardLog struct {
 	to *atomic.Pointer[service.Logger]
 }
 
-// takeStandardLog redirects Go's standard logger to the stream's, once there is one.
-func takeStandardLog(to *atomic.Pointer[service.Logger]) {
+// redirectStandardLog redirects Go's standard logger to the stream's, once there is one.
+func redirectStandardLog(to *atomic.Pointer[service.Logger]) {
 	log.SetFlags(0)
 	log.SetOutput(standardLog{to})
 }

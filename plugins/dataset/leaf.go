@@ -100,8 +100,8 @@ func number(v any) (float64, bool) {
 	return 0, false
 }
 
-// notAllowed is the error of a value of a row.
-func notAllowed(path string, value any, allowed string) error {
+// invalidValue is the error of a value of a row.
+func invalidValue(path string, value any, allowed string) error {
 	if value == nil {
 		return fmt.Errorf("column %v: is missing or null, must be %v", path, allowed)
 	}

@@ -26,7 +26,7 @@ func (r row) addColumn(c *column, path string, value any, repetition, definition
 	case c.repeated:
 		list, ok := value.([]any)
 		if !ok && value != nil {
-			return notAllowed(path, value, "a list")
+			return invalidValue(path, value, "a list")
 		}
 		if len(list) == 0 {
 			r.addNull(c, repetition, definition)
@@ -52,14 +52,14 @@ func (r row) addValue(c *column, path string, value any, repetition, definition 
 	if c.fields != nil {
 		object, ok := value.(map[string]any)
 		if !ok {
-			return notAllowed(path, value, "an object")
+			return invalidValue(path, value, "an object")
 		}
 		return r.add(c.fields, path+".", object, repetition, definition)
 	}
 	leaf := leafTypes[c.typ]
 	v, ok := leaf.value(value)
 	if !ok {
-		return notAllowed(path, value, leaf.allowed)
+		return invalidValue(path, value, leaf.allowed)
 	}
 	r[c.index] = append(r[c.index], v.Level(repetition, definition, c.index))
 	return nil

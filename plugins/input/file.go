@@ -56,10 +56,10 @@ type fileInput struct {
 	exitWhenEmpty bool
 	maxInFlight   int
 
-	// closing ends with the input, and what it still does with it.
-	closing context.Context
-	close   context.CancelFunc
-	reading chan struct{} // holds one token, of who reads or closes
+	// ctx ends when the input closes, and with it what it still does.
+	ctx    context.Context
+	cancel context.CancelFunc
+	readMu chan struct{} // holds one token, of who reads or closes
 
 	// What follows is set by Connect.
 	tracker  *tracker.Tracker
@@ -72,12 +72,12 @@ type fileInput struct {
 }
 
 func newFileInput(conf *service.ParsedConfig, res *service.Resources) (*fileInput, error) {
-	in := &fileInput{log: res.Logger(), reading: make(chan struct{}, 1)}
+	in := &fileInput{log: res.Logger(), readMu: make(chan struct{}, 1)}
 	if err := in.parse(conf); err != nil {
 		return nil, err
 	}
 	in.state = newFileState(in.minAge)
-	in.closing, in.close = context.WithCancel(context.Background())
+	in.ctx, in.cancel = context.WithCancel(context.Background())
 	in.status = status.New(res, fileType, status.Connector)
 	in.retrier = retry.New(in.policy, in.log, in.status)
 	return in, nil
@@ -204,14 +204,14 @@ func (in *fileInput) openTracker() error {
 func (in *fileInput) ReadBatch(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(in.closing, cancel)()
+	defer context.AfterFunc(in.ctx, cancel)()
 	select {
-	case in.reading <- struct{}{}:
-		defer func() { <-in.reading }()
+	case in.readMu <- struct{}{}:
+		defer func() { <-in.readMu }()
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
-	if err := in.closing.Err(); err != nil {
+	if err := in.ctx.Err(); err != nil {
 		return nil, nil, err
 	}
 
@@ -242,13 +242,13 @@ func (in *fileInput) ReadBatch(ctx context.Context) (service.MessageBatch, servi
 // Close ends the input. Files that were under way are neither deleted, moved nor
 // remembered.
 func (in *fileInput) Close(ctx context.Context) error {
-	in.close()
+	in.cancel()
 	select {
-	case in.reading <- struct{}{}: // and nothing is read any more
+	case in.readMu <- struct{}{}: // and nothing is read any more
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-in.reading }()
+	defer func() { <-in.readMu }()
 
 	var errs []error
 	if in.current != nil {

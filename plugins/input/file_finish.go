@@ -13,6 +13,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/filewriter"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/signal"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/tracker"
 )
 
@@ -100,17 +101,18 @@ type fileFinisher struct {
 	sweeper    *filewriter.Sweeper // of moveTo, where a crash in a move leaves a part of a copy
 
 	mu       sync.Mutex
-	waiting  []*fileDelivery
+	queue    []*fileDelivery
 	finished []*fileDelivery
 
-	wake, stop, ended chan struct{}
-	notify            chan struct{} // sent to when files have been finished
+	wake        signal.Signal // set when files have been added
+	notify      signal.Signal // set when files have been finished
+	stop, ended chan struct{}
 }
 
 func newFileFinisher(in *fileInput) *fileFinisher {
 	f := &fileFinisher{
 		dir: in.dir, tracker: in.tracker, autoDelete: in.autoDelete, moveTo: in.moveTo, timeout: in.policy.Timeout,
-		wake: make(chan struct{}, 1), notify: make(chan struct{}, 1),
+		wake: signal.New(), notify: signal.New(),
 		stop: make(chan struct{}), ended: make(chan struct{}),
 		sweeper: filewriter.NewSweeper(filewriter.Dir{Path: in.moveTo}),
 	}
@@ -121,13 +123,13 @@ func newFileFinisher(in *fileInput) *fileFinisher {
 // add takes a file that has no batch under way.
 func (f *fileFinisher) add(d *fileDelivery) {
 	f.mu.Lock()
-	f.waiting = append(f.waiting, d)
+	f.queue = append(f.queue, d)
 	f.mu.Unlock()
-	notify(f.wake)
+	f.wake.Set()
 }
 
-// take returns the files that have been finished since the last call.
-func (f *fileFinisher) take() []*fileDelivery {
+// takeFinished returns the files that have been finished since the last call.
+func (f *fileFinisher) takeFinished() []*fileDelivery {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	finished := f.finished
@@ -158,7 +160,7 @@ func (f *fileFinisher) run() {
 	for {
 		f.finishAll()
 		select {
-		case <-f.wake:
+		case <-f.wake.C():
 		case <-f.stop:
 			f.finishAll()
 			return
@@ -168,15 +170,15 @@ func (f *fileFinisher) run() {
 
 func (f *fileFinisher) finishAll() {
 	f.mu.Lock()
-	waiting := f.waiting
-	f.waiting = nil
+	queue := f.queue
+	f.queue = nil
 	f.mu.Unlock()
-	for _, d := range waiting {
+	for _, d := range queue {
 		f.finish(d)
 		f.mu.Lock()
 		f.finished = append(f.finished, d)
 		f.mu.Unlock()
-		notify(f.notify)
+		f.notify.Set()
 	}
 }
 
@@ -289,11 +291,4 @@ func (f *fileFinisher) move(root *os.Root, path, own string) (err error) {
 		}
 	}
 	return err
-}
-
-func notify(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

@@ -41,19 +41,19 @@ func hang(t *testing.T, dir string) {
 func TestFileThatHangsKeepsNoTrackerOpen(t *testing.T) {
 	known := func(t *testing.T, in *fileInput) dirwatch.File {
 		t.Helper()
-		f, err := in.dir.Look("a.json")
+		f, err := in.dir.Stat("a.json")
 		require.NoError(t, err)
 		return f
 	}
 	for name, use := range map[string]func(in *fileInput, f dirwatch.File){
-		"a look at a path": func(in *fileInput, f dirwatch.File) { in.checkPath(in.closing, f.Path, time.Now()) },
-		"a look at all":    func(in *fileInput, _ dirwatch.File) { in.tick(in.closing, time.Now()) },
+		"a look at a path": func(in *fileInput, f dirwatch.File) { in.checkPath(in.ctx, f.Path, time.Now()) },
+		"a look at all":    func(in *fileInput, _ dirwatch.File) { in.tick(in.ctx, time.Now()) },
 		"before it is read": func(in *fileInput, f dirwatch.File) {
-			in.read(in.closing, f, 0)
+			in.read(in.ctx, f, 0)
 		},
 		"its content is compared": func(in *fileInput, f dirwatch.File) {
 			in.tracker.Mark(f.Path, tracker.Record{Version: f.Version})
-			in.knows(in.closing, f)
+			in.knows(in.ctx, f)
 		},
 		"it is deleted": func(in *fileInput, f dirwatch.File) { in.handOver(&fileDelivery{file: f}) },
 		"it gets its name back": func(in *fileInput, _ dirwatch.File) {
@@ -68,10 +68,10 @@ func TestFileThatHangsKeepsNoTrackerOpen(t *testing.T) {
 			f := known(t, in)
 			hang(t, dir)
 			began, ended := make(chan struct{}), make(chan struct{})
-			in.reading <- struct{}{}
+			in.readMu <- struct{}{}
 			go func() {
 				defer close(ended)
-				defer func() { <-in.reading }()
+				defer func() { <-in.readMu }()
 				close(began)
 				use(in, f)
 			}()

@@ -27,9 +27,9 @@ type fileReading struct {
 // read begins to read a file. It returns nil if there is nothing to read, and
 // has then said why.
 func (in *fileInput) read(ctx context.Context, f dirwatch.File, tries int) *fileReading {
-	now, err := timed(ctx, in.policy.Timeout, func() (dirwatch.File, error) { return in.dir.Look(f.Path) })
+	now, err := timed(ctx, in.policy.Timeout, func() (dirwatch.File, error) { return in.dir.Stat(f.Path) })
 	if ctx.Err() != nil {
-		in.state.queue.Requeue(f, tries, in.state.nextLook)
+		in.state.queue.Requeue(f, tries, in.state.nextScan)
 		return nil
 	}
 	switch {

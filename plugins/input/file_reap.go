@@ -16,7 +16,7 @@ import (
 // reapFinished takes note of the files that have been finished.
 func (in *fileInput) reapFinished() {
 	s := &in.state
-	for _, d := range in.finisher.take() {
+	for _, d := range in.finisher.takeFinished() {
 		f := d.file
 		delete(s.inFlight, f.Path)
 		s.complete = false // so that a job ends with a look after its last file
@@ -30,7 +30,7 @@ func (in *fileInput) reapFinished() {
 			s.disposeRetry[f.Path] = fileRetry{time.Now().Add(in.retryDelay(tries)), tries}
 			in.failed(retry.Operation{Name: in.disposal(), Subject: "path", Value: in.dir.Join(f.Path)}, f.Path, d.err)
 		case fileChanged:
-			in.checkPath(in.closing, f.Path, time.Now())
+			in.checkPath(in.ctx, f.Path, time.Now())
 		case fileNacked:
 			in.rejected(d)
 			in.requeue(f, d.tries)
@@ -69,7 +69,7 @@ func (in *fileInput) restored(d *fileDelivery) {
 			}
 			in.log.With("path", in.dir.Join(r.from), "restored_as", in.dir.Join(r.to)).Warn(text)
 		}
-		in.checkPath(in.closing, r.to, time.Now())
+		in.checkPath(in.ctx, r.to, time.Now())
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 
 // tick looks at the directory, unless it rests.
 func (in *fileInput) tick(ctx context.Context, now time.Time) {
-	if in.rests(ctx, now) {
-		in.state.nextLook = now.Add(in.interval)
+	if in.backsOff(ctx, now) {
+		in.state.nextScan = now.Add(in.interval)
 		return
 	}
 	in.scan(ctx, now)
@@ -27,24 +27,24 @@ func (in *fileInput) tick(ctx context.Context, now time.Time) {
 // scan looks at the whole directory.
 func (in *fileInput) scan(ctx context.Context, now time.Time) {
 	s := &in.state
-	s.rest.until = time.Time{}
+	s.backoff.until = time.Time{}
 	scan, err := in.scanFrom(ctx, ".")
 	if ctx.Err() != nil {
 		return
 	}
 	took := time.Since(now)
-	s.nextLook = now.Add(max(in.interval, lookShare*took))
-	s.lookFailed = err != nil && !errors.Is(err, fs.ErrNotExist)
-	s.lookErr = err
-	if s.lookFailed {
-		s.lookFailures++
+	s.nextScan = now.Add(max(in.interval, scanPauseFactor*took))
+	s.scanFailed = err != nil && !errors.Is(err, fs.ErrNotExist)
+	s.scanErr = err
+	if s.scanFailed {
+		s.scanFailures++
 		if info, statErr := timed(ctx, in.policy.Timeout, func() (fs.FileInfo, error) { return os.Stat(in.directory) }); statErr == nil && info.Mode().IsRegular() {
 			err = fmt.Errorf("%w: set %v to read a single file", files.Explain(in.directory, err), fileFieldPath.Name())
 		}
 		in.failed(retry.Operation{Name: "directory scan", Subject: "path", Value: in.directory}, ".", err)
 		return
 	}
-	s.lookFailures = 0
+	s.scanFailures = 0
 	if missing := err != nil; missing != s.missing {
 		s.missing = missing
 		if missing {
@@ -77,22 +77,22 @@ func (in *fileInput) scan(ctx context.Context, now time.Time) {
 		s.found = true
 		seen[f.Path] = true
 		since := now
-		if s.looks == 0 && f.Time().Before(now) {
+		if s.scans == 0 && f.Time().Before(now) {
 			since = f.Time()
 		}
 		in.enqueue(f, since)
 	}
 	in.forget(seen, scan.Failed)
-	if s.looks == 0 && in.path != "" && !s.found {
+	if s.scans == 0 && in.path != "" && !s.found {
 		in.log.With("path", in.path, "error", in.noFile(ctx).Error()).Warn("File cannot be read; it is read when it is there")
 	}
-	if s.looks == 0 && in.trackerPath != "" {
+	if s.scans == 0 && in.trackerPath != "" {
 		logs.With(in.log, "path", in.directory, "files", len(scan.Files), "done", in.known(scan.Files), "tracker", in.trackerPath).
 			Info("Directory is watched; files that the tracker knows as done are not read again")
 	}
 	s.complete = !restoring // what is hidden is not among the files of this look
-	s.looks++
-	in.restAfter(scan, now)
+	s.scans++
+	in.setBackoff(scan, now)
 }
 
 // noFile says that there is no file of the path, and why.
@@ -173,10 +173,10 @@ func (in *fileInput) forget(seen map[string]bool, failed map[string]error) {
 func (in *fileInput) handleEvents(ctx context.Context, now time.Time) {
 	s := &in.state
 	s.changed = false
-	s.nextNotice = now.Add(noticePause)
+	s.nextEvents = now.Add(eventInterval)
 	paths, others := in.watcher.Changes()
 	if others {
-		s.lookNow(now)
+		s.scanNow(now)
 	}
 	for _, rel := range paths {
 		if ctx.Err() != nil {
@@ -188,7 +188,7 @@ func (in *fileInput) handleEvents(ctx context.Context, now time.Time) {
 
 // checkPath looks at one path.
 func (in *fileInput) checkPath(ctx context.Context, rel string, now time.Time) {
-	f, err := timed(ctx, in.policy.Timeout, func() (dirwatch.File, error) { return in.dir.Look(rel) })
+	f, err := timed(ctx, in.policy.Timeout, func() (dirwatch.File, error) { return in.dir.Stat(rel) })
 	switch {
 	case err == nil && in.dir.Match(rel):
 		in.enqueue(f, now)
@@ -205,7 +205,7 @@ func (in *fileInput) checkPath(ctx context.Context, rel string, now time.Time) {
 		in.state.queue.Remove(rel)
 	case errors.Is(err, errTimedOut):
 		in.failed(retry.Operation{Name: "file look", Subject: "path", Value: in.dir.Join(rel)}, rel, err)
-		in.state.lookNow(time.Now()) // for what this look was to find
+		in.state.scanNow(time.Now()) // for what this look was to find
 	}
 }
 

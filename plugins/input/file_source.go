@@ -50,7 +50,7 @@ func newFileSource(in *fileInput, f dirwatch.File) *fileSource {
 		dir: in.dir, retrier: in.retrier, status: in.status, timeout: in.policy.Timeout,
 		file: f, hash: files.NewHash(),
 	}
-	s.ctx, s.cancel = context.WithCancel(in.closing)
+	s.ctx, s.cancel = context.WithCancel(in.ctx)
 	return s
 }
 

@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	// noticePause is the least time between two goes at what the system tells
-	// of changes, since a file that is written to tells of each write.
-	noticePause = 20 * time.Millisecond
-	// lookShare bounds the time that looking at the directory takes.
-	lookShare = 10
+	// eventInterval is the least time between two rounds of file events, since each
+	// write to a file is an event.
+	eventInterval = 20 * time.Millisecond
+	// scanPauseFactor is how many times as long as a scan the pause after it is.
+	scanPauseFactor = 10
 )
 
 // fileState is what the input knows of the directory.
@@ -37,19 +37,19 @@ type fileState struct {
 	// disposeRetry holds when to try again to delete or move a file that is done.
 	disposeRetry map[string]fileRetry
 
-	looks      int
-	nextLook   time.Time
-	rest       fileRest
-	lookFailed bool
-	// lookFailures counts those in a row, and lookErr is the last.
-	lookFailures int
-	lookErr      error
+	scans      int
+	nextScan   time.Time
+	backoff    scanBackoff
+	scanFailed bool
+	// scanFailures counts failed scans in a row; scanErr is the last error.
+	scanFailures int
+	scanErr      error
 	missing      bool // the directory is
 	found        bool // there was a file to take
 	// complete says that nothing was taken or finished since a look at the directory.
 	complete   bool
 	changed    bool // the watcher has something to tell
-	nextNotice time.Time
+	nextEvents time.Time
 }
 
 type fileRetry struct {
@@ -76,11 +76,11 @@ func (in *fileInput) next(ctx context.Context) (dirwatch.File, int, error) {
 		}
 		in.reapFinished()
 		now := time.Now()
-		if !now.Before(s.nextLook) {
+		if !now.Before(s.nextScan) {
 			in.tick(ctx, now)
 			continue
 		}
-		if s.changed && !now.Before(s.nextNotice) {
+		if s.changed && !now.Before(s.nextEvents) {
 			in.handleEvents(ctx, now)
 		}
 		if len(s.inFlight) < in.maxInFlight {
@@ -89,11 +89,11 @@ func (in *fileInput) next(ctx context.Context) (dirwatch.File, int, error) {
 				return f, tries, nil
 			}
 		}
-		if in.exitWhenEmpty && s.queue.Len() == 0 && len(s.inFlight) == 0 && (!s.lookFailed || s.lookFailures > in.policy.MaxRetries) {
-			if s.complete || s.lookFailed {
+		if in.exitWhenEmpty && s.queue.Len() == 0 && len(s.inFlight) == 0 && (!s.scanFailed || s.scanFailures > in.policy.MaxRetries) {
+			if s.complete || s.scanFailed {
 				return dirwatch.File{}, 0, in.finish()
 			}
-			s.lookNow(now)
+			s.scanNow(now)
 			continue
 		}
 		in.wait(ctx, now)
@@ -107,10 +107,10 @@ func (in *fileInput) finish() error {
 		failed[i] = in.dir.Join(rel)
 	}
 	switch {
-	case in.state.lookFailed:
-		ledger.Process.Fail(fmt.Errorf("directory %v could not be read: %w", in.directory, in.state.lookErr))
+	case in.state.scanFailed:
+		ledger.Process.Fail(fmt.Errorf("directory %v could not be read: %w", in.directory, in.state.scanErr))
 	case in.path != "" && !in.state.found:
-		ledger.Process.Fail(in.noFile(in.closing))
+		ledger.Process.Fail(in.noFile(in.ctx))
 	case in.state.missing:
 		ledger.Process.Fail(fmt.Errorf("directory %v does not exist", in.directory))
 	case len(failed) > 0:
@@ -126,9 +126,9 @@ func (in *fileInput) finish() error {
 // wait waits until there may be something to do.
 func (in *fileInput) wait(ctx context.Context, now time.Time) {
 	s := &in.state
-	until := s.nextLook
-	if s.changed && s.nextNotice.Before(until) {
-		until = s.nextNotice
+	until := s.nextScan
+	if s.changed && s.nextEvents.Before(until) {
+		until = s.nextEvents
 	}
 	if ready, ok := s.queue.Next(); ok && ready.Before(until) && len(s.inFlight) < in.maxInFlight {
 		until = ready
@@ -138,7 +138,7 @@ func (in *fileInput) wait(ctx context.Context, now time.Time) {
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
-	case <-in.finisher.notify:
+	case <-in.finisher.notify.C():
 	case <-in.watcher.Notify():
 		s.changed = true
 	}
@@ -157,12 +157,12 @@ func (in *fileInput) requeue(f dirwatch.File, tries int) {
 
 // retryDelay is the time to the next turn of a file that has failed tries times.
 func (in *fileInput) retryDelay(tries int) time.Duration {
-	longest := max(in.interval, in.policy.MaxDelay)
+	maxDelay := max(in.interval, in.policy.MaxDelay)
 	delay := in.interval
 	for range tries - 1 {
-		if delay *= 2; delay >= longest {
-			return longest
+		if delay *= 2; delay >= maxDelay {
+			return maxDelay
 		}
 	}
-	return min(delay, longest)
+	return min(delay, maxDelay)
 }

@@ -269,7 +269,7 @@ func TestFileTakesFilesInOrderAndAsTheyCome(t *testing.T) {
 	assert.Nil(t, m.LastError)
 }
 
-// Label is not known without a metrics exporter; the board has the component's own.
+// Label is not known without a metrics exporter; the report has the component's own.
 func (r *fileRun) Label(t *testing.T) string {
 	t.Helper()
 	return streamtest.Report(t, fileType).Label

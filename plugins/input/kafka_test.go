@@ -148,7 +148,7 @@ func TestKafkaRetriesConnecting(t *testing.T) {
 	}
 }
 
-// A group that cannot be joined is in the log and on the board.
+// A group that cannot be joined is in the log and in the report.
 func TestKafkaGroupThatCannotBeJoined(t *testing.T) {
 	c := kafkaCluster(t, "a")
 	fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Group: "workers", Err: kerr.GroupAuthorizationFailed, TopLevel: true, Count: -1})
@@ -157,7 +157,7 @@ func TestKafkaGroupThatCannotBeJoined(t *testing.T) {
 	streamtest.Await(t, func() bool {
 		m, _ := streamtest.Report(t, kafkaType).Metrics.(status.ConnectorMetrics)
 		return m.LastError != nil && strings.Contains(*m.LastError, "GROUP_AUTHORIZATION_FAILED")
-	}, "the board says so")
+	}, "the report says so")
 	fault.Remove()
 	streamtest.Await(t, func() bool { return len(r.values()) == 1 }, "it arrives when it may join")
 }

@@ -29,9 +29,9 @@ var (
 // maxTransactionTimeout is about as much as the protocol can tell.
 const maxTransactionTimeout = 596 * time.Hour
 
-// longestFencePause is how long an instance that another one fences again and
+// maxFencePause is how long an instance that another one fences again and
 // again waits before it takes over in its turn.
-const longestFencePause = 30 * time.Second
+const maxFencePause = 30 * time.Second
 
 func init() {
 	fields.RegisterBatchInput(kafkaTransactionType, kafkaTransactionSpec(),
@@ -133,12 +133,12 @@ output:
 }
 
 type kafkaTransactionInput struct {
-	conf    kafka.TransactionConfig
-	policy  retry.Policy
-	res     *service.Resources
-	status  *status.Component
-	session *kafka.TransactionSession
-	fences  int // in a row
+	conf        kafka.TransactionConfig
+	policy      retry.Policy
+	res         *service.Resources
+	status      *status.Component
+	session     *kafka.TransactionSession
+	fencedCount int // in a row
 }
 
 func newKafkaTransaction(conf *service.ParsedConfig, res *service.Resources) (*kafkaTransactionInput, error) {
@@ -152,7 +152,7 @@ func newKafkaTransaction(conf *service.ParsedConfig, res *service.Resources) (*k
 	}
 	in.conf.Connection.Warn(res.Logger())
 	in.status = status.New(res, kafkaTransactionType, status.Connector)
-	in.conf.Memory = kafka.NewMemory(in.policy, in.conf.MaxMessages, in.conf.Period)
+	in.conf.State = kafka.NewSessionState(in.policy, in.conf.MaxMessages, in.conf.Period)
 	kafka.AnnounceTransactions(res, in.conf.ID)
 	ledger.Process.HasInput()
 	return in, nil
@@ -199,13 +199,13 @@ func (k *kafkaTransactionInput) Connect(ctx context.Context) error {
 			return nil
 		}
 		if k.session.Committed() {
-			k.fences = 0
+			k.fencedCount = 0
 		}
 		_ = k.session.Close(ctx) // it has failed, which it has told
 		k.session = nil
 		if kafka.Fenced(failure) {
-			pause := min(time.Second<<min(k.fences, 10), longestFencePause)
-			k.fences++
+			pause := min(time.Second<<min(k.fencedCount, 10), maxFencePause)
+			k.fencedCount++
 			if err := retry.Sleep(ctx, pause); err != nil {
 				return err
 			}

@@ -47,24 +47,24 @@ func newInterpolator(batch service.MessageBatch) *interpolator {
 	return &interpolator{batch, map[*service.InterpolatedString]*service.MessageBatchInterpolationExecutor{}}
 }
 
-// evaluate evaluates an interpolated field for one message.
-type evaluate func(*service.InterpolatedString) (string, error)
+// resolve evaluates an interpolated field for one message.
+type resolve func(*service.InterpolatedString) (string, error)
 
-// integer evaluates a field that must be an integer from 0 to most.
-func (at evaluate) integer(field *service.InterpolatedString, most int64) (int64, error) {
+// integer evaluates a field that must be an integer from 0 to maximum.
+func (at resolve) integer(field *service.InterpolatedString, maximum int64) (int64, error) {
 	text, err := at(field)
 	if err != nil {
 		return 0, err
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 0 || n > most {
-		return 0, fmt.Errorf("%q is no integer from 0 to %v", text, most)
+	if err != nil || n < 0 || n > maximum {
+		return 0, fmt.Errorf("%q is no integer from 0 to %v", text, maximum)
 	}
 	return n, nil
 }
 
-// at returns what evaluates fields for message i.
-func (in *interpolator) at(i int) evaluate {
+// resolver returns what evaluates fields for message i.
+func (in *interpolator) resolver(i int) resolve {
 	return func(expr *service.InterpolatedString) (string, error) {
 		executor, ok := in.executors[expr]
 		if !ok {

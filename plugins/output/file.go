@@ -193,7 +193,7 @@ func (o *fileOutput) group(batch service.MessageBatch, failed *batchFailures) (g
 
 // prepare returns the name of a message's file, and what is written to it.
 func (o *fileOutput) prepare(names *interpolator, i int, m *service.Message) (name string, content []byte, err error) {
-	if name, err = o.name.of(names.at(i)); err != nil {
+	if name, err = o.name.of(names.resolver(i)); err != nil {
 		return "", nil, fmt.Errorf("%v: %w", fileFieldPattern.Name(), err)
 	}
 	if o.appender == nil {

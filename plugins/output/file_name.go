@@ -81,7 +81,7 @@ func firstInterpolation(text string) (end int, expr *service.InterpolatedString)
 }
 
 // of returns the name for a message, by what evaluates interpolations for it.
-func (n fileName) of(at evaluate) (string, error) {
+func (n fileName) of(at resolve) (string, error) {
 	var name strings.Builder
 	for _, p := range n.parts {
 		if p.expr == nil {

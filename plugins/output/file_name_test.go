@@ -13,7 +13,7 @@ func nameOf(t *testing.T, pattern string, m *service.Message) (string, error) {
 	t.Helper()
 	whole, err := service.NewInterpolatedString(pattern)
 	require.NoError(t, err)
-	return parseFileName(pattern, whole).of(newInterpolator(service.MessageBatch{m}).at(0))
+	return parseFileName(pattern, whole).of(newInterpolator(service.MessageBatch{m}).resolver(0))
 }
 
 func TestFileNameIsWhatBenthosMakesOfThePattern(t *testing.T) {

@@ -41,11 +41,11 @@ type kafkaOutput struct {
 	timeout time.Duration
 	record  recordTemplate
 
-	log     *service.Logger
-	status  *status.Component
-	retrier *retry.Retrier
-	reach   *kafka.ConnHook
-	reached atomic.Bool
+	log       *service.Logger
+	status    *status.Component
+	retrier   *retry.Retrier
+	connHook  *kafka.ConnHook
+	connected atomic.Bool
 
 	mu     sync.RWMutex
 	client *kgo.Client // nil before Connect and after Close
@@ -53,7 +53,7 @@ type kafkaOutput struct {
 }
 
 func newKafka(conf *service.ParsedConfig, res *service.Resources) (*kafkaOutput, error) {
-	k := &kafkaOutput{log: res.Logger(), reach: &kafka.ConnHook{}}
+	k := &kafkaOutput{log: res.Logger(), connHook: &kafka.ConnHook{}}
 	var err error
 	if k.conn, err = kafka.ParseConnection(conf); err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (k *kafkaOutput) parseProducer(conf *service.ParsedConfig) error {
 		// What waits is bounded by max_in_flight; the client's own bound would
 		// block where an attempt cannot time out.
 		kgo.MaxBufferedRecords(math.MaxInt32),
-		kgo.WithHooks(k.reach),
+		kgo.WithHooks(k.connHook),
 	)
 	if idempotent {
 		// A message that is given up must not stay behind in the client, to be
@@ -158,13 +158,13 @@ func (k *kafkaOutput) Connect(ctx context.Context) error {
 // reached them yet or has lost them. It fails sooner and says more clearly why
 // than records that wait in the client.
 func (k *kafkaOutput) reachable(ctx context.Context, client *kgo.Client) error {
-	if k.reached.Load() && k.reach.Err() == nil {
+	if k.connected.Load() && k.connHook.Err() == nil {
 		return nil
 	}
 	if err := client.Ping(ctx); err != nil {
 		return k.conn.Error(err)
 	}
-	k.reached.Store(true)
+	k.connected.Store(true)
 	return nil
 }
 
@@ -188,7 +188,7 @@ func (k *kafkaOutput) WriteBatch(ctx context.Context, messages service.MessageBa
 	topic := ""
 	interpolations := newInterpolator(messages)
 	for i, msg := range messages {
-		record, err := k.record.record(msg, interpolations.at(i))
+		record, err := k.record.record(msg, interpolations.resolver(i))
 		if err != nil {
 			d.reject(i, err)
 			continue
@@ -204,7 +204,7 @@ func (k *kafkaOutput) WriteBatch(ctx context.Context, messages service.MessageBa
 		if err := k.reachable(attempt, client); err != nil {
 			return 0, err
 		}
-		return d.attempt(ctx, attempt, k.reach.Err)
+		return d.attempt(ctx, attempt, k.connHook.Err)
 	})
 	if err == nil || ctx.Err() != nil {
 		return err

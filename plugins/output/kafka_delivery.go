@@ -12,6 +12,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/signal"
 )
 
 // delivery is one batch on its way. Its records may outlast an attempt: the
@@ -21,21 +22,21 @@ type delivery struct {
 	topics   *kafka.Topics
 	records  []*kgo.Record
 	describe func(i int, cause error) *kgo.Record // of what is too large; nil to reject it
-	settled  chan struct{}                        // told when no record is under way any more
+	idle     signal.Signal                        // set when no record is in flight any more
 
 	mu       sync.Mutex
 	states   []recordState
 	tried    []sizeTrial
 	errs     []error // why a record is not published
-	underWay int
+	inFlight int
 	bytes    int64 // published
 }
 
 type recordState int8
 
 const (
-	waiting recordState = iota
-	underWay
+	pending recordState = iota
+	inFlight
 	published
 	rejected // cannot be published
 )
@@ -44,8 +45,8 @@ const (
 type sizeTrial int8
 
 const (
-	inCompany sizeTrial = iota
-	alone               // since a batch can be too large though no record of it is
+	batched sizeTrial = iota
+	alone             // since a batch can be too large though no record of it is
 	described
 )
 
@@ -53,7 +54,7 @@ func newDelivery(topics *kafka.Topics, n int) *delivery {
 	return &delivery{
 		topics:  topics,
 		records: make([]*kgo.Record, n),
-		settled: make(chan struct{}, 1),
+		idle:    signal.New(),
 		states:  make([]recordState, n),
 		tried:   make([]sizeTrial, n),
 		errs:    make([]error, n),
@@ -64,18 +65,18 @@ func (d *delivery) reject(i int, err error) {
 	d.states[i], d.errs[i] = rejected, err
 }
 
-// maxRenewals is how often one attempt lets go of topics that were made again.
-const maxRenewals = 3
+// maxRefreshes is how often one attempt lets go of topics that were made again.
+const maxRefreshes = 3
 
 // attempt hands to the client what waits and returns when all is settled or
 // limit ends. Records stay with the client until ctx ends.
 func (d *delivery) attempt(ctx, limit context.Context, reach func() error) (int64, error) {
-	for renewals := 0; ; renewals++ {
+	for refreshes := 0; ; refreshes++ {
 		d.start(ctx)
 		if err := d.wait(limit, reach); err != nil {
 			return 0, err
 		}
-		for _, i := range d.oversized(inCompany) {
+		for _, i := range d.oversized(batched) {
 			d.startAlone(ctx, limit, i)
 			if err := d.wait(limit, reach); err != nil {
 				return 0, err
@@ -90,7 +91,7 @@ func (d *delivery) attempt(ctx, limit context.Context, reach func() error) (int6
 				return 0, err
 			}
 		}
-		if renewals == maxRenewals || !d.renew() {
+		if refreshes == maxRefreshes || !d.refreshTopics() {
 			return d.outcome()
 		}
 	}
@@ -101,65 +102,62 @@ func (d *delivery) start(ctx context.Context) {
 	d.mu.Lock()
 	var start []int
 	for i, state := range d.states {
-		if state == waiting {
-			d.states[i] = underWay
-			d.underWay++
+		if state == pending {
+			d.states[i] = inFlight
+			d.inFlight++
 			if d.tried[i] == alone {
-				d.tried[i] = inCompany
+				d.tried[i] = batched
 			}
 			start = append(start, i)
 		}
 	}
 	d.mu.Unlock()
 	for _, i := range start {
-		d.topics.Produce(ctx, d.records[i], func(r *kgo.Record, err error) { d.settle(i, r, err) })
+		d.topics.Produce(ctx, d.records[i], func(r *kgo.Record, err error) { d.recordResult(i, r, err) })
 	}
 }
 
 // startAlone hands one record to the client when there is no other.
 func (d *delivery) startAlone(ctx, limit context.Context, i int) {
 	d.mu.Lock()
-	d.states[i], d.tried[i] = underWay, alone
-	d.underWay++
+	d.states[i], d.tried[i] = inFlight, alone
+	d.inFlight++
 	d.mu.Unlock()
-	err := d.topics.ProduceAlone(ctx, limit, d.records[i], func(r *kgo.Record, err error) { d.settle(i, r, err) })
+	err := d.topics.ProduceAlone(ctx, limit, d.records[i], func(r *kgo.Record, err error) { d.recordResult(i, r, err) })
 	if err != nil {
-		d.settle(i, d.records[i], &retry.Transient{Err: fmt.Errorf("waiting for the other records: %w", err)})
+		d.recordResult(i, d.records[i], &retry.Transient{Err: fmt.Errorf("waiting for the other records: %w", err)})
 	}
 }
 
-func (d *delivery) settle(i int, r *kgo.Record, err error) {
+func (d *delivery) recordResult(i int, r *kgo.Record, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.underWay--
+	d.inFlight--
 	d.errs[i] = err
 	switch {
 	case err == nil:
 		d.states[i] = published
 		d.bytes += int64(len(r.Key) + len(r.Value))
 	case retry.IsTransient(err):
-		d.states[i] = waiting
+		d.states[i] = pending
 	default:
 		d.states[i] = rejected
 	}
-	if d.underWay == 0 {
-		select {
-		case d.settled <- struct{}{}:
-		default:
-		}
+	if d.inFlight == 0 {
+		d.idle.Set()
 	}
 }
 
 // wait waits until no record is under way.
 func (d *delivery) wait(limit context.Context, reach func() error) error {
 	for {
-		if d.unsettled() == 0 {
+		if d.countInFlight() == 0 {
 			return nil
 		}
 		select {
-		case <-d.settled:
+		case <-d.idle.C():
 		case <-limit.Done():
-			err := fmt.Errorf("%v of %v messages are not confirmed", d.unsettled(), len(d.records))
+			err := fmt.Errorf("%v of %v messages are not confirmed", d.countInFlight(), len(d.records))
 			if cause := reach(); cause != nil {
 				err = fmt.Errorf("%w: %w", err, cause)
 			}
@@ -168,10 +166,10 @@ func (d *delivery) wait(limit context.Context, reach func() error) error {
 	}
 }
 
-func (d *delivery) unsettled() int {
+func (d *delivery) countInFlight() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.underWay
+	return d.inFlight
 }
 
 // oversized lists the records that were refused for their size when they were tried
@@ -181,28 +179,28 @@ func (d *delivery) oversized(tried sizeTrial) (list []int) {
 	defer d.mu.Unlock()
 	for i, err := range d.errs {
 		if d.states[i] == rejected && d.tried[i] == tried && errors.Is(err, kerr.MessageTooLarge) {
-			d.states[i] = waiting
+			d.states[i] = pending
 			list = append(list, i)
 		}
 	}
 	return list
 }
 
-// renew lets go of the topics of records that wait because their topic was made
+// refreshTopics lets go of the topics of records that wait because their topic was made
 // again, and says whether there are any.
-func (d *delivery) renew() (renewed bool) {
+func (d *delivery) refreshTopics() (refreshed bool) {
 	d.mu.Lock()
 	var errs []error
 	for i, state := range d.states {
-		if state == waiting && d.errs[i] != nil {
+		if state == pending && d.errs[i] != nil {
 			errs = append(errs, d.errs[i])
 		}
 	}
 	d.mu.Unlock()
 	for _, err := range errs {
-		renewed = d.topics.Renew(err) || renewed
+		refreshed = d.topics.Refresh(err) || refreshed
 	}
-	return renewed
+	return refreshed
 }
 
 // outcome returns how many bytes were published and, if something was not, an
@@ -213,13 +211,13 @@ func (d *delivery) outcome() (int64, error) {
 	var failed error
 	for i, state := range d.states {
 		switch state {
-		case waiting:
+		case pending:
 			return 0, d.errs[i]
 		case rejected:
 			if failed == nil {
 				failed = d.errs[i]
 			}
-		case underWay, published:
+		case inFlight, published:
 		}
 	}
 	return d.bytes, failed
@@ -235,7 +233,7 @@ func (d *delivery) batchError(messages service.MessageBatch, err error) error {
 		case published:
 		case rejected:
 			_ = batchErr.Failed(i, d.errs[i]) // itself
-		case waiting, underWay:
+		case pending, inFlight:
 			_ = batchErr.Failed(i, err) // itself
 		}
 	}

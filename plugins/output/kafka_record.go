@@ -40,17 +40,17 @@ const (
 	kafkaDescribe = "describe"
 )
 
-// number is a text with interpolations that gives a number from 0 to most.
-func number(name string, most int64) fields.Scalar[*service.InterpolatedString] {
-	return fields.Interpolated(name).Where(fmt.Sprintf("a whole number, 0 … %v, or text whose interpolations can be parsed and give one", most),
-		fmt.Sprintf(`this.string().re_match("^$|[$][{]|^[0-9]{1,18}$") && this.string().number(0) <= %v`, most),
+// number is a text with interpolations that gives a number from 0 to maximum.
+func number(name string, maximum int64) fields.Scalar[*service.InterpolatedString] {
+	return fields.Interpolated(name).Where(fmt.Sprintf("a whole number, 0 … %v, or text whose interpolations can be parsed and give one", maximum),
+		fmt.Sprintf(`this.string().re_match("^$|[$][{]|^[0-9]{1,18}$") && this.string().number(0) <= %v`, maximum),
 		func(text *service.InterpolatedString) bool {
 			static, ok := text.Static()
 			if !ok || static == "" {
 				return true
 			}
 			n, err := strconv.ParseInt(static, 10, 64)
-			return err == nil && n >= 0 && n <= most
+			return err == nil && n >= 0 && n <= maximum
 		})
 }
 
@@ -130,7 +130,7 @@ func parseRecordTemplate(conf *service.ParsedConfig) (t recordTemplate, err erro
 }
 
 // record makes the record of a message, for which at evaluates fields.
-func (t *recordTemplate) record(msg *service.Message, at evaluate) (r *kgo.Record, err error) {
+func (t *recordTemplate) record(msg *service.Message, at resolve) (r *kgo.Record, err error) {
 	r = &kgo.Record{}
 	if r.Value, err = msg.AsBytes(); err != nil {
 		return nil, fmt.Errorf("reading the message: %w", err)
@@ -168,7 +168,7 @@ func (t *recordTemplate) record(msg *service.Message, at evaluate) (r *kgo.Recor
 }
 
 // keyOf returns the key of the message with this content.
-func (t *recordTemplate) keyOf(value []byte, at evaluate) ([]byte, error) {
+func (t *recordTemplate) keyOf(value []byte, at resolve) ([]byte, error) {
 	if t.key != nil {
 		key, err := at(t.key)
 		if err != nil {

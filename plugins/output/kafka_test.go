@@ -361,7 +361,7 @@ metadata: { include_patterns: [ ".*" ] }
 		msg := service.NewMessage(content)
 		msg.MetaSet(header, value)
 		msg.MetaSet("partition", partition)
-		r, err := out.record.record(msg, newInterpolator(service.MessageBatch{msg}).at(0))
+		r, err := out.record.record(msg, newInterpolator(service.MessageBatch{msg}).resolver(0))
 		if err != nil {
 			assert.Contains(t, err.Error(), "is no integer")
 			return

@@ -147,7 +147,7 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 			reject(i, fmt.Errorf("the message belongs to the transactional_id %q, not to %q", tx.ID(), k.id))
 			continue
 		}
-		record, err := k.recordOf(msg, interpolations.at(i))
+		record, err := k.recordOf(msg, interpolations.resolver(i))
 		if err != nil {
 			reject(i, err)
 			continue
@@ -210,27 +210,27 @@ func (k *kafkaTransactionOutput) produce(ctx context.Context, tx *kafka.Transact
 		return errs
 	}
 	var descriptions []*kgo.Record
-	var places []int
+	var indexes []int
 	for n, err := range errs {
 		if errors.Is(err, kerr.MessageTooLarge) {
 			msg := messages[p.indices[n]]
 			warnOversized(k.log, msg, p.records[n], err)
-			descriptions, places = append(descriptions, describe(msg, p.records[n], err)), append(places, n)
+			descriptions, indexes = append(descriptions, describe(msg, p.records[n], err)), append(indexes, n)
 		}
 	}
 	if len(descriptions) == 0 {
 		return errs
 	}
 	for d, err := range tx.Produce(ctx, descriptions) {
-		errs[places[d]] = err
-		p.records[places[d]] = descriptions[d]
+		errs[indexes[d]] = err
+		p.records[indexes[d]] = descriptions[d]
 	}
 	return errs
 }
 
 // recordOf makes the record of a message. Without a partition of its own it goes
 // where its key says.
-func (k *kafkaTransactionOutput) recordOf(msg *service.Message, at evaluate) (*kgo.Record, error) {
+func (k *kafkaTransactionOutput) recordOf(msg *service.Message, at resolve) (*kgo.Record, error) {
 	record, err := k.record.record(msg, at)
 	if err == nil && k.record.partition == nil {
 		record.Partition = -1

@@ -104,11 +104,11 @@ func (w *webhookOutput) compact(body []byte) ([]byte, error) {
 
 // delivery makes a request with the interpolated fields of message i.
 func (w *webhookOutput) delivery(in *interpolator, i int, key string, body []byte) (d webhookDelivery, err error) {
-	u, err := w.url.URL(in.at(i))
+	u, err := w.url.URL(in.resolver(i))
 	if err != nil {
-		return d, fmt.Errorf("%v: %w", webhookURL.Name(), w.client.Mask().Hide(err))
+		return d, fmt.Errorf("%v: %w", webhookURL.Name(), w.client.Mask().MaskError(err))
 	}
-	header, err := w.client.Headers(in.at(i))
+	header, err := w.client.Headers(in.resolver(i))
 	if err != nil {
 		return d, err
 	}

@@ -22,7 +22,7 @@ func (w *webhookOutput) keyOf(in *interpolator, i int, body []byte) (string, err
 	if w.key == nil {
 		return contentKey(body), nil
 	}
-	key, err := in.at(i)(w.key)
+	key, err := in.resolver(i)(w.key)
 	if err != nil {
 		return "", fmt.Errorf("%v: %w", webhookIdempotencyKey.Name(), err)
 	}

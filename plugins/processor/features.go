@@ -235,8 +235,8 @@ func (f *features) raw(from *source) (field, history []byte, err error) {
 
 // parseHistory reads an array of fields of one size from a value that the
 // scanner has passed.
-func parseHistory(raw []byte, most int64) (frames [][]float64, n int, err error) {
-	if rawjson.Kind(raw) != "an array" {
+func parseHistory(raw []byte, maxFrames int64) (frames [][]float64, n int, err error) {
+	if rawjson.KindOf(raw) != rawjson.Array {
 		return nil, 0, wrongType(historyMapping.Name(), raw, "an array of fields")
 	}
 	s := rawjson.Scanner{Data: raw}
@@ -250,10 +250,10 @@ func parseHistory(raw []byte, most int64) (frames [][]float64, n int, err error)
 		frames = append(frames, frame)
 		switch {
 		case len(frames) > engine.MaxSteps:
-			return nil, 0, notAllowedWords(historyMapping.Name(), "an array of more fields", fmt.Sprintf("1 … %v fields", engine.MaxSteps), "")
-		case int64(len(frames)*n*n)*8 > most:
-			return nil, 0, notAllowedWords(historyMapping.Name(), fmt.Sprintf("more than %v fields of %v × %v numbers", len(frames)-1, n, n),
-				fmt.Sprintf("at most %v numbers", most/8), fmt.Sprintf("limits.max_history_bytes is %v", most))
+			return nil, 0, invalidText(historyMapping.Name(), "an array of more fields", fmt.Sprintf("1 … %v fields", engine.MaxSteps), "")
+		case int64(len(frames)*n*n)*8 > maxFrames:
+			return nil, 0, invalidText(historyMapping.Name(), fmt.Sprintf("more than %v fields of %v × %v numbers", len(frames)-1, n, n),
+				fmt.Sprintf("at most %v numbers", maxFrames/8), fmt.Sprintf("limits.max_history_bytes is %v", maxFrames))
 		}
 	}
 	if len(frames) == 0 {

@@ -20,7 +20,7 @@ type featuresResult struct {
 	Features         map[string]float64 `json:"features"`
 }
 
-func featuresOf(t testing.TB, o outcome) featuresResult {
+func featuresOf(t testing.TB, o cachedResult) featuresResult {
 	t.Helper()
 	require.Empty(t, o.failure)
 	var r featuresResult

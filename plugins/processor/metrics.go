@@ -9,9 +9,9 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 )
 
-// tally is what one message adds to the metrics: a failure, a simulation, or
+// outcome is what one message adds to the metrics: a failure, a simulation, or
 // nothing if it was not looked at.
-type tally struct {
+type outcome struct {
 	failed  bool
 	elapsed time.Duration // above 0 for a simulation
 
@@ -19,16 +19,16 @@ type tally struct {
 	dimension                                 float64
 }
 
-func tallyOfModel(r *engine.ModelResult, elapsed time.Duration) tally {
-	return tally{
+func outcomeOfModel(r *engine.ModelResult, elapsed time.Duration) outcome {
+	return outcome{
 		elapsed:   max(elapsed, 1),
 		cellSteps: int64(r.Params.GridSize) * int64(r.Params.GridSize) * int64(r.Params.Steps),
 		dimension: r.Features.FractalDimension(),
 	}
 }
 
-func tallyOf(r *engine.Result, elapsed time.Duration) tally {
-	return tally{
+func outcomeOf(r *engine.Result, elapsed time.Duration) outcome {
+	return outcome{
 		elapsed:     max(elapsed, 1),
 		cellSteps:   int64(r.Params.GridSize) * int64(r.Params.GridSize) * int64(r.Params.Steps),
 		growth:      r.GrowthEvents,
@@ -64,11 +64,11 @@ func newSimulationMetrics(m *service.Metrics) simulationMetrics {
 
 // add adds those of a batch, together: to look up a counter costs as much as a
 // tiny simulation.
-func (m *simulationMetrics) add(tallies []tally) {
+func (m *simulationMetrics) add(outcomes []outcome) {
 	var succeeded, failed int64
-	var total tally
-	for k := range tallies {
-		t := &tallies[k]
+	var total outcome
+	for k := range outcomes {
+		t := &outcomes[k]
 		switch {
 		case t.failed:
 			failed++

@@ -52,7 +52,7 @@ func modelOf(members [][]byte) (string, error) {
 	if raw == nil {
 		return engine.MFN, nil
 	}
-	if rawjson.Kind(raw) != "a string" {
+	if rawjson.KindOf(raw) != rawjson.String {
 		return "", wrongType(memberModel, raw, "one of "+strings.Join(engine.ModelNames(), ", "))
 	}
 	name := rawjson.Unquoted(raw)
@@ -86,7 +86,7 @@ func refuseForeign(model string, members [][]byte) error {
 			continue
 		}
 		return &engine.ParamError{
-			Name: name, Value: plain(excerpt(raw)), Allowed: "left out with the model " + model,
+			Name: name, Value: literal(excerpt(raw)), Allowed: "left out with the model " + model,
 			Reason: "it is a parameter of " + strings.Join(ownersOf(name), ", "),
 		}
 	}
@@ -111,7 +111,7 @@ type modelRequest struct {
 
 // parseModelRequest reads a message for a model of two species, raw by allNames.
 // Of the defaults it takes those that every model has, but the steps.
-func parseModelRequest(model string, members [][]byte, defaults engine.Params, most limits, arrays int) (r modelRequest, err error) {
+func parseModelRequest(model string, members [][]byte, defaults engine.Params, lim limits, arrays int) (r modelRequest, err error) {
 	p, err := engine.DefaultModelParams(model)
 	if err != nil {
 		return r, err
@@ -126,7 +126,7 @@ func parseModelRequest(model string, members [][]byte, defaults engine.Params, m
 	}
 	for _, name := range namesOf(model) {
 		if raw := member(members, name); raw != nil {
-			if err := setModelParameter(&p, name, raw, most); err != nil {
+			if err := setModelParameter(&p, name, raw, lim); err != nil {
 				return r, err
 			}
 		}
@@ -137,7 +137,7 @@ func parseModelRequest(model string, members [][]byte, defaults engine.Params, m
 			arrays++
 		}
 	}
-	if err := most.check(p.GridSize, p.Steps, arrays); err != nil {
+	if err := lim.check(p.GridSize, p.Steps, arrays); err != nil {
 		return r, err
 	}
 	if err := p.Validate(); err != nil {
@@ -149,7 +149,7 @@ func parseModelRequest(model string, members [][]byte, defaults engine.Params, m
 			continue
 		}
 		s := rawjson.Scanner{Data: raw}
-		if *initial[name], _, err = readGrid(&s, name, p.GridSize, most.gridSize); err != nil {
+		if *initial[name], _, err = readGrid(&s, name, p.GridSize, lim.gridSize); err != nil {
 			return r, err
 		}
 	}
@@ -157,12 +157,12 @@ func parseModelRequest(model string, members [][]byte, defaults engine.Params, m
 	return r, nil
 }
 
-func setModelParameter(p *engine.ModelParams, name string, raw []byte, most limits) (err error) {
+func setModelParameter(p *engine.ModelParams, name string, raw []byte, lim limits) (err error) {
 	switch name {
 	case "grid_size":
-		p.GridSize, err = size(name, raw, engine.MinGridSize, most.gridSize)
+		p.GridSize, err = size(name, raw, engine.MinGridSize, lim.gridSize)
 	case "steps":
-		p.Steps, err = size(name, raw, 1, most.steps)
+		p.Steps, err = size(name, raw, 1, lim.steps)
 	case "seed":
 		var seed uint64
 		seed, err = whole(name, raw, 0, math.MaxUint64)
@@ -175,11 +175,11 @@ func setModelParameter(p *engine.ModelParams, name string, raw []byte, most limi
 		p.Dx, err = number(name, raw)
 	case "integrator":
 		var text string
-		text, err = word(name, raw, "euler or rk4")
+		text, err = enumValue(name, raw, "euler or rk4")
 		p.Integrator = engine.Integrator(text)
 	case "start":
 		var text string
-		text, err = word(name, raw, "the name of a start")
+		text, err = enumValue(name, raw, "the name of a start")
 		p.Start = engine.Start(text)
 	case "start_amplitude":
 		p.StartAmplitude, err = number(name, raw)
@@ -192,8 +192,8 @@ func setModelParameter(p *engine.ModelParams, name string, raw []byte, most limi
 	return err
 }
 
-func word(name string, raw []byte, allowed string) (string, error) {
-	if rawjson.Kind(raw) != "a string" {
+func enumValue(name string, raw []byte, allowed string) (string, error) {
+	if rawjson.KindOf(raw) != rawjson.String {
 		return "", wrongType(name, raw, allowed)
 	}
 	return rawjson.Unquoted(raw), nil
@@ -205,7 +205,7 @@ func refuseUnknown(names []string, model string) error {
 	for _, name := range names {
 		if !slices.Contains(allNames, name) {
 			return &engine.ParamError{
-				Name: name, Value: plain("a member of this name"), Allowed: fmt.Sprintf("left out, or one of %v", strings.Join(known, ", ")),
+				Name: name, Value: literal("a member of this name"), Allowed: fmt.Sprintf("left out, or one of %v", strings.Join(known, ", ")),
 				Reason: "strict is set",
 			}
 		}

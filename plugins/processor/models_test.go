@@ -30,7 +30,7 @@ type modelResult struct {
 	V         [][]float64                `json:"v"`
 }
 
-func modelResultOf(t testing.TB, o outcome) (r modelResult) {
+func modelResultOf(t testing.TB, o cachedResult) (r modelResult) {
 	t.Helper()
 	require.Empty(t, o.failure)
 	require.NoError(t, json.Unmarshal([]byte(o.content), &r), o.content)

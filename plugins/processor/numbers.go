@@ -10,14 +10,14 @@ import (
 // inText returns the value of a kind that the whole text of a raw string holds,
 // such as 8 for "8", with blanks around it or without: columns of a table are text.
 // Any other raw value is returned as it is.
-func inText(raw []byte, kind string) []byte {
-	if rawjson.Kind(raw) != "a string" {
+func inText(raw []byte, kind rawjson.Kind) []byte {
+	if rawjson.KindOf(raw) != rawjson.String {
 		return raw
 	}
 	s := rawjson.Scanner{Data: []byte(rawjson.Unquoted(raw))}
 	s.SkipSpace()
 	inner, err := s.Value()
-	if err != nil || s.Pos < len(s.Data) || rawjson.Kind(inner) != kind {
+	if err != nil || s.Pos < len(s.Data) || rawjson.KindOf(inner) != kind {
 		return raw
 	}
 	return inner
@@ -25,8 +25,8 @@ func inText(raw []byte, kind string) []byte {
 
 // number reads a finite number.
 func number(name string, raw []byte) (float64, error) {
-	raw = inText(raw, "a number")
-	if rawjson.Kind(raw) != "a number" {
+	raw = inText(raw, rawjson.Number)
+	if rawjson.KindOf(raw) != rawjson.Number {
 		return 0, wrongType(name, raw, "a number")
 	}
 	x, err := strconv.ParseFloat(string(raw), 64)
@@ -39,8 +39,8 @@ func number(name string, raw []byte) (float64, error) {
 // whole reads a whole number from lo to hi exactly, in any notation: 64, 64.0,
 // 6.4e1.
 func whole(name string, raw []byte, lo, hi uint64) (uint64, error) {
-	raw = inText(raw, "a number")
-	if rawjson.Kind(raw) != "a number" {
+	raw = inText(raw, rawjson.Number)
+	if rawjson.KindOf(raw) != rawjson.Number {
 		return 0, wrongType(name, raw, "a whole number, "+bounds(lo, hi))
 	}
 	x, ok := exact(raw)

@@ -30,7 +30,7 @@ type request struct {
 // defaults. Every error names the parameter, the value and what is allowed.
 // Nothing is allocated for a grid that is above the limits. The result holds so
 // many arrays beside the initial field.
-func parseRequest(members [][]byte, defaults engine.Params, most limits, arrays int) (r request, err error) {
+func parseRequest(members [][]byte, defaults engine.Params, lim limits, arrays int) (r request, err error) {
 	r.params = defaults
 	ids, members := members[:len(identity.Members)], members[len(identity.Members):]
 	for k, raw := range ids {
@@ -41,13 +41,13 @@ func parseRequest(members [][]byte, defaults engine.Params, most limits, arrays 
 		}
 	}
 	initialField, members := members[0], members[:len(parameterNames)+1]
-	if err := setParameters(&r.params, members[1:], most); err != nil {
+	if err := setParameters(&r.params, members[1:], lim); err != nil {
 		return r, err
 	}
 	if initialField != nil {
 		arrays++
 	}
-	if err := most.check(r.params.GridSize, r.params.Steps, arrays); err != nil {
+	if err := lim.check(r.params.GridSize, r.params.Steps, arrays); err != nil {
 		return r, err
 	}
 	if err := r.params.Validate(); err != nil {
@@ -55,30 +55,30 @@ func parseRequest(members [][]byte, defaults engine.Params, most limits, arrays 
 	}
 	if initialField != nil {
 		s := rawjson.Scanner{Data: initialField}
-		r.params.InitialField, _, err = readGrid(&s, "initial_field", r.params.GridSize, most.gridSize)
+		r.params.InitialField, _, err = readGrid(&s, "initial_field", r.params.GridSize, lim.gridSize)
 	}
 	return r, err
 }
 
 // setParameters sets the parameters that are given, raw by parameterNames.
-func setParameters(p *engine.Params, raws [][]byte, most limits) error {
+func setParameters(p *engine.Params, raws [][]byte, lim limits) error {
 	for k, raw := range raws {
 		if raw == nil {
 			continue
 		}
-		if err := setParameter(p, parameterNames[k], raw, most); err != nil {
+		if err := setParameter(p, parameterNames[k], raw, lim); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func setParameter(p *engine.Params, name string, raw []byte, most limits) (err error) {
+func setParameter(p *engine.Params, name string, raw []byte, lim limits) (err error) {
 	switch name {
 	case "grid_size":
-		p.GridSize, err = size(name, raw, engine.MinGridSize, most.gridSize)
+		p.GridSize, err = size(name, raw, engine.MinGridSize, lim.gridSize)
 	case "steps":
-		p.Steps, err = size(name, raw, 1, min(most.steps, engine.MaxSteps))
+		p.Steps, err = size(name, raw, 1, min(lim.steps, engine.MaxSteps))
 	case "alpha":
 		p.Alpha, err = number(name, raw)
 	case "spike_probability":
@@ -115,7 +115,7 @@ func size(name string, raw []byte, lo, hi int) (int, error) {
 }
 
 func boolean(name string, raw []byte) (bool, error) {
-	switch string(inText(raw, "a boolean")) {
+	switch string(inText(raw, rawjson.Boolean)) {
 	case "true":
 		return true, nil
 	case "false":
@@ -127,7 +127,7 @@ func boolean(name string, raw []byte) (bool, error) {
 
 func boundary(name string, raw []byte) (engine.Boundary, error) {
 	const allowed = "periodic, neumann or dirichlet"
-	if rawjson.Kind(raw) != "a string" {
+	if rawjson.KindOf(raw) != rawjson.String {
 		return "", wrongType(name, raw, allowed)
 	}
 	b := engine.Boundary(rawjson.Unquoted(raw))

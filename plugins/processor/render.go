@@ -252,7 +252,7 @@ func (r *render) read(from *source) (p squarePlane, err error) {
 		return p, err
 	}
 	if side := p.n * r.scale; side*side > r.pixels {
-		return p, notAllowedWords(name, fmt.Sprintf("an array of %v × %v numbers", p.n, p.n),
+		return p, invalidText(name, fmt.Sprintf("an array of %v × %v numbers", p.n, p.n),
 			fmt.Sprintf("smaller with a scale of %v", r.scale),
 			fmt.Sprintf("its picture has %v × %v pixels, and limits.max_pixels is %v", side, side, r.pixels))
 	}

@@ -13,7 +13,7 @@ import (
 const sheetGap = 8
 
 // batchThrough sends the messages as one batch and returns what comes of them.
-func batchThrough(t testing.TB, processor string, messages ...string) []outcome {
+func batchThrough(t testing.TB, processor string, messages ...string) []cachedResult {
 	t.Helper()
 	p := newPipe(t, processor)
 	var batch service.MessageBatch

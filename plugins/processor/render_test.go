@@ -17,7 +17,7 @@ import (
 )
 
 // pictureOf decodes a picture.
-func pictureOf(t testing.TB, o outcome) *image.Paletted {
+func pictureOf(t testing.TB, o cachedResult) *image.Paletted {
 	t.Helper()
 	require.Empty(t, o.failure)
 	picture, err := png.Decode(strings.NewReader(o.content))

@@ -198,10 +198,10 @@ func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulat
 // only when ctx ends.
 func (s *simulate) ProcessBatch(ctx context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
 	sources := sourcesOf(batch, s.params, paramsMapping.Name())
-	tallies := make([]tally, len(batch))
-	defer func() { s.metrics.add(tallies) }()
+	outcomes := make([]outcome, len(batch))
+	defer func() { s.metrics.add(outcomes) }()
 	return s.pool.processBatch(ctx, batch, func(k int) (err error) {
-		tallies[k], err = s.process(ctx, &sources[k], batch[k])
+		outcomes[k], err = s.process(ctx, &sources[k], batch[k])
 		return err
 	})
 }
@@ -209,12 +209,12 @@ func (s *simulate) ProcessBatch(ctx context.Context, batch service.MessageBatch)
 // process simulates what the source asks for, replaces the message's content
 // and returns what there is to count. The result of a message that comes again is
 // taken from its slot.
-func (s *simulate) process(ctx context.Context, from *source, msg *service.Message) (t tally, err error) {
+func (s *simulate) process(ctx context.Context, from *source, msg *service.Message) (t outcome, err error) {
 	kept := slot.From(msg.Context())
 	key, keyed := s.keyOf(from, kept)
 	if keyed {
 		if value, ok := kept.Load(key); ok {
-			earlier := value.(*outcome)
+			earlier := value.(*cachedResult)
 			if earlier.err == nil {
 				earlier.apply(msg)
 			}
@@ -254,14 +254,14 @@ func untilGone(ctx context.Context, msg *service.Message) (context.Context, cont
 	}
 }
 
-// outcome is what a message has come to.
-type outcome struct {
+// cachedResult is what a message has come to.
+type cachedResult struct {
 	content []byte
 	elapsed time.Duration
 	err     error
 }
 
-func (o *outcome) apply(msg *service.Message) {
+func (o *cachedResult) apply(msg *service.Message) {
 	msg.SetBytes(o.content)
 	msg.MetaSetMut("mfn_elapsed_seconds", o.elapsed.Seconds())
 }
@@ -287,7 +287,7 @@ func (s *simulate) keyOf(from *source, kept *slot.Slot) (key slotKey, ok bool) {
 }
 
 // simulate simulates what the source asks for.
-func (s *simulate) simulate(ctx context.Context, from *source) (o outcome, t tally, err error) {
+func (s *simulate) simulate(ctx context.Context, from *source) (o cachedResult, t outcome, err error) {
 	started := time.Now()
 	defer func() { o.err = err }()
 	w := s.workers.Get().(*worker)
@@ -316,7 +316,7 @@ func (s *simulate) simulate(ctx context.Context, from *source) (o outcome, t tal
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return o, tally{}, err
+		return o, outcome{}, err
 	}
 	o.elapsed = t.elapsed
 	o.content = bytes.Clone(w.buffer)
@@ -337,7 +337,7 @@ func (s *simulate) refuseMembers(model string, from *source, members [][]byte) e
 }
 
 // simulateMFN leaves the result in the worker's buffer.
-func (s *simulate) simulateMFN(ctx context.Context, w *worker, started time.Time, t *tally) error {
+func (s *simulate) simulateMFN(ctx context.Context, w *worker, started time.Time, t *outcome) error {
 	request, err := parseRequest(w.members, s.defaults, s.limits, s.writer.include.arrays(engine.MFN))
 	if err != nil {
 		return err
@@ -350,12 +350,12 @@ func (s *simulate) simulateMFN(ctx context.Context, w *worker, started time.Time
 		return err
 	}
 	w.buffer, err = s.writer.append(w.buffer[:0], request.id, result)
-	*t = tallyOf(result, time.Since(started))
+	*t = outcomeOf(result, time.Since(started))
 	return err
 }
 
 // simulateModel is simulateMFN for a model of two species.
-func (s *simulate) simulateModel(ctx context.Context, model string, w *worker, started time.Time, t *tally) error {
+func (s *simulate) simulateModel(ctx context.Context, model string, w *worker, started time.Time, t *outcome) error {
 	request, err := parseModelRequest(model, w.members, s.defaults, s.limits, s.writer.include.arrays(model))
 	if err != nil {
 		return err
@@ -368,7 +368,7 @@ func (s *simulate) simulateModel(ctx context.Context, model string, w *worker, s
 		return err
 	}
 	w.buffer, err = s.writer.appendModel(w.buffer[:0], request.id, result)
-	*t = tallyOfModel(result, time.Since(started))
+	*t = outcomeOfModel(result, time.Since(started))
 	return err
 }
 

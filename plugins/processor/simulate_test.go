@@ -26,15 +26,15 @@ import (
 	_ "github.com/mfn-connect/mfn-connect/plugins/processor"
 )
 
-// outcome is what a message has become.
-type outcome struct {
+// cachedResult is what a message has become.
+type cachedResult struct {
 	content, failure, elapsed string
 }
 
 // pipe is a stream with one processor, which runs until the test ends.
 type pipe struct {
 	send     service.MessageBatchHandlerFunc
-	outcomes []outcome
+	outcomes []cachedResult
 	stream   *service.Stream
 	ended    chan error
 }
@@ -57,7 +57,7 @@ func newPipe(t testing.TB, processor string, logs ...slog.Handler) *pipe {
 			if err != nil {
 				return err
 			}
-			o := outcome{content: string(content)}
+			o := cachedResult{content: string(content)}
 			if err := msg.GetError(); err != nil {
 				o.failure = err.Error()
 			}
@@ -88,7 +88,7 @@ func (p *pipe) stop(t testing.TB, within time.Duration) {
 }
 
 // through sends the messages as one batch and returns what has become of each.
-func (p *pipe) through(t testing.TB, messages ...string) []outcome {
+func (p *pipe) through(t testing.TB, messages ...string) []cachedResult {
 	t.Helper()
 	p.outcomes = nil
 	var batch service.MessageBatch
@@ -101,7 +101,7 @@ func (p *pipe) through(t testing.TB, messages ...string) []outcome {
 }
 
 // through sends the messages as one batch through a stream of their own.
-func through(t testing.TB, processor string, messages ...string) []outcome {
+func through(t testing.TB, processor string, messages ...string) []cachedResult {
 	t.Helper()
 	p := newPipe(t, processor)
 	defer p.stop(t, 30*time.Second)
@@ -121,7 +121,7 @@ type result struct {
 	FieldMean        float64            `json:"field_mean_mV"`
 }
 
-func resultOf(t testing.TB, o outcome) result {
+func resultOf(t testing.TB, o cachedResult) result {
 	t.Helper()
 	require.Empty(t, o.failure)
 	var r result

@@ -59,9 +59,9 @@ func appendNested(b []byte, v any) ([]byte, error) {
 	case []byte:
 		return appendString(b, string(v)), nil
 	case json.Number:
-		return appendRaw(b, v, "a number")
+		return appendRaw(b, v, "a number", rawjson.Number)
 	case json.RawMessage:
-		return appendRaw(b, v, "")
+		return appendRaw(b, v, "valid JSON")
 	case []any:
 		return appendList(b, len(v), func(k int) any { return v[k] })
 	case map[string]any:
@@ -80,17 +80,14 @@ func appendFinite(b []byte, x float64) ([]byte, error) {
 	return appendFloat(b, x), nil
 }
 
-// appendRaw appends JSON that is there already. Kind is what it must be, empty for
-// anything.
-func appendRaw[Text ~string | ~[]byte](b []byte, text Text, kind string) ([]byte, error) {
+// appendRaw appends text that must be one JSON value, of one of the kinds if any are
+// given. The words for what is allowed are for the error.
+func appendRaw[Text ~string | ~[]byte](b []byte, text Text, allowed string, kinds ...rawjson.Kind) ([]byte, error) {
 	s := rawjson.Scanner{Data: []byte(text)}
 	s.SkipSpace()
 	raw, err := s.Value()
-	if err != nil || s.Pos < len(s.Data) || kind != "" && rawjson.Kind(raw) != kind {
-		if kind == "" {
-			kind = "valid JSON"
-		}
-		return b, &engine.ParamError{Value: plain(excerpt([]byte(text))), Allowed: kind}
+	if err != nil || s.Pos < len(s.Data) || len(kinds) > 0 && !slices.Contains(kinds, rawjson.KindOf(raw)) {
+		return b, &engine.ParamError{Value: literal(excerpt([]byte(text))), Allowed: allowed}
 	}
 	return append(b, raw...), nil
 }
@@ -163,7 +160,7 @@ func appendReflected(b []byte, v reflect.Value) ([]byte, error) {
 func appendMarshalled(b []byte, v any) ([]byte, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {
-		return b, &engine.ParamError{Value: plain(fmt.Sprintf("a value of type %T", v)), Allowed: "a value that JSON can hold"}
+		return b, &engine.ParamError{Value: literal(fmt.Sprintf("a value of type %T", v)), Allowed: "a value that JSON can hold"}
 	}
 	return append(b, raw...), nil
 }

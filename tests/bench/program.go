@@ -34,7 +34,7 @@ output:
 // hands out as one batch. mostInBatch bounds the number of their messages.
 const (
 	batchCellSteps = 4e6
-	mostInBatch    = 128
+	maxBatch       = 128
 )
 
 // program runs the whole program.
@@ -86,7 +86,7 @@ func (p *program) batch(s shape) int {
 	if !p.batches {
 		return 1
 	}
-	return max(1, min(int(batchCellSteps/s.cellSteps()), mostInBatch))
+	return max(1, min(int(batchCellSteps/s.cellSteps()), maxBatch))
 }
 
 func (p *program) time(s shape, messages int) (time.Duration, error) {

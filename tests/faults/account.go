@@ -11,7 +11,7 @@ import (
 // is forgotten but for being counted. Its messages are those of message, in
 // order.
 type account struct {
-	room chan struct{} // holds what may still be sent before an answer comes
+	freeSlot chan struct{} // holds what may still be sent before an answer comes
 
 	mu        sync.Mutex
 	waiting   map[string]time.Time // since when
@@ -22,27 +22,27 @@ type account struct {
 }
 
 // newAccount allows so many messages to wait for their answer.
-func newAccount(mostWaiting int) *account {
-	a := &account{room: make(chan struct{}, mostWaiting), waiting: map[string]time.Time{}}
-	for range mostWaiting {
-		a.room <- struct{}{}
+func newAccount(maxWaiting int) *account {
+	a := &account{freeSlot: make(chan struct{}, maxWaiting), waiting: map[string]time.Time{}}
+	for range maxWaiting {
+		a.freeSlot <- struct{}{}
 	}
 	return a
 }
 
 // reserve waits until there is room for this many messages, at least, and takes
 // what there is. When ctx ends it returns 0.
-func (a *account) reserve(ctx context.Context, least int) (n int) {
-	for ; n < least; n++ {
+func (a *account) reserve(ctx context.Context, minimum int) (n int) {
+	for ; n < minimum; n++ {
 		select {
-		case <-a.room:
+		case <-a.freeSlot:
 		case <-ctx.Done():
 			return 0
 		}
 	}
 	for ; ; n++ {
 		select {
-		case <-a.room:
+		case <-a.freeSlot:
 		default:
 			return n
 		}
@@ -67,7 +67,7 @@ func (a *account) answer(body []byte) {
 	if since, ok := a.waiting[id]; ok {
 		delete(a.waiting, id)
 		a.latencies.add(time.Since(since))
-		a.room <- struct{}{}
+		a.freeSlot <- struct{}{}
 		return
 	}
 	var i int
@@ -78,11 +78,11 @@ func (a *account) answer(body []byte) {
 	a.again++
 }
 
-const mostProblems = 100
+const maxProblems = 100
 
 // problem is called with the lock held.
 func (a *account) problem(format string, args ...any) {
-	if len(a.problems) < mostProblems {
+	if len(a.problems) < maxProblems {
 		a.problems = append(a.problems, fmt.Sprintf(format, args...))
 	}
 }
@@ -99,13 +99,13 @@ func (a *account) complete() bool {
 	return len(a.waiting) == 0
 }
 
-func (a *account) balance() tally {
+func (a *account) result() balance {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for id := range a.waiting {
 		a.problem("lost: %v", id)
 	}
-	return tally{
+	return balance{
 		in: a.sent, answered: a.sent - len(a.waiting), lost: len(a.waiting), duplicated: a.again,
 		problems: append([]string(nil), a.problems...),
 	}

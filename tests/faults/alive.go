@@ -110,7 +110,7 @@ func pollingFault(d time.Duration, m mood) func(context.Context, *suite, string,
 			collect: func() error { return nil }, times: 1,
 			strike:   func(ctx context.Context, _ *program) error { return lasting(d, m)(ctx, nil, hook) },
 			requests: hook.requests.Load,
-			most:     liveness{requests: 8, lines: 0.5, simulations: 1},
+			maximum:  liveness{requests: 8, lines: 0.5, simulations: 1},
 		}.run(ctx, s, dir, r)
 	}
 }
@@ -133,7 +133,7 @@ func calmFault(d time.Duration, m mood) func(context.Context, *suite, string, *r
 			collect: func() error { return nil }, times: 1,
 			strike:   func(ctx context.Context, _ *program) error { return lasting(d, m)(ctx, nil, hook) },
 			requests: hook.requests.Load,
-			most:     liveness{requests: 5, lines: 0.5, simulations: 1},
+			maximum:  liveness{requests: 5, lines: 0.5, simulations: 1},
 		}.run(ctx, s, dir, r)
 	}
 }
@@ -177,7 +177,7 @@ func rateLimited(ctx context.Context, s *suite, dir string, r *row) error {
 	}
 	defer p.kill()
 	watch := r.liveness.watch(p, l, hook.requests.Load)
-	if err := await(ctx, longRecovery, "every message to be answered", l.complete); err != nil {
+	if err := await(ctx, slowRecovery, "every message to be answered", l.complete); err != nil {
 		return fmt.Errorf("%w\n%s", err, tail(p.log.String(), 4000))
 	}
 	watch()
@@ -186,7 +186,7 @@ func rateLimited(ctx context.Context, s *suite, dir string, r *row) error {
 		return err
 	}
 	r.liveness.check(&liveness{requests: 2.5, lines: 1, simulations: 1}, l)
-	r.tally = l.balance()
+	r.balance = l.result()
 	return p.stop(30 * time.Second)
 }
 
@@ -215,7 +215,7 @@ func refusedConnections(ctx context.Context, s *suite, dir string, r *row) error
 			pause(ctx, 18*time.Second)
 			return proxy.heal(ctx)
 		},
-		most: liveness{lines: 0.25, simulations: 1},
+		maximum: liveness{lines: 0.25, simulations: 1},
 	}.run(ctx, s, dir, r)
 }
 
@@ -284,7 +284,7 @@ func hopelessJobs(ctx context.Context, s *suite, dir string, r *row) error {
 		}
 		l.send(job.name)
 		started := time.Now()
-		err = await(ctx, longRecovery, "the job to end: "+job.name, func() bool { return !p.running() })
+		err = await(ctx, slowRecovery, "the job to end: "+job.name, func() bool { return !p.running() })
 		if err != nil {
 			p.kill()
 			return fmt.Errorf("%w\n%s", err, tail(p.log.String(), 4000))
@@ -301,7 +301,7 @@ func hopelessJobs(ctx context.Context, s *suite, dir string, r *row) error {
 		}
 		l.answer(ended(job.name))
 	}
-	r.tally = l.balance()
+	r.balance = l.result()
 	r.notes = append(r.notes, "messages are jobs here, and recovery is the time to their end")
 	return nil
 }
@@ -347,7 +347,7 @@ func stopWhileWaiting(ctx context.Context, s *suite, dir string, r *row) error {
 		if err != nil {
 			return err
 		}
-		if err := await(ctx, longRecovery, "a delivery to fail", func() bool { return hook.requests.Load() > before }); err != nil {
+		if err := await(ctx, slowRecovery, "a delivery to fail", func() bool { return hook.requests.Load() > before }); err != nil {
 			p.kill()
 			return err
 		}
@@ -368,8 +368,8 @@ func stopWhileWaiting(ctx context.Context, s *suite, dir string, r *row) error {
 		return err
 	}
 	defer p.kill()
-	err = await(ctx, longRecovery, "every message to be answered", l.complete)
-	r.tally = l.balance()
+	err = await(ctx, slowRecovery, "every message to be answered", l.complete)
+	r.balance = l.result()
 	r.notes = append(r.notes, "recovery is the time from SIGTERM to the end")
 	if signalErr := p.signal(syscall.SIGTERM); err == nil && !errors.Is(signalErr, os.ErrProcessDone) {
 		err = signalErr

@@ -158,7 +158,7 @@ func damagedTracker(ctx context.Context, s *suite, dir string, r *row) error {
 			return err
 		}
 		started := time.Now()
-		err = await(ctx, longRecovery, "every message to be answered", func() bool { return collect() == nil && l.complete() })
+		err = await(ctx, slowRecovery, "every message to be answered", func() bool { return collect() == nil && l.complete() })
 		if err == nil {
 			err = p.stop(30 * time.Second)
 		}
@@ -177,6 +177,6 @@ func damagedTracker(ctx context.Context, s *suite, dir string, r *row) error {
 			return err
 		}
 	}
-	r.tally = l.balance()
+	r.balance = l.result()
 	return nil
 }

@@ -19,18 +19,18 @@ type disturbance struct {
 	times  int
 	// mostMemory is what the program may have resident meanwhile, in bytes; 0
 	// for no limit.
-	mostMemory int64
+	maxMemory int64
 	// requests, if set, returns how many requests the other side has had.
 	requests func() int64
 	// most bounds the liveness; what is 0 in it is not bounded.
-	most liveness
+	maximum liveness
 }
 
 const (
 	fedBefore    = 30
 	fedAtATime   = 5
 	fedInterval  = 100 * time.Millisecond
-	longRecovery = 90 * time.Second
+	slowRecovery = 90 * time.Second
 )
 
 func (d disturbance) run(ctx context.Context, s *suite, dir string, r *row) error {
@@ -45,7 +45,7 @@ func (d disturbance) run(ctx context.Context, s *suite, dir string, r *row) erro
 	}
 	if err == nil {
 		err = r.liveness.simulated(ctx, p, d.ledger)
-		r.liveness.check(&d.most, d.ledger)
+		r.liveness.check(&d.maximum, d.ledger)
 	}
 	if err != nil {
 		err = fmt.Errorf("%w\n%s", err, tail(p.log.String(), 4000))
@@ -56,7 +56,7 @@ func (d disturbance) run(ctx context.Context, s *suite, dir string, r *row) erro
 	if collectErr := d.collect(); err == nil {
 		err = collectErr
 	}
-	r.tally = d.ledger.balance()
+	r.balance = d.ledger.result()
 	return err
 }
 
@@ -76,7 +76,7 @@ func (d disturbance) disturb(ctx context.Context, s *suite, p *program, r *row) 
 			return err
 		}
 		before := d.ledger.count()
-		if err := await(ctx, longRecovery, "the stream to run", func() bool {
+		if err := await(ctx, slowRecovery, "the stream to run", func() bool {
 			return d.collect() == nil && d.ledger.count() > before || !p.running()
 		}); err != nil {
 			return err
@@ -101,15 +101,15 @@ func (d disturbance) disturb(ctx context.Context, s *suite, p *program, r *row) 
 				peak = max(peak, resident)
 			}
 		}
-		if d.mostMemory > 0 && peak > d.mostMemory {
-			d.ledger.complain("%v MiB resident, more than %v", peak>>20, d.mostMemory>>20)
+		if d.maxMemory > 0 && peak > d.maxMemory {
+			d.ledger.complain("%v MiB resident, more than %v", peak>>20, d.maxMemory>>20)
 		}
 		healed := watch()
 		r.runs++
 		if err := feed(1); err != nil {
 			return err
 		}
-		if err := await(ctx, longRecovery, "an answer after the fault", func() bool {
+		if err := await(ctx, slowRecovery, "an answer after the fault", func() bool {
 			_, ok := d.ledger.firstAfter(healed)
 			return d.collect() == nil && ok
 		}); err != nil {
@@ -117,7 +117,7 @@ func (d disturbance) disturb(ctx context.Context, s *suite, p *program, r *row) 
 		}
 		first, _ := d.ledger.firstAfter(healed)
 		r.recoveries = append(r.recoveries, first.Sub(healed))
-		if err := await(ctx, longRecovery, "every message to be answered", func() bool {
+		if err := await(ctx, slowRecovery, "every message to be answered", func() bool {
 			return d.collect() == nil && d.ledger.complete()
 		}); err != nil {
 			return err

@@ -35,10 +35,10 @@ output:
 
 // complainOfDuplicates takes answers that came twice for a broken promise.
 func complainOfDuplicates(l *ledger, r *row) {
-	if n := l.balance().duplicated; n > 0 {
+	if n := l.result().duplicated; n > 0 {
 		l.complain("%v results are there again", n)
 	}
-	r.tally = l.balance()
+	r.balance = l.result()
 }
 
 func killExactlyOnce(ctx context.Context, s *suite, c *broker.Cluster, dir string, r *row) error {

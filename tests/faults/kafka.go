@@ -501,7 +501,7 @@ func churn(exactlyOnce bool, stream func(t *topics, worker int) string) func(con
 			if err := feed(20); err != nil {
 				return err
 			}
-			if err := await(ctx, longRecovery, "an answer after the move", func() bool {
+			if err := await(ctx, slowRecovery, "an answer after the move", func() bool {
 				_, ok := l.firstAfter(moved)
 				return ok
 			}); err != nil {
@@ -510,14 +510,14 @@ func churn(exactlyOnce bool, stream func(t *topics, worker int) string) func(con
 			first, _ := l.firstAfter(moved)
 			r.recoveries = append(r.recoveries, first.Sub(moved))
 		}
-		err = await(ctx, longRecovery, "every message to be answered", l.complete)
+		err = await(ctx, slowRecovery, "every message to be answered", l.complete)
 		if err != nil {
 			err = fmt.Errorf("%w\n%s", err, tail(workers[0].log.String(), 4000))
 		}
 		if stopErr := workers[0].stop(60 * time.Second); err == nil {
 			err = stopErr
 		}
-		r.tally = l.balance()
+		r.balance = l.result()
 		return err
 	})
 }

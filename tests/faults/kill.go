@@ -21,8 +21,8 @@ type killing struct {
 }
 
 const (
-	fedPerLife  = 40
-	longestLife = 700 * time.Millisecond
+	fedPerLife = 40
+	maxLife    = 700 * time.Millisecond
 )
 
 // kills is how many times a stream is killed.
@@ -45,7 +45,7 @@ func (k killing) run(ctx context.Context, s *suite, dir string, r *row) error {
 		if err != nil {
 			return err
 		}
-		shortly(ctx, longestLife)
+		shortly(ctx, maxLife)
 		if !p.running() {
 			return fmt.Errorf("the program ended by itself: %w\n%v", p.err, p.log)
 		}
@@ -76,7 +76,7 @@ func (k killing) run(ctx context.Context, s *suite, dir string, r *row) error {
 	if checkErr := k.check(true); err == nil {
 		err = checkErr
 	}
-	r.tally = k.ledger.balance()
+	r.balance = k.ledger.result()
 	return err
 }
 

@@ -10,9 +10,9 @@ import (
 // latencies counts durations in steps of two percent, so that any number of
 // them takes little memory.
 type latencies struct {
-	counts map[int]int
-	total  int
-	most   time.Duration
+	counts  map[int]int
+	total   int
+	maximum time.Duration
 }
 
 const latencyStep = 1.02
@@ -23,7 +23,7 @@ func (l *latencies) add(d time.Duration) {
 	}
 	l.counts[int(math.Ceil(math.Log(max(d.Seconds(), 1e-6))/math.Log(latencyStep)))]++
 	l.total++
-	l.most = max(l.most, d)
+	l.maximum = max(l.maximum, d)
 }
 
 // percentile returns what so many of a hundred do not exceed, or barely.
@@ -36,10 +36,10 @@ func (l *latencies) percentile(p float64) time.Duration {
 	left := p / 100 * float64(l.total)
 	for _, step := range steps {
 		if left -= float64(l.counts[step]); left <= 0 {
-			return min(time.Duration(math.Pow(latencyStep, float64(step))*float64(time.Second)), l.most)
+			return min(time.Duration(math.Pow(latencyStep, float64(step))*float64(time.Second)), l.maximum)
 		}
 	}
-	return l.most
+	return l.maximum
 }
 
 func (l *latencies) String() string {
@@ -48,5 +48,5 @@ func (l *latencies) String() string {
 	}
 	round := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 	return fmt.Sprintf("p50 %v, p95 %v, p99 %v, most %v",
-		round(l.percentile(50)), round(l.percentile(95)), round(l.percentile(99)), round(l.most))
+		round(l.percentile(50)), round(l.percentile(95)), round(l.percentile(99)), round(l.maximum))
 }

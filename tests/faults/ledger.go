@@ -141,18 +141,18 @@ func (l *ledger) sentCount() int {
 	return len(l.sent)
 }
 
-// tally is a ledger's balance.
-type tally struct {
+// balance is a ledger's balance.
+type balance struct {
 	in, answered, lost, duplicated int
 	problems                       []string
 }
 
-// balance counts, and finds duplicates that differ, which no consumer could
+// result counts, and finds duplicates that differ, which no consumer could
 // drop safely.
-func (l *ledger) balance() tally {
+func (l *ledger) result() balance {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := tally{in: len(l.sent), problems: append([]string(nil), l.problems...)}
+	t := balance{in: len(l.sent), problems: append([]string(nil), l.problems...)}
 	for id := range l.sent {
 		answers := l.answers[id]
 		if len(answers) == 0 {

@@ -77,15 +77,15 @@ func (l *liveness) simulated(ctx context.Context, p *program, b *ledger) error {
 }
 
 // check complains of what is above the bounds.
-func (l *liveness) check(most *liveness, b *ledger) {
+func (l *liveness) check(maximum *liveness, b *ledger) {
 	for _, figure := range []struct {
 		name       string
 		most, seen float64
 	}{
-		{"seconds of silence after the fault", most.silence.Seconds(), l.silence.Seconds()},
-		{"requests a message", most.requests, l.requests},
-		{"log lines a message", most.lines, l.lines},
-		{"simulations a message", most.simulations, l.simulations},
+		{"seconds of silence after the fault", maximum.silence.Seconds(), l.silence.Seconds()},
+		{"requests a message", maximum.requests, l.requests},
+		{"log lines a message", maximum.lines, l.lines},
+		{"simulations a message", maximum.simulations, l.simulations},
 	} {
 		if figure.most > 0 && figure.seen > figure.most {
 			b.complain("%.3g %v, more than %.3g", figure.seen, figure.name, figure.most)

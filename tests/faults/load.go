@@ -72,7 +72,7 @@ output: { sync_response: {} }
 	}
 	all.Wait()
 	r.runs = 1
-	r.tally = l.balance()
+	r.balance = l.result()
 	memory, _ := p.resident()
 	r.notes = append(r.notes, fmt.Sprintf("%v clients at once, %v MiB resident, latency %v", clients, memory>>20, &answered))
 	return p.stop(30 * time.Second)

@@ -27,7 +27,7 @@ func main() {
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	ctx, cancel := context.WithTimeout(ctx, *budget+grace)
+	ctx, cancel := context.WithTimeout(ctx, *budget+exitTimeout)
 	ok, err := run(ctx, *short, *only, time.Now().Add(*budget))
 	cancel()
 	stop()
@@ -39,9 +39,9 @@ func main() {
 	}
 }
 
-// grace is how much longer than its budget the suite may take, on a machine
+// exitTimeout is how much longer than its budget the suite may take, on a machine
 // that is slow, before it gives up.
-const grace = 6 * time.Minute
+const exitTimeout = 6 * time.Minute
 
 func scenarios() []scenario {
 	all := []scenario{
@@ -89,7 +89,7 @@ func run(ctx context.Context, short bool, only string, until time.Time) (ok bool
 		started := time.Now()
 		r := s.run(ctx, sc)
 		fmt.Fprintf(os.Stderr, "%-42v %4.0fs  %v of %v answered, %v lost, %v again\n",
-			sc.name, time.Since(started).Seconds(), r.tally.answered, r.tally.in, r.tally.lost, r.tally.duplicated)
+			sc.name, time.Since(started).Seconds(), r.balance.answered, r.balance.in, r.balance.lost, r.balance.duplicated)
 		if errors.Is(r.err, errNotHere) {
 			fmt.Fprintln(os.Stderr, "    left out:", r.err)
 			s.rows = s.rows[:len(s.rows)-1]
@@ -101,7 +101,7 @@ func run(ctx context.Context, short bool, only string, until time.Time) (ok bool
 			if r.err != nil {
 				fmt.Fprintln(os.Stderr, "    ", r.err)
 			}
-			for _, p := range r.tally.problems[:min(10, len(r.tally.problems))] {
+			for _, p := range r.balance.problems[:min(10, len(r.balance.problems))] {
 				fmt.Fprintln(os.Stderr, "    ", p)
 			}
 		}

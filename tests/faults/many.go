@@ -68,7 +68,7 @@ output:
 	if left, err := os.ReadDir(in); err != nil || len(left) > 0 {
 		l.complain("%v files were left: %v", len(left), err)
 	}
-	r.tally = l.balance()
+	r.balance = l.result()
 	r.notes = append(r.notes, fmt.Sprintf("%.0f files a second, at most %v MiB resident", files/elapsed.Seconds(), peak>>20))
 	return nil
 }

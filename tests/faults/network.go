@@ -71,7 +71,7 @@ func again(move func(*proxy)) func(context.Context, *proxy) {
 
 // webhookFault runs a stream from files to a webhook through a proxy, and
 // strikes either.
-func webhookFault(times int, mostMemory int64, breaker bool, strike func(ctx context.Context, p *proxy, h *webhook) error) func(context.Context, *suite, string, *row) error {
+func webhookFault(times int, maxMemory int64, breaker bool, strike func(ctx context.Context, p *proxy, h *webhook) error) func(context.Context, *suite, string, *row) error {
 	return func(ctx context.Context, s *suite, dir string, r *row) error {
 		in, err := subdir(dir, "in")
 		if err != nil {
@@ -95,7 +95,7 @@ func webhookFault(times int, mostMemory int64, breaker bool, strike func(ctx con
 		}
 		return disturbance{
 			stream: stream, ledger: l, feed: feedFiles(in, l), collect: func() error { return nil },
-			times: times, mostMemory: mostMemory,
+			times: times, maxMemory: maxMemory,
 			strike: func(ctx context.Context, _ *program) error { return strike(ctx, proxy, hook) },
 		}.run(ctx, s, dir, r)
 	}
@@ -112,38 +112,38 @@ func lasting(d time.Duration, m mood) func(context.Context, *proxy, *webhook) er
 }
 
 func networkScenarios() []scenario {
-	const most = 400 << 20
+	const maximum = 400 << 20
 	var all []scenario
 	for _, f := range networkFaults() {
 		all = append(all, scenario{name: "network to a webhook: " + f.name, short: f.short,
-			run: webhookFault(f.times, most, false, func(ctx context.Context, p *proxy, _ *webhook) error {
+			run: webhookFault(f.times, maximum, false, func(ctx context.Context, p *proxy, _ *webhook) error {
 				return f.strike(ctx, p)
 			})})
 	}
 	return append(all, []scenario{
-		{name: "webhook answers slowly", run: webhookFault(1, most, false, lasting(5*time.Second, func(_ http.ResponseWriter, r *http.Request, _ []byte) bool {
+		{name: "webhook answers slowly", run: webhookFault(1, maximum, false, lasting(5*time.Second, func(_ http.ResponseWriter, r *http.Request, _ []byte) bool {
 			pause(r.Context(), 500*time.Millisecond)
 			return true
 		}))},
-		{name: "webhook never answers", run: webhookFault(1, most, false, lasting(6*time.Second, func(_ http.ResponseWriter, r *http.Request, _ []byte) bool {
+		{name: "webhook never answers", run: webhookFault(1, maximum, false, lasting(6*time.Second, func(_ http.ResponseWriter, r *http.Request, _ []byte) bool {
 			<-r.Context().Done()
 			return false
 		}))},
-		{name: "webhook answers 500 for a while", short: true, run: webhookFault(1, most, false, lasting(15*time.Second, func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+		{name: "webhook answers 500 for a while", short: true, run: webhookFault(1, maximum, false, lasting(15*time.Second, func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
 			w.WriteHeader(http.StatusInternalServerError)
 			return false
 		}))},
-		{name: "webhook answers 429 with a date", run: webhookFault(1, most, false, lasting(5*time.Second, func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+		{name: "webhook answers 429 with a date", run: webhookFault(1, maximum, false, lasting(5*time.Second, func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
 			w.Header().Set("Retry-After", time.Now().Add(time.Second).UTC().Format(http.TimeFormat))
 			w.WriteHeader(http.StatusTooManyRequests)
 			return false
 		}))},
-		{name: "webhook closes after its headers", run: webhookFault(1, most, false, lasting(5*time.Second, func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+		{name: "webhook closes after its headers", run: webhookFault(1, maximum, false, lasting(5*time.Second, func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
 			w.Header().Set("Content-Length", "1000")
 			w.WriteHeader(http.StatusServiceUnavailable)
 			panic(http.ErrAbortHandler)
 		}))},
-		{name: "webhook answers in megabytes", run: webhookFault(1, most, false, lasting(5*time.Second, func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+		{name: "webhook answers in megabytes", run: webhookFault(1, maximum, false, lasting(5*time.Second, func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
 			w.WriteHeader(http.StatusInternalServerError)
 			for range 16 {
 				if _, err := fmt.Fprint(w, strings.Repeat("x", 1<<20)); err != nil {
@@ -152,7 +152,7 @@ func networkScenarios() []scenario {
 			}
 			return false
 		}))},
-		{name: "webhook down, circuit breaker", run: webhookFault(2, most, true, lasting(5*time.Second, func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
+		{name: "webhook down, circuit breaker", run: webhookFault(2, maximum, true, lasting(5*time.Second, func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
 			w.WriteHeader(http.StatusBadGateway)
 			return false
 		}))},

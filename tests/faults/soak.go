@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// shortestSoak is how long the soak lasts when the budget leaves less.
-	shortestSoak = 90 * time.Second
+	// minSoak is how long the soak lasts when the budget leaves less.
+	minSoak = 90 * time.Second
 	// afterSoak is what the suite keeps of its budget for the end.
 	afterSoak      = 5 * time.Second
 	sampleInterval = 500 * time.Millisecond
-	// mostWaiting is how many messages of a stream wait for their answer at any
+	// maxWaiting is how many messages of a stream wait for their answer at any
 	// time: enough to keep the program busy.
-	mostWaiting = 100
+	maxWaiting = 100
 )
 
 // lane is one stream of the soak, with the suite's ends of it.
@@ -32,8 +32,8 @@ type lane struct {
 	account *account
 	// feed hands over messages first … first+n−1, and takes so many at once, at
 	// least.
-	feed  func(ctx context.Context, first, n int) error
-	least int
+	feed           func(ctx context.Context, first, n int) error
+	minOutstanding int
 	// collect takes in what is answered, where that does not come by itself.
 	collect func() error
 	// once says that no answer may come twice.
@@ -80,7 +80,7 @@ func soakOn(ctx context.Context, s *suite, c *broker.Cluster, dir string, r *row
 	var ends sync.WaitGroup
 	defer ends.Wait()
 	defer stopCollecting()
-	feeding, stopFeeding := context.WithTimeout(ctx, max(shortestSoak, time.Until(s.until)-afterSoak))
+	feeding, stopFeeding := context.WithTimeout(ctx, max(minSoak, time.Until(s.until)-afterSoak))
 	defer stopFeeding()
 	for _, k := range lanes {
 		ends.Go(func() { k.keepFeeding(ctx, feeding) })
@@ -93,7 +93,7 @@ func soakOn(ctx context.Context, s *suite, c *broker.Cluster, dir string, r *row
 	lasted := time.Since(begun)
 	stopFeeding()
 	if err == nil {
-		err = await(ctx, longRecovery, "every message to be answered", func() bool {
+		err = await(ctx, slowRecovery, "every message to be answered", func() bool {
 			return !slices.ContainsFunc(lanes, func(k *lane) bool { return !k.account.complete() })
 		})
 	}
@@ -110,9 +110,9 @@ func soakOn(ctx context.Context, s *suite, c *broker.Cluster, dir string, r *row
 	}
 	if len(samples) > 0 {
 		growth := compare(samples)
-		r.tally.problems = append(r.tally.problems, growth.problems()...)
+		r.balance.problems = append(r.balance.problems, growth.problems()...)
 		r.notes = append(r.notes, fmt.Sprintf("%.0f messages a second for %v; %v",
-			float64(r.tally.answered)/lasted.Seconds(), lasted.Round(time.Second), growth))
+			float64(r.balance.answered)/lasted.Seconds(), lasted.Round(time.Second), growth))
 	}
 	return err
 }
@@ -151,14 +151,14 @@ func filesToWebhook(ctx context.Context, dir string) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := newAccount(mostWaiting)
+	a := newAccount(maxWaiting)
 	hook, err := newWebhook(ctx, a)
 	if err != nil {
 		return nil, err
 	}
 	return &lane{
 		name: "files to webhook", stream: fileInput(in) + webhookOutput(hook.url), account: a,
-		feed: feedFiles(in, a), least: 1, close: hook.close,
+		feed: feedFiles(in, a), minOutstanding: 1, close: hook.close,
 	}, nil
 }
 
@@ -168,7 +168,7 @@ func restToFiles(ctx context.Context, dir string) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := newAccount(mostWaiting)
+	a := newAccount(maxWaiting)
 	out := filepath.Join(dir, "out")
 	return &lane{
 		name: "REST to files", stream: restInput(source.url, "10ms") + fileOutput(out), account: a,
@@ -182,7 +182,7 @@ func restToFiles(ctx context.Context, dir string) (*lane, error) {
 			source.replace(page)
 			return nil
 		},
-		least: mostWaiting,
+		minOutstanding: maxWaiting,
 		collect: func() error {
 			return eachResult(out, func(path string) error {
 				body, err := os.ReadFile(path)
@@ -199,12 +199,12 @@ func restToFiles(ctx context.Context, dir string) (*lane, error) {
 
 // fromTopic feeds a topic and reads the answers from another.
 func fromTopic(ctx context.Context, c *broker.Cluster, name string, once bool, stream func(*topics) string) (*lane, error) {
-	a := newAccount(mostWaiting)
+	a := newAccount(maxWaiting)
 	t, err := newTopics(ctx, c.Brokers(), 3, 1, once, a)
 	if err != nil {
 		return nil, err
 	}
-	return &lane{name: name, stream: stream(t), account: a, feed: t.feedUntilThere, least: 1, once: once, close: t.close}, nil
+	return &lane{name: name, stream: stream(t), account: a, feed: t.feedUntilThere, minOutstanding: 1, once: once, close: t.close}, nil
 }
 
 func kafkaToWebhook(ctx context.Context, c *broker.Cluster) (*lane, error) {
@@ -261,7 +261,7 @@ func (s *suite) launchLanes(ctx context.Context, dir string, lanes []*lane) (p *
 // its way.
 func (k *lane) keepFeeding(ctx, feeding context.Context) {
 	for next := 0; ; {
-		n := k.account.reserve(feeding, k.least)
+		n := k.account.reserve(feeding, k.minOutstanding)
 		if n == 0 {
 			return
 		}
@@ -284,16 +284,16 @@ func (k *lane) keepCollecting(ctx context.Context) {
 
 // settle adds what has become of the lane's messages to the row.
 func (k *lane) settle(r *row, lasted time.Duration) {
-	b := k.account.balance()
+	b := k.account.result()
 	if k.once && b.duplicated > 0 {
 		b.problems = append(b.problems, fmt.Sprintf("%v results are there again", b.duplicated))
 	}
-	r.tally.in += b.in
-	r.tally.answered += b.answered
-	r.tally.lost += b.lost
-	r.tally.duplicated += b.duplicated
+	r.balance.in += b.in
+	r.balance.answered += b.answered
+	r.balance.lost += b.lost
+	r.balance.duplicated += b.duplicated
 	for _, problem := range b.problems {
-		r.tally.problems = append(r.tally.problems, k.name+": "+problem)
+		r.balance.problems = append(r.balance.problems, k.name+": "+problem)
 	}
 	r.notes = append(r.notes, fmt.Sprintf("%v: %.0f messages a second, latency %v",
 		k.name, float64(b.answered)/lasted.Seconds(), &k.account.latencies))

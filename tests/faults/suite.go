@@ -35,7 +35,7 @@ type scenario struct {
 type row struct {
 	fault      string
 	runs       int
-	tally      tally
+	balance    balance
 	recoveries []time.Duration // from the fault's end to the next answer
 	liveness   liveness
 	notes      []string
@@ -59,7 +59,7 @@ func (s *suite) run(ctx context.Context, sc scenario) row {
 
 // failed says whether the row breaks the promise.
 func (r *row) failed() bool {
-	return r.err != nil || r.tally.lost > 0 || len(r.tally.problems) > 0
+	return r.err != nil || r.balance.lost > 0 || len(r.balance.problems) > 0
 }
 
 func (r *row) recovery() string {
@@ -78,7 +78,7 @@ func table(rows []row) string {
 	for i := range rows {
 		r := &rows[i]
 		fmt.Fprintf(&lines, "| %v\t| %v\t| %v\t| %v\t| %v\t| %v\t| %v\t| %v\t|\n",
-			r.fault, r.runs, r.tally.in, r.tally.answered, r.tally.lost, r.tally.duplicated, r.recovery(), &r.liveness)
+			r.fault, r.runs, r.balance.in, r.balance.answered, r.balance.lost, r.balance.duplicated, r.recovery(), &r.liveness)
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 1, ' ', 0)

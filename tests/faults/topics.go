@@ -19,7 +19,7 @@ import (
 type topicFault struct {
 	exactlyOnce bool
 	times       int
-	most        liveness
+	maximum     liveness
 	strike      func(ctx context.Context, t *moreTopics) error
 	dead        int // records that are dead letters, for each strike
 }
@@ -47,7 +47,7 @@ func (f topicFault) run(ctx context.Context, s *suite, c *broker.Cluster, dir st
 		return err
 	}
 	err = disturbance{
-		stream: t.stream(f.exactlyOnce), ledger: l, feed: of.feed, collect: func() error { return nil }, times: f.times, most: f.most,
+		stream: t.stream(f.exactlyOnce), ledger: l, feed: of.feed, collect: func() error { return nil }, times: f.times, maximum: f.maximum,
 		strike: func(ctx context.Context, _ *program) error { return f.strike(ctx, t) },
 	}.run(ctx, s, dir, r)
 	if err != nil {
@@ -56,7 +56,7 @@ func (f topicFault) run(ctx context.Context, s *suite, c *broker.Cluster, dir st
 	dead, err := t.count(ctx, t.dead)
 	if want := f.dead * r.runs; dead != want {
 		l.complain("%v dead letters, not %v", dead, want)
-		r.tally = l.balance()
+		r.balance = l.result()
 	}
 	return err
 }
@@ -97,8 +97,8 @@ output:
 `, input, output(t.out, "reject"), output(t.copies, "reject"), output(t.dead, "describe"))
 }
 
-// remake deletes a topic and makes it again.
-func (t *moreTopics) remake(ctx context.Context, topic string) error {
+// recreate deletes a topic and makes it again.
+func (t *moreTopics) recreate(ctx context.Context, topic string) error {
 	if _, err := t.admin.DeleteTopic(ctx, topic); err != nil {
 		return err
 	}
@@ -108,9 +108,9 @@ func (t *moreTopics) remake(ctx context.Context, topic string) error {
 	})
 }
 
-// remakeCopies does so with the topic of the copies, and waits for copies in it.
-func remakeCopies(ctx context.Context, t *moreTopics) error {
-	if err := t.remake(ctx, t.copies); err != nil {
+// recreateCopies does so with the topic of the copies, and waits for copies in it.
+func recreateCopies(ctx context.Context, t *moreTopics) error {
+	if err := t.recreate(ctx, t.copies); err != nil {
 		return err
 	}
 	return await(ctx, time.Minute, "copies in the new topic", func() bool {
@@ -121,9 +121,9 @@ func remakeCopies(ctx context.Context, t *moreTopics) error {
 	})
 }
 
-// remakeMore does so with a topic that is read, and writes messages to it.
-func remakeMore(ctx context.Context, t *moreTopics) error {
-	if err := t.remake(ctx, t.more); err != nil {
+// recreateMore does so with a topic that is read, and writes messages to it.
+func recreateMore(ctx context.Context, t *moreTopics) error {
+	if err := t.recreate(ctx, t.more); err != nil {
 		return err
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(t.brokers...), kgo.UnknownTopicRetries(-1))
@@ -179,9 +179,9 @@ func topicScenarios() (all []scenario) {
 		name  string
 		fault topicFault
 	}{
-		{"results' topic made again", topicFault{times: 3, strike: remakeCopies, most: liveness{silence: 15 * time.Second, lines: 1, simulations: 1.5}}},
-		{"parameters' topic made again", topicFault{times: 3, strike: remakeMore, most: liveness{silence: 60 * time.Second, lines: 1, simulations: 1.5}}},
-		{"records that fit nowhere", topicFault{times: 3, strike: sendTooLarge, dead: 2, most: liveness{silence: 5 * time.Second, lines: 5, simulations: 1.5}}},
+		{"results' topic made again", topicFault{times: 3, strike: recreateCopies, maximum: liveness{silence: 15 * time.Second, lines: 1, simulations: 1.5}}},
+		{"parameters' topic made again", topicFault{times: 3, strike: recreateMore, maximum: liveness{silence: 60 * time.Second, lines: 1, simulations: 1.5}}},
+		{"records that fit nowhere", topicFault{times: 3, strike: sendTooLarge, dead: 2, maximum: liveness{silence: 5 * time.Second, lines: 5, simulations: 1.5}}},
 	} {
 		all = append(all, scenario{name: f.name, kafka: true, run: withBroker(1, nil, f.fault.run)})
 		f.fault.exactlyOnce = true

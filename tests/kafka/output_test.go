@@ -329,8 +329,8 @@ func build(b *service.ResourceBuilder, err error) error {
 	return errors.Join(err, stop(ctx))
 }
 
-// remake deletes a topic and makes it again.
-func remake(t *testing.T, topic string, partitions int32) {
+// recreateTopic deletes a topic and makes it again.
+func recreateTopic(t *testing.T, topic string, partitions int32) {
 	t.Helper()
 	adm := admin(t)
 	_, err := adm.DeleteTopic(t.Context(), topic)
@@ -361,7 +361,7 @@ output:
 	send(10)
 	read(t, to, 10)
 
-	remake(t, to, 2) // while nothing is on its way
+	recreateTopic(t, to, 2) // while nothing is on its way
 	send(10)
 	read(t, to, 10)
 
@@ -377,7 +377,7 @@ output:
 			}
 		}
 	}()
-	remake(t, to, 1)
+	recreateTopic(t, to, 1)
 	read(t, to, 20)
 	close(stop)
 	<-stopped

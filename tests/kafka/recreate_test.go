@@ -17,7 +17,7 @@ func TestInputTopicIsMadeAnew(t *testing.T) {
 	s := hold(t, inputYAML(group, topic, "topic_lag_refresh_period: 100ms"), func(m string) bool { return m == "0:100" || m == "0:299" || m == "0:1010" })
 	eventually(t, func() bool { return committed(adm, group, topic, 0) == 100 && s.done.total() == 298 })
 
-	remake(t, topic, 1)
+	recreateTopic(t, topic, 1)
 	produce(t, numbered(topic, 1, 1000, 20)...)
 	eventually(t, func() bool { return s.held.has("0:1010") && s.done.total() == 298+19 }, "the new records come")
 	assert.True(t, s.logs.contain("Topic was deleted"))
@@ -36,7 +36,7 @@ func TestTransactionTopicIsMadeAnew(t *testing.T) {
 	s := start(t, transactionYAML(id, group, from, "", transactionOutput(id, to)), nil)
 	adm := admin(t)
 	eventually(t, func() bool { return committed(adm, group, from, 0) >= 30 })
-	remake(t, from, 1)
+	recreateTopic(t, from, 1)
 	produce(t, numbered(from, 1, 1000, 20)...)
 	l := answers(t, to)
 	eventually(t, func() bool { return l.distinct() == 50 })
@@ -53,7 +53,7 @@ func TestStopWhenATopicIsMadeAnew(t *testing.T) {
 	var l ledger
 	s := start(t, strings.Replace(inputYAML(group, topic), "commit_period: 100ms", "commit_period: 1h", 1), l.consume)
 	eventually(t, func() bool { return l.total() == 30 })
-	remake(t, topic, 1)
+	recreateTopic(t, topic, 1)
 	produce(t, numbered(topic, 1, 1000, 5)...)
 	began := time.Now()
 	s.Stop()

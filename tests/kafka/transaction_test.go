@@ -328,7 +328,7 @@ func TestTransactionsWithTopicsMadeAgain(t *testing.T) {
 	}
 	eventually(t, done)
 
-	remake(t, to, 2) // while nothing is on its way
+	recreateTopic(t, to, 2) // while nothing is on its way
 	l := answers(t, to)
 	send()
 	requireOnce(t, l, 2)
@@ -346,7 +346,7 @@ func TestTransactionsWithTopicsMadeAgain(t *testing.T) {
 			}
 		}
 	}()
-	remake(t, to, 1)
+	recreateTopic(t, to, 1)
 	close(stop)
 	<-stopped
 	send()
@@ -365,7 +365,7 @@ func TestTransactionsWithTopicsMadeAgain(t *testing.T) {
 		assert.Zero(t, dead.total())
 	}
 
-	remake(t, from, 2)
+	recreateTopic(t, from, 2)
 	sent = 1000
 	produce(t, numbered(from, 2, sent, 3)...)
 	eventually(t, func() bool { return l.has("0:1002") && l.has("1:1002") })
@@ -382,7 +382,7 @@ func TestTransactionIsAbortedInAFanOut(t *testing.T) {
 	results := answers(t, to)
 	produce(t, numbered(from, 1, 0, 5)...)
 	requireOnce(t, results, 5)
-	remake(t, copies, 1)
+	recreateTopic(t, copies, 1)
 	produce(t, numbered(from, 1, 5, 5)...)
 	requireOnce(t, answers(t, copies), 5)
 	requireOnce(t, results, 10)

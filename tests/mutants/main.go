@@ -68,7 +68,7 @@ func run(ctx context.Context, only, base string, lines int, list bool, r runner)
 		faults = append(faults, found...)
 	}
 	fmt.Printf("%v faults\n", len(faults))
-	results := map[string]*tally{}
+	results := map[string]*counts{}
 	var survivors []fault
 	for k, f := range faults {
 		if ctx.Err() != nil {
@@ -86,7 +86,7 @@ func run(ctx context.Context, only, base string, lines int, list bool, r runner)
 		}
 		t := results[f.pkg.path]
 		if t == nil {
-			t = &tally{}
+			t = &counts{}
 			results[f.pkg.path] = t
 		}
 		t.count(outcome)
@@ -101,10 +101,10 @@ func run(ctx context.Context, only, base string, lines int, list bool, r runner)
 	return report(results, survivors)
 }
 
-// tally counts what became of the faults of one package.
-type tally struct{ noticed, survived, equivalent int }
+// counts counts what became of the faults of one package.
+type counts struct{ noticed, survived, equivalent int }
 
-func (t *tally) count(outcome string) {
+func (t *counts) count(outcome string) {
 	switch outcome {
 	case noticed:
 		t.noticed++
@@ -115,8 +115,8 @@ func (t *tally) count(outcome string) {
 	}
 }
 
-func report(results map[string]*tally, survivors []fault) error {
-	var all tally
+func report(results map[string]*counts, survivors []fault) error {
+	var all counts
 	fmt.Println("\n| package | faults | noticed | survived | equivalent |\n|---|---|---|---|---|")
 	paths := make([]string, 0, len(results))
 	for path := range results {

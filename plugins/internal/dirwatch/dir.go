@@ -200,9 +200,9 @@ func regular(root *os.Root, rel string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// Look returns a file as it is now. Its error is fs.ErrNotExist if there is no
+// Stat returns a file as it is now. Its error is fs.ErrNotExist if there is no
 // such file, and ErrNotRegular if it is something else.
-func (d *Dir) Look(rel string) (File, error) {
+func (d *Dir) Stat(rel string) (File, error) {
 	root, err := d.Open()
 	if err != nil {
 		return File{}, err

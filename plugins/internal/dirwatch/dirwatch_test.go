@@ -25,6 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/signal"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
@@ -211,7 +212,7 @@ func TestClaimLosesNothingThatReplacesAFile(t *testing.T) {
 	})
 	taken, last := map[string]bool{}, -1
 	for last < n-1 {
-		f, err := d.Look("a")
+		f, err := d.Stat("a")
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -265,7 +266,7 @@ func contents(t *testing.T, dir string) map[string]string {
 
 func look(t *testing.T, d *Dir, rel string) File {
 	t.Helper()
-	f, err := d.Look(rel)
+	f, err := d.Stat(rel)
 	require.NoError(t, err)
 	return f
 }
@@ -397,7 +398,7 @@ func TestWatcher(t *testing.T) {
 	require.NoError(t, w.Close())
 	w.Add(".")
 
-	none := &Watcher{dir: d, notify: make(chan struct{})}
+	none := &Watcher{dir: d, notify: signal.New()}
 	none.Add(".")
 	require.NoError(t, none.Close(), "a system may offer no watcher")
 }

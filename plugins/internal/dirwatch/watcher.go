@@ -10,6 +10,8 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/signal"
 )
 
 // Watcher is told by the system which paths of a directory change. It is a way
@@ -26,13 +28,13 @@ type Watcher struct {
 	warned   bool
 	silent   bool // the system does not tell of all changes of some directory
 
-	notify chan struct{}
+	notify signal.Signal
 	ended  sync.WaitGroup
 }
 
 // Watch returns a watcher of the directories of d that Add is told of.
 func Watch(d *Dir, log *service.Logger) *Watcher {
-	w := &Watcher{dir: d, log: log, changed: map[string]bool{}, notify: make(chan struct{}, 1)}
+	w := &Watcher{dir: d, log: log, changed: map[string]bool{}, notify: signal.New()}
 	var err error
 	if w.fs, err = fsnotify.NewWatcher(); err != nil {
 		w.fs = nil
@@ -49,7 +51,7 @@ func (w *Watcher) Add(rel string) {
 	if w.fs == nil {
 		return
 	}
-	if !announces(w.dir.Join(rel)) {
+	if !supportsNotify(w.dir.Join(rel)) {
 		w.mu.Lock()
 		w.silent = true
 		w.mu.Unlock()
@@ -78,8 +80,8 @@ func (w *Watcher) warn(err error) {
 	}
 }
 
-// Notify is sent to when there are changes.
-func (w *Watcher) Notify() <-chan struct{} { return w.notify }
+// Notify receives a value when there are changes.
+func (w *Watcher) Notify() <-chan struct{} { return w.notify.C() }
 
 // Changes returns the paths that have changed since the last call, in no order,
 // and whether others may have.
@@ -104,7 +106,7 @@ func (w *Watcher) Close() error {
 func (w *Watcher) listen() {
 	// Paths without number would be changes of unlimited memory; beyond this
 	// many it is better to look at the directory.
-	const most = 100_000
+	const maxChanged = 100_000
 	for {
 		select {
 		case e, open := <-w.fs.Events:
@@ -120,7 +122,7 @@ func (w *Watcher) listen() {
 				continue
 			}
 			w.mu.Lock()
-			if len(w.changed) < most {
+			if len(w.changed) < maxChanged {
 				w.changed[rel] = true
 			} else {
 				w.overflow = true
@@ -137,9 +139,6 @@ func (w *Watcher) listen() {
 			w.overflow = true
 			w.mu.Unlock()
 		}
-		select {
-		case w.notify <- struct{}{}:
-		default:
-		}
+		w.notify.Set()
 	}
 }

@@ -135,16 +135,16 @@ func Bool(name string) Scalar[bool] {
 	}
 }
 
-// Duration is a field that takes durations of at least least.
-func Duration(name string, least time.Duration) Scalar[time.Duration] {
+// Duration is a field that takes durations of at least minimum.
+func Duration(name string, minimum time.Duration) Scalar[time.Duration] {
 	return Scalar[time.Duration]{
-		name: name, kind: "duration", allowed: fmt.Sprintf("a duration with a unit, such as 500ms, 30s or 5m, of at least %v", least),
-		check: fmt.Sprintf(`this.type() == "string" && this.parse_duration() >= %v`, least.Nanoseconds()),
+		name: name, kind: "duration", allowed: fmt.Sprintf("a duration with a unit, such as 500ms, 30s or 5m, of at least %v", minimum),
+		check: fmt.Sprintf(`this.type() == "string" && this.parse_duration() >= %v`, minimum.Nanoseconds()),
 		new:   service.NewDurationField,
 		parse: func(s scalar) (time.Duration, bool) {
 			text, ok := s.value.(string)
 			d, err := time.ParseDuration(text)
-			return d, ok && err == nil && d >= least
+			return d, ok && err == nil && d >= minimum
 		},
 	}
 }
@@ -214,12 +214,12 @@ func Uint64(name string) Scalar[uint64] {
 }
 
 // digitsUpTo returns a regular expression for the numbers of at most as many digits
-// as that of most, and not above it. A comparison of numbers would round.
-func digitsUpTo(most string) string {
-	options := []string{most, fmt.Sprintf("[0-9]{1,%v}", len(most)-1)}
-	for k := range most {
-		if most[k] > '0' {
-			options = append(options, fmt.Sprintf("%v[0-%c][0-9]{%v}", most[:k], most[k]-1, len(most)-1-k))
+// as maximum has, and not above it. A comparison of numbers would round.
+func digitsUpTo(maximum string) string {
+	options := []string{maximum, fmt.Sprintf("[0-9]{1,%v}", len(maximum)-1)}
+	for k := range maximum {
+		if maximum[k] > '0' {
+			options = append(options, fmt.Sprintf("%v[0-%c][0-9]{%v}", maximum[:k], maximum[k]-1, len(maximum)-1-k))
 		}
 	}
 	return "^(" + strings.Join(options, "|") + ")$"
@@ -257,11 +257,11 @@ func (m Mapping) Parse(conf *service.ParsedConfig) (*bloblang.Executor, error) {
 // number of lo or more.
 func Float(name string, lo, hi float64) Scalar[float64] {
 	allowed := fmt.Sprintf("a number, %v … %v", lo, hi)
-	check := fmt.Sprintf(`this.string().re_match(%v) && this.number() >= %v`, literal(decimal.String()), plain(lo))
+	check := fmt.Sprintf(`this.string().re_match(%v) && this.number() >= %v`, literal(decimal.String()), plainDecimal(lo))
 	if hi == math.MaxFloat64 {
 		allowed = fmt.Sprintf("a number of %v or more", lo)
 	} else {
-		check += " && this.number() <= " + plain(hi)
+		check += " && this.number() <= " + plainDecimal(hi)
 	}
 	return Scalar[float64]{
 		name: name, kind: "float", allowed: allowed, check: check,
@@ -347,8 +347,8 @@ var (
 	}
 )
 
-// plain returns a number without an exponent, which Bloblang does not read.
-func plain(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
+// plainDecimal returns a number without an exponent, which Bloblang does not read.
+func plainDecimal(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 
 // canonical returns a value as Bloblang's string() does, on which lint rules work.
 func canonical(value any) string {

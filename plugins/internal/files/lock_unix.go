@@ -22,8 +22,8 @@ const NonBlock = unix.O_NONBLOCK
 // unlocks it. File systems that cannot lock are taken to be used by one
 // process.
 func Lock(ctx context.Context, f *os.File) error {
-	const longest = 20 * time.Millisecond
-	for wait := time.Millisecond; ; wait = min(2*wait, longest) {
+	const maxWait = 20 * time.Millisecond
+	for wait := time.Millisecond; ; wait = min(2*wait, maxWait) {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		switch {
 		case err == nil, unsupported(err), errors.Is(err, unix.ENOLCK):

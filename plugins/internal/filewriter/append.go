@@ -29,7 +29,7 @@ type Appender struct {
 	rotation Rotation
 	log      *service.Logger
 
-	turn    chan struct{} // holds one token, of who writes
+	writeMu chan struct{} // holds one token, of who writes
 	current map[string]*series
 }
 
@@ -48,7 +48,7 @@ const maxSeries = 1024
 func NewAppender(dir Dir, rotation Rotation, log *service.Logger) *Appender {
 	return &Appender{
 		dir: dir, rotation: rotation, log: log,
-		turn: make(chan struct{}, 1), current: map[string]*series{},
+		writeMu: make(chan struct{}, 1), current: map[string]*series{},
 	}
 }
 
@@ -58,8 +58,8 @@ func NewAppender(dir Dir, rotation Rotation, log *service.Logger) *Appender {
 // begun. ctx bounds how long to wait for other writers.
 func (a *Appender) Append(ctx context.Context, name string, lines []byte) error {
 	select {
-	case a.turn <- struct{}{}:
-		defer func() { <-a.turn }()
+	case a.writeMu <- struct{}{}:
+		defer func() { <-a.writeMu }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -28,9 +28,9 @@ type Sweeper struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
-	mu      sync.Mutex
-	waiting []string // directories, relative to dir
-	busy    bool
+	mu    sync.Mutex
+	queue []string // directories, relative to dir
+	busy  bool
 }
 
 // NewSweeper returns a sweeper of directories of dir.
@@ -48,7 +48,7 @@ func (s *Sweeper) Wrote(name string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting = append(s.waiting, rel)
+	s.queue = append(s.queue, rel)
 	if !s.busy {
 		s.busy = true
 		s.running.Go(s.run)
@@ -58,13 +58,13 @@ func (s *Sweeper) Wrote(name string) {
 func (s *Sweeper) run() {
 	for {
 		s.mu.Lock()
-		if len(s.waiting) == 0 {
+		if len(s.queue) == 0 {
 			s.busy = false
 			s.mu.Unlock()
 			return
 		}
-		rel := s.waiting[0]
-		s.waiting = s.waiting[1:]
+		rel := s.queue[0]
+		s.queue = s.queue[1:]
 		s.mu.Unlock()
 		s.dir.sweep(s.ctx, rel)
 	}

@@ -167,9 +167,9 @@ func (a *auth) answered(token string, status int) (again bool) {
 		return false
 	}
 	if status == http.StatusUnauthorized {
-		return source.refused(token)
+		return source.invalidate(token)
 	}
-	source.accepted(token)
+	source.markAccepted(token)
 	return false
 }
 

@@ -170,7 +170,7 @@ func TestTokensAreInNoError(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			server := streamtest.Serve(t, streamtest.Answer(403, row.echoed))
 			_, err := get(t, client(t, row.yaml), server.URL)
-			require.ErrorContains(t, err, mask)
+			require.ErrorContains(t, err, maskText)
 			assert.NotContains(t, err.Error(), token)
 		})
 	}

@@ -103,7 +103,7 @@ func New(conf *service.ParsedConfig, res *service.Resources, opts Options) (*Cli
 	}
 
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy = quiet(http.ProxyFromEnvironment)
+	transport.Proxy = redactProxyError(http.ProxyFromEnvironment)
 	transport.MaxConnsPerHost = opts.MaxConnections
 	transport.MaxIdleConnsPerHost = max(opts.MaxConnections, http.DefaultMaxIdleConnsPerHost)
 	transport.MaxIdleConns = 0
@@ -136,9 +136,9 @@ func Method(conf *service.ParsedConfig, field string) (string, error) {
 	return strings.ToUpper(method), err
 }
 
-// quiet returns find without the proxy's address, and so its password, in the
+// redactProxyError returns find without the proxy's address, and so its password, in the
 // error.
-func quiet(find func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+func redactProxyError(find func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
 	return func(req *http.Request) (*url.URL, error) {
 		u, err := find(req)
 		if err != nil {
@@ -202,13 +202,13 @@ func (c *Client) send(ctx context.Context, r Request) (_ *Response, again bool, 
 		cancel()
 		return nil, false, err
 	}
-	hidden := c.mask.secretsOf(req)
+	masked := c.mask.secretsOf(req)
 	resp, err := c.http.Do(req) //nolint:bodyclose // by the caller, with Response.Close
 	if err != nil {
 		cancel()
-		return nil, false, classify(err, hidden)
+		return nil, false, classify(err, masked)
 	}
-	return &Response{Response: resp, client: c, cancel: cancel, hidden: hidden}, c.auth.answered(token, resp.StatusCode), nil
+	return &Response{Response: resp, client: c, cancel: cancel, secrets: masked}, c.auth.answered(token, resp.StatusCode), nil
 }
 
 func (c *Client) build(ctx context.Context, r Request) (_ *http.Request, token string, err error) {

@@ -349,13 +349,13 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 
 func TestProxyErrorHoldsNoPassword(t *testing.T) {
 	req := httptest.NewRequest(http.MethodGet, "http://example.com/", http.NoBody)
-	_, err := quiet(func(*http.Request) (*url.URL, error) {
+	_, err := redactProxyError(func(*http.Request) (*url.URL, error) {
 		return nil, errors.New(`invalid proxy address "http://user:password@:bad"`)
 	})(req)
 	require.EqualError(t, err, "the proxy of the environment (HTTP_PROXY, HTTPS_PROXY) is not a valid URL")
 
 	want := &url.URL{Scheme: "http", Host: "proxy:3128"}
-	got, err := quiet(http.ProxyURL(want))(req)
+	got, err := redactProxyError(http.ProxyURL(want))(req)
 	require.NoError(t, err)
 	assert.Equal(t, want, got)
 }

@@ -23,18 +23,18 @@ func (e *redirectError) Error() string {
 
 // classify returns the error of a request that got no response, marked as
 // transient unless the same request can only fail again.
-func classify(err error, hidden secrets) error {
+func classify(err error, masked secrets) error {
 	err = withoutURL(err)
 	if _, ok := errors.AsType[*redirectError](err); ok {
 		return err
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fmt.Errorf("the server's certificate is not accepted: %w", hidden.hideError(err))
+		return fmt.Errorf("the server's certificate is not accepted: %w", masked.maskError(err))
 	}
 	if errors.Is(err, http.ErrSchemeMismatch) {
 		return fmt.Errorf("the server speaks http, not https: %w", err)
 	}
-	return &retry.Transient{Err: hidden.hideError(err)}
+	return &retry.Transient{Err: masked.maskError(err)}
 }
 
 // withoutURL returns err without the URL that net/http and net/url put before it.

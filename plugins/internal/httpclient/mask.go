@@ -35,7 +35,7 @@ func (m URLMask) URL(u *url.URL) string {
 		return Redact(u)
 	}
 	masked := *u
-	masked.Path, masked.RawPath = "/"+mask, ""
+	masked.Path, masked.RawPath = "/"+maskText, ""
 	return Redact(&masked)
 }
 
@@ -44,14 +44,14 @@ func (m URLMask) PathOf(u *url.URL) string {
 	if path := PathOf(u); !m.Path || path == "/" {
 		return path
 	}
-	return "/" + mask
+	return "/" + maskText
 }
 
 // errHiddenURL stands for an error that would show a URL.
 var errHiddenURL = errors.New("the URL of this message is not valid; mask_path hides it")
 
-// Hide returns err without what it may tell of a URL.
-func (m URLMask) Hide(err error) error {
+// MaskError returns err without what it may tell of a URL.
+func (m URLMask) MaskError(err error) error {
 	if err == nil || !m.Path {
 		return err
 	}

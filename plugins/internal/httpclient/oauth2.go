@@ -74,9 +74,9 @@ const oauth2Lint = `root = if ["true", "yes", "on"].contains(this.enabled.string
 
 // oauth2Client fetches tokens, and keeps the one in use.
 type oauth2Client struct {
-	config clientcredentials.Config
-	http   *http.Client
-	hidden secrets
+	config  clientcredentials.Config
+	http    *http.Client
+	secrets secrets
 
 	ctx    context.Context // of requests for tokens, which no message owns
 	cancel context.CancelFunc
@@ -121,7 +121,7 @@ func parseOAuth2(conf *service.ParsedConfig, transport http.RoundTripper) (*oaut
 	}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.ctx = context.WithValue(c.ctx, oauth2.HTTPClient, c.http)
-	c.hidden = secretsOfValues(append(slices.Concat(slices.Collect(maps.Values(params))...), c.config.ClientSecret)...)
+	c.secrets = secretsOfValues(append(slices.Concat(slices.Collect(maps.Values(params))...), c.config.ClientSecret)...)
 	return c, nil
 }
 
@@ -180,10 +180,10 @@ func (c *oauth2Client) fetch() (any, error) {
 func (c *oauth2Client) explain(err error) error {
 	refusal, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
-		return classify(fmt.Errorf("%v: fetching a token: %w", fieldOAuth2, withoutURL(err)), c.hidden)
+		return classify(fmt.Errorf("%v: fetching a token: %w", fieldOAuth2, withoutURL(err)), c.secrets)
 	}
 	status := refusal.Response.StatusCode
-	text := c.hidden.clip(refusal.ErrorCode + " " + refusal.ErrorDescription)
+	text := c.secrets.clip(refusal.ErrorCode + " " + refusal.ErrorDescription)
 	err = fmt.Errorf("%v: fetching a token: the provider answered %v: %q", fieldOAuth2, statusText(status), text)
 	if !slices.Contains(defaultRetryOn, any(status)) {
 		return err
@@ -193,8 +193,8 @@ func (c *oauth2Client) explain(err error) error {
 	return transient
 }
 
-// accepted notes that a server has accepted a token.
-func (c *oauth2Client) accepted(token string) {
+// markAccepted notes that a server has accepted a token.
+func (c *oauth2Client) markAccepted(token string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.current.value == token {
@@ -202,10 +202,10 @@ func (c *oauth2Client) accepted(token string) {
 	}
 }
 
-// refused gives up a token that a server has answered with a 401, and returns
+// invalidate gives up a token that a server has answered with a 401, and returns
 // whether another one may help. A token that is fresh and was never accepted is
 // kept, so that a server that accepts none does not cost a token for each message.
-func (c *oauth2Client) refused(token string) (again bool) {
+func (c *oauth2Client) invalidate(token string) (again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.current.value != token {

@@ -27,7 +27,7 @@ func FuzzParseURL(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, template, secret string) {
 		before, after, ok := strings.Cut(template, "%s")
-		if !ok || len(secret) < minSecret || strings.ContainsAny(secret, "@?") || strings.Contains(before+after+mask+ownWords, secret) {
+		if !ok || len(secret) < minSecret || strings.ContainsAny(secret, "@?") || strings.Contains(before+after+maskText+ownWords, secret) {
 			return
 		}
 		u, err := ParseURL(before + secret + after)
@@ -98,7 +98,7 @@ func FuzzUnexpected(f *testing.F) {
 		req.Header.Set("X-Key", secret)
 		r := &Response{
 			Response: &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {after}}, Body: io.NopCloser(strings.NewReader(body))},
-			client:   &Client{ok: Success, retryOn: []int{429, 503}}, cancel: func() {}, hidden: secretsOf(req),
+			client:   &Client{ok: Success, retryOn: []int{429, 503}}, cancel: func() {}, secrets: secretsOf(req),
 		}
 		text := r.Unexpected().Error()
 		assert.True(t, utf8.ValidString(text), "%q", text)

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// grace is how long the rest of a response may take when nothing depends on it.
-	grace = 500 * time.Millisecond
+	// drainTimeout is how long the rest of a response may take when nothing depends on it.
+	drainTimeout = 500 * time.Millisecond
 	// maxDiscard is how much of a body is read to keep its connection.
 	maxDiscard = 64 << 10
 	// maxExcerptRead and maxExcerpt bound what an error shows of a body.
@@ -31,9 +31,9 @@ const (
 // Response is a response whose body is read within bounds.
 type Response struct {
 	*http.Response
-	client *Client
-	cancel context.CancelFunc
-	hidden secrets
+	client  *Client
+	cancel  context.CancelFunc
+	secrets secrets
 }
 
 // Close ends the response, read or not.
@@ -73,7 +73,7 @@ func (r *Response) ReadAll(limit int64) ([]byte, error) {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, &retry.Transient{Err: fmt.Errorf("response was cut off after %v bytes: %w", len(body), err)}
 	case connection.err != nil:
-		return nil, &retry.Transient{Err: fmt.Errorf("reading the response after %v bytes: %w", len(body), r.hidden.hideError(connection.err))}
+		return nil, &retry.Transient{Err: fmt.Errorf("reading the response after %v bytes: %w", len(body), r.secrets.maskError(connection.err))}
 	case err != nil:
 		return nil, fmt.Errorf("decoding the response: %w", err)
 	}
@@ -110,12 +110,12 @@ func (r *Response) IsHTML() bool {
 
 // HTMLError is the error of a page for people, of the given body.
 func (r *Response) HTMLError(body []byte) error {
-	return fmt.Errorf("the response is a page of HTML, not data: %q", r.hidden.clip(string(body)))
+	return fmt.Errorf("the response is a page of HTML, not data: %q", r.secrets.clip(string(body)))
 }
 
 // Described returns an error about a body, with what the body is instead.
 func (r *Response) Described(err error, body []byte) error {
-	return fmt.Errorf("%w; it has the Content-Type %q and begins with %q", err, r.Header.Get("Content-Type"), r.hidden.clip(string(body)))
+	return fmt.Errorf("%w; it has the Content-Type %q and begins with %q", err, r.Header.Get("Content-Type"), r.secrets.clip(string(body)))
 }
 
 func tooLarge(limit int64) error {
@@ -129,7 +129,7 @@ func (r *Response) Discard() {
 	if r.ContentLength > maxDiscard {
 		return
 	}
-	defer time.AfterFunc(grace, r.cancel).Stop()
+	defer time.AfterFunc(drainTimeout, r.cancel).Stop()
 	_, _ = io.CopyN(io.Discard, r.Body, maxDiscard)
 }
 
@@ -155,7 +155,7 @@ func (r *Response) Unexpected() error {
 // excerpt returns the beginning of a body of text, in one line and without
 // secrets.
 func (r *Response) excerpt() string {
-	defer time.AfterFunc(grace, r.cancel).Stop()
+	defer time.AfterFunc(drainTimeout, r.cancel).Stop()
 	reader, err := decompressed(r.Header, r.Body)
 	if err != nil {
 		return ""
@@ -164,12 +164,12 @@ func (r *Response) excerpt() string {
 	if text, err := inUTF8(r.Header, body); err == nil {
 		body = text
 	}
-	return r.hidden.clip(string(body))
+	return r.secrets.clip(string(body))
 }
 
 // clip returns the beginning of a text, in one line and without secrets.
 func (s secrets) clip(body string) string {
-	line := s.hide(strings.ToValidUTF8(text.Cut(body, maxExcerptRead), ""))
+	line := s.mask(strings.ToValidUTF8(text.Cut(body, maxExcerptRead), ""))
 	if strings.ContainsFunc(line, func(c rune) bool { return unicode.IsControl(c) && !unicode.IsSpace(c) }) {
 		return ""
 	}

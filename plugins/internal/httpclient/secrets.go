@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// mask stands for a secret.
-	mask = "xxxxx"
+	// maskText stands for a secret.
+	maskText = "xxxxx"
 	// minSecret is the length below which a value is too common to be hidden.
 	minSecret = 4
 )
@@ -69,23 +69,23 @@ func secretsOfValues(values ...string) secrets {
 	return s
 }
 
-// hide returns text with each secret masked.
-func (s secrets) hide(text string) string {
+// mask returns text with each secret masked.
+func (s secrets) mask(text string) string {
 	pairs := make([]string, 0, 2*len(s))
 	for _, secret := range s {
-		pairs = append(pairs, secret, mask)
+		pairs = append(pairs, secret, maskText)
 	}
 	return strings.NewReplacer(pairs...).Replace(text)
 }
 
-// hideError returns err with each secret masked in its text.
-func (s secrets) hideError(err error) error {
+// maskError returns err with each secret masked in its text.
+func (s secrets) maskError(err error) error {
 	text := err.Error()
-	hidden := s.hide(text)
-	if hidden == text {
+	masked := s.mask(text)
+	if masked == text {
 		return err
 	}
-	return &maskedError{hidden, err}
+	return &maskedError{masked, err}
 }
 
 type maskedError struct {

@@ -24,5 +24,5 @@ func TestSecretThatBeginsWithAnotherIsHiddenWhole(t *testing.T) {
 			}
 		})
 	}
-	assert.Equal(t, "a xxxxx b", secretsOfValues("abcd", "abcdef").hide("a abcdef b"))
+	assert.Equal(t, "a xxxxx b", secretsOfValues("abcd", "abcdef").mask("a abcdef b"))
 }

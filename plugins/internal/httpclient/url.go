@@ -149,9 +149,9 @@ func Redact(u *url.URL) string {
 		pairs := strings.Split(shown.RawQuery, "&")
 		for i, pair := range pairs {
 			if key, _, ok := strings.Cut(pair, "="); ok {
-				pairs[i] = key + "=" + mask
+				pairs[i] = key + "=" + maskText
 			} else if pair != "" {
-				pairs[i] = mask
+				pairs[i] = maskText
 			}
 		}
 		shown.RawQuery = strings.Join(pairs, "&")

@@ -99,7 +99,7 @@ func FuzzRedact(f *testing.F) {
 		assert.Empty(t, shown.Fragment)
 		for _, pair := range strings.Split(shown.RawQuery, "&") {
 			if _, value, ok := strings.Cut(pair, "="); ok {
-				assert.Equal(t, mask, value)
+				assert.Equal(t, maskText, value)
 			}
 		}
 	})

@@ -113,10 +113,10 @@ const maxListed = 5
 func List(names []string) string { return ListUpTo(maxListed, names) }
 
 // ListUpTo is List with so many names.
-func ListUpTo(most int, names []string) string {
+func ListUpTo(maxNames int, names []string) string {
 	known := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" })
-	list := strings.Join(known[:min(len(known), most)], ", ")
-	if more := len(known) - most; more > 0 {
+	list := strings.Join(known[:min(len(known), maxNames)], ", ")
+	if more := len(known) - maxNames; more > 0 {
 		list += fmt.Sprintf(" and %v more", more)
 	}
 	return list

@@ -7,19 +7,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/signal"
 )
 
 func (c *Consumer) partition(tp topicPartition) *partition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.live[tp]
+	return c.owned[tp]
 }
 
 func (c *Consumer) partitions() []*partition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := make([]*partition, 0, len(c.live))
-	for _, p := range c.live {
+	all := make([]*partition, 0, len(c.owned))
+	for _, p := range c.owned {
 		all = append(all, p)
 	}
 	return all
@@ -32,23 +33,23 @@ func (c *Consumer) reassign(change func()) {
 	c.endPolling()
 	c.mu.Unlock()
 
-	c.assignment.Lock()
-	defer c.assignment.Unlock()
+	c.assignmentMu.Lock()
+	defer c.assignmentMu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	change()
 	c.polling, c.endPolling = context.WithCancel(c.ctx)
-	if len(c.live) > 0 {
-		share := min(c.conf.QueueBytes, c.conf.TotalBytes/int64(len(c.live)))
-		for _, p := range c.live {
+	if len(c.owned) > 0 {
+		share := min(c.conf.QueueBytes, c.conf.TotalBytes/int64(len(c.owned)))
+		for _, p := range c.owned {
 			p.setQueueSize(share)
 		}
 	}
-	c.tellHungry()
+	c.pollWanted.Set()
 }
 
-// assigned is called by the client, before it fetches from the partitions.
-func (c *Consumer) assigned(_ context.Context, client *kgo.Client, added map[string][]int32) {
+// onAssigned is called by the client, before it fetches from the partitions.
+func (c *Consumer) onAssigned(_ context.Context, client *kgo.Client, added map[string][]int32) {
 	if len(added) == 0 {
 		return
 	}
@@ -66,14 +67,11 @@ func (c *Consumer) assigned(_ context.Context, client *kgo.Client, added map[str
 						Error("Partition cannot be read: its batching policy failed")
 					continue
 				}
-				c.live[tp] = p
+				c.owned[tp] = p
 			}
 		}
 	})
-	select {
-	case c.gained <- struct{}{}:
-	default:
-	}
+	c.assignedSignal.Set()
 	c.log.With("partitions", describe(added)).Info("Partitions assigned")
 }
 
@@ -83,18 +81,18 @@ func (c *Consumer) newPartition(tp topicPartition) (*partition, error) {
 		topicPartition: tp,
 		limit:          c.conf.CheckpointLimit,
 		queueSize:      c.conf.QueueBytes,
-		lists:          c.conf.HeaderLists,
-		rejected:       c.rejected,
-		waiting:        &c.waiting,
-		pollWanted:     c.tellHungry,
+		headerLists:    c.conf.HeaderLists,
+		doneIfRejected: c.doneIfRejected,
+		bufferedBytes:  &c.bufferedBytes,
+		pollWanted:     c.pollWanted.Set,
 		resume: func() {
 			c.client.ResumeFetchPartitions(map[string][]int32{tp.topic: {tp.number}})
 		},
 		sizer:   c.sizer,
 		out:     c.out,
-		stop:    stop,
+		cancel:  stop,
 		stopped: make(chan struct{}),
-		changed: make(chan struct{}, 1),
+		changed: signal.New(),
 		read:    -1,
 	}
 	if c.conf.Batcher != nil {
@@ -108,41 +106,41 @@ func (c *Consumer) newPartition(tp topicPartition) (*partition, error) {
 	return p, nil
 }
 
-// rejected says whether a message that was rejected downstream is done with.
-func (c *Consumer) rejected(err error) bool {
+// doneIfRejected says whether a message that was rejected downstream is done with.
+func (c *Consumer) doneIfRejected(err error) bool {
 	return c.conf.DropRejected && c.ctx.Err() == nil && !isContext(err)
 }
 
-// take removes partitions from those that are live and stops them.
-func (c *Consumer) take(lost map[string][]int32) []*partition {
-	var taken []*partition
+// release removes partitions from the owned ones and stops them.
+func (c *Consumer) release(lost map[string][]int32) []*partition {
+	var released []*partition
 	c.reassign(func() {
 		for topic, numbers := range lost {
 			for _, n := range numbers {
 				tp := topicPartition{topic, n}
-				if p := c.live[tp]; p != nil {
-					taken = append(taken, p)
-					delete(c.live, tp)
+				if p := c.owned[tp]; p != nil {
+					released = append(released, p)
+					delete(c.owned, tp)
 				}
 			}
 		}
 	})
-	for _, p := range taken {
-		p.halt()
+	for _, p := range released {
+		p.stop()
 		c.setLag(p.topicPartition, 0)
 	}
-	return taken
+	return released
 }
 
-// revoked is called by the client when partitions are to go to another member,
+// onRevoked is called by the client when partitions are to go to another member,
 // which cannot have them before this returns. The client has dropped what it
 // had fetched from them, and goes on with its heartbeats.
-func (c *Consumer) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
-	taken := c.take(lost)
-	if len(taken) == 0 {
+func (c *Consumer) onRevoked(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+	released := c.release(lost)
+	if len(released) == 0 {
 		return
 	}
-	log := c.log.With("partitions", describe(byTopic(taken)))
+	log := c.log.With("partitions", describe(byTopic(released)))
 	log.Debug("Partitions are to be revoked, waiting for messages in flight")
 
 	// All of it must end before the group goes on without this member.
@@ -152,7 +150,7 @@ func (c *Consumer) revoked(_ context.Context, _ *kgo.Client, lost map[string][]i
 	limit, cancel := context.WithTimeout(c.ctx, min(c.conf.RevokeTimeout, c.conf.RevokeLimit-min(commitReserve, c.conf.RevokeLimit/4)))
 	defer cancel()
 	inFlight := 0
-	for _, p := range taken {
+	for _, p := range released {
 		inFlight += p.drain(limit)
 	}
 	if inFlight > 0 && c.ctx.Err() == nil {
@@ -160,11 +158,11 @@ func (c *Consumer) revoked(_ context.Context, _ *kgo.Client, lost map[string][]i
 			Warn("Messages of revoked partitions are still in flight and will be delivered again")
 	}
 
-	ctx, cancel = context.WithTimeout(ctx, revokeTimeout)
+	ctx, cancel = context.WithTimeout(ctx, revokeCommitTimeout)
 	defer cancel()
-	c.committing.Lock()
-	defer c.committing.Unlock()
-	for c.commit(ctx, taken) && ctx.Err() == nil {
+	c.commitMu.Lock()
+	defer c.commitMu.Unlock()
+	for c.commit(ctx, released) && ctx.Err() == nil {
 		select {
 		case <-time.After(metadataMinAge):
 		case <-ctx.Done():
@@ -173,11 +171,11 @@ func (c *Consumer) revoked(_ context.Context, _ *kgo.Client, lost map[string][]i
 	log.Info("Partitions revoked")
 }
 
-// lost is called by the client when the group has gone on without this member.
+// onLost is called by the client when the group has gone on without this member.
 // Others have the partitions already, so nothing is awaited or committed.
-func (c *Consumer) lost(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
-	if taken := c.take(lost); len(taken) > 0 {
-		c.log.With("partitions", describe(byTopic(taken))).
+func (c *Consumer) onLost(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+	if released := c.release(lost); len(released) > 0 {
+		c.log.With("partitions", describe(byTopic(released))).
 			Warn("Partitions lost: the group went on without this member, what is in flight will be delivered again")
 	}
 }

@@ -14,20 +14,20 @@ import (
 
 // commitAll commits all partitions that are assigned.
 func (c *Consumer) commitAll() {
-	c.committing.Lock()
-	defer c.committing.Unlock()
+	c.commitMu.Lock()
+	defer c.commitMu.Unlock()
 	// Only now, so that what was revoked in the meantime is not among them. And
 	// to its end: a commit that is cut off could arrive after the next one.
 	c.commit(context.Background(), c.partitions())
 }
 
 // commit commits the partitions' offsets, in one request, and reports whether
-// some failed for a reason that may pass. It needs the lock committing.
+// some failed for a reason that may pass. The caller holds commitMu.
 func (c *Consumer) commit(ctx context.Context, partitions []*partition) (again bool) {
 	due := make(map[topicPartition]*partition)
 	offsets := make(map[string]map[int32]kgo.EpochOffset)
 	for _, p := range partitions {
-		position, ok := p.due()
+		position, ok := p.uncommitted()
 		if !ok || !c.isCommittable(p) {
 			continue
 		}
@@ -91,7 +91,7 @@ func (c *Consumer) commitFailed(offsets map[string]map[int32]kgo.EpochOffset, er
 		return false
 	}
 	log.Warn("Offsets are not committed")
-	if isGone(err) || errors.Is(err, kerr.UnknownTopicOrPartition) {
+	if isUnknownTopicID(err) || errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return false // the offsets mean nothing any more
 	}
 	return isTransient(err)

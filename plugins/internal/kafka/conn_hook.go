@@ -12,7 +12,7 @@ import (
 // again by itself and says so only in its log.
 type ConnHook struct {
 	// OnDown is called when a connection fails for the first time since one
-	// succeeded, Found when one succeeds again. Neither may block.
+	// succeeded, OnUp when one succeeds again. Neither may block.
 	OnDown func(error)
 	OnUp   func()
 

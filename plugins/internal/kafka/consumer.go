@@ -16,25 +16,26 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/signal"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
 const (
 	// connectTimeout bounds one attempt to reach the brokers.
 	connectTimeout = 30 * time.Second
-	// commitTimeout bounds one commit, revokeTimeout those of a revocation.
+	// commitTimeout bounds one commit, revokeCommitTimeout those of a revocation.
 	// commitReserve is the part of a revocation that is kept for them.
-	commitTimeout = 3 * time.Second
-	revokeTimeout = 10 * time.Second
-	commitReserve = 2 * commitTimeout
+	commitTimeout       = 3 * time.Second
+	revokeCommitTimeout = 10 * time.Second
+	commitReserve       = 2 * commitTimeout
 	// leaveTimeout is how long a consumer that closes waits for its group to
 	// finish rebalancing, closeTimeout bounds what it does then.
 	leaveTimeout = 2 * time.Second
 	closeTimeout = 5 * time.Second
-	// pollPause is the least time between a poll that brought nothing but an
-	// error and the next, sameError that between log lines with one error.
-	pollPause = 100 * time.Millisecond
-	sameError = 10 * time.Second
+	// pollErrorBackoff is the least time between a poll that brought nothing but an
+	// error and the next, errorLogInterval that between log lines with one error.
+	pollErrorBackoff = 100 * time.Millisecond
+	errorLogInterval = 10 * time.Second
 )
 
 // ConsumerConfig says what a consumer reads and how.
@@ -72,37 +73,37 @@ type ConsumerConfig struct {
 // that it keeps: nothing here waits for what is downstream while it holds a
 // lock or keeps the client from polling.
 type Consumer struct {
-	conf   ConsumerConfig
-	log    *service.Logger
-	status *status.Component
-	ended  func() // fetching, for the status
-	lag    *service.MetricGauge
-	sizer  *batchSizer
+	conf        ConsumerConfig
+	log         *service.Logger
+	status      *status.Component
+	endFetching func() // fetching, for the status
+	lag         *service.MetricGauge
+	sizer       *batchSizer
 
-	client     *kgo.Client
-	stopClient context.CancelFunc
-	out        chan Batch
-	gained     chan struct{} // told of new partitions
-	hungry     chan struct{} // told when there may be a reason to poll
-	waiting    atomic.Int64  // bytes that have been polled and not handed out
+	client         *kgo.Client
+	stopClient     context.CancelFunc
+	out            chan Batch
+	assignedSignal signal.Signal // set when partitions are assigned
+	pollWanted     signal.Signal // set when there may be a reason to poll
+	bufferedBytes  atomic.Int64  // bytes that have been polled and not handed out
 
 	ctx     context.Context // ends when the consumer closes
 	stop    context.CancelFunc
 	workers sync.WaitGroup
 
-	// A poll and the entry of what it returned into the queues hold assignment
+	// A poll and the entry of what it returned into the queues hold assignmentMu
 	// shared, a change of the assignment holds it exclusively. So no record
 	// that was fetched under one assignment is taken for one of the next.
-	assignment sync.RWMutex
+	assignmentMu sync.RWMutex
 
-	mu         sync.Mutex
-	live       map[topicPartition]*partition
-	gone       map[topicID]bool // topics that were deleted
-	polling    context.Context  // ends when the assignment is about to change
-	endPolling context.CancelFunc
-	closed     bool
+	mu            sync.Mutex
+	owned         map[topicPartition]*partition
+	deletedTopics map[topicID]bool // topics that were deleted
+	polling       context.Context  // ends when the assignment is about to change
+	endPolling    context.CancelFunc
+	closed        bool
 
-	committing sync.Mutex // one commit at a time
+	commitMu sync.Mutex // one commit at a time
 }
 
 // NewConsumer connects to the brokers, as often as policy says, and joins the
@@ -119,16 +120,16 @@ func NewConsumer(ctx context.Context, conf ConsumerConfig, policy retry.Policy, 
 	}
 
 	c := &Consumer{
-		conf:   conf,
-		log:    log,
-		status: component,
-		lag:    res.Metrics().NewGauge("mfn_kafka_lag", "topic", "partition"),
-		sizer:  newBatchSizer(conf.BatchTime),
-		out:    make(chan Batch),
-		gained: make(chan struct{}, 1),
-		hungry: make(chan struct{}, 1),
-		live:   make(map[topicPartition]*partition),
-		gone:   make(map[topicID]bool),
+		conf:           conf,
+		log:            log,
+		status:         component,
+		lag:            res.Metrics().NewGauge("mfn_kafka_lag", "topic", "partition"),
+		sizer:          newBatchSizer(conf.BatchTime),
+		out:            make(chan Batch),
+		assignedSignal: signal.New(),
+		pollWanted:     signal.New(),
+		owned:          make(map[topicPartition]*partition),
+		deletedTopics:  make(map[topicID]bool),
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.polling, c.endPolling = context.WithCancel(c.ctx)
@@ -146,9 +147,9 @@ func NewConsumer(ctx context.Context, conf ConsumerConfig, policy retry.Policy, 
 		// The end of a transaction takes an offset of its own. Positions pass it,
 		// and what was aborted before it, only where the client hands it out.
 		kgo.KeepControlRecords(),
-		kgo.OnPartitionsAssigned(c.assigned),
-		kgo.OnPartitionsRevoked(c.revoked),
-		kgo.OnPartitionsLost(c.lost),
+		kgo.OnPartitionsAssigned(c.onAssigned),
+		kgo.OnPartitionsRevoked(c.onRevoked),
+		kgo.OnPartitionsLost(c.onLost),
 		kgo.WithHooks(&ConnHook{
 			OnDown: func(err error) {
 				component.AttemptFailed(fmt.Errorf("connecting to a broker: %w", err))
@@ -157,20 +158,20 @@ func NewConsumer(ctx context.Context, conf ConsumerConfig, policy retry.Policy, 
 		}),
 	)
 	// The client's own goroutines may call back before it is returned.
-	c.assignment.Lock()
+	c.assignmentMu.Lock()
 	client, err := kgo.NewClient(opts...)
 	c.client = client
-	c.assignment.Unlock()
+	c.assignmentMu.Unlock()
 	if err != nil {
 		c.stop()
 		c.stopClient()
 		return nil, fmt.Errorf("making the client: %w", err)
 	}
 
-	c.ended = component.Begin()
+	c.endFetching = component.Begin()
 	c.workers.Go(c.pollAll)
-	c.workers.Go(func() { c.every(conf.CommitPeriod, nil, c.commitAll) })
-	c.workers.Go(func() { c.every(conf.LagPeriod, c.gained, c.measureLag) })
+	c.workers.Go(func() { c.runEvery(conf.CommitPeriod, nil, c.commitAll) })
+	c.workers.Go(func() { c.runEvery(conf.LagPeriod, c.assignedSignal.C(), c.measureLag) })
 	return c, nil
 }
 
@@ -225,8 +226,8 @@ func (c *Consumer) fail(err error) {
 	c.stop()
 }
 
-// every calls do in each period, and whenever it is asked to.
-func (c *Consumer) every(period time.Duration, asked <-chan struct{}, do func()) {
+// runEvery calls do in each period, and whenever it is asked to.
+func (c *Consumer) runEvery(period time.Duration, asked <-chan struct{}, do func()) {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {
@@ -254,7 +255,7 @@ func (c *Consumer) Close(ctx context.Context) error {
 	c.mu.Unlock()
 
 	c.stop()
-	defer c.ended()
+	defer c.endFetching()
 	done := make(chan struct{})
 	go func() {
 		c.workers.Wait()

@@ -275,7 +275,7 @@ func TestRevocationEndsInTime(t *testing.T) {
 	began := time.Now()
 	second := join(t, c, nil)
 	assert.Len(t, take(t, second, 5), 5)
-	assert.Less(t, time.Since(began), revokeTimeout/2)
+	assert.Less(t, time.Since(began), revokeCommitTimeout/2)
 	failing.Remove()
 }
 
@@ -397,7 +397,7 @@ func narrow(conf *ConsumerConfig) {
 
 func waiting(c *Consumer) (total int64, full, paused int) {
 	for _, p := range c.partitions() {
-		if !p.wantsMore() {
+		if !p.belowLowWater() {
 			full++
 		}
 		p.mu.Lock()
@@ -420,7 +420,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 	eventually(t, func() bool { _, full, _ := waiting(consumer); return full == partitions })
 	total, _, _ := waiting(consumer)
 	assert.LessOrEqual(t, total, int64(4*400*kib))
-	assert.Equal(t, total, consumer.waiting.Load())
+	assert.Equal(t, total, consumer.bufferedBytes.Load())
 
 	next := [partitions]int{}
 	for range partitions * each {
@@ -437,7 +437,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 	}
 	total, _, _ = waiting(consumer)
 	assert.Zero(t, total)
-	assert.Zero(t, consumer.waiting.Load())
+	assert.Zero(t, consumer.bufferedBytes.Load())
 }
 
 // A partition whose records are not confirmed holds up no other. Fetching from
@@ -477,7 +477,7 @@ func TestASlowPartitionHoldsUpNoOther(t *testing.T) {
 	eventually(t, func() bool { return committedAt(c, 0) == each })
 	_, _, paused := waiting(consumer)
 	assert.Zero(t, paused)
-	assert.Zero(t, consumer.waiting.Load())
+	assert.Zero(t, consumer.bufferedBytes.Load())
 }
 
 // Quick messages come in batches, slow ones by themselves, and a batch is

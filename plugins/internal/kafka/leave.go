@@ -26,9 +26,9 @@ func (c *Consumer) leave(ctx context.Context) error {
 	if member == "" { // it has not joined
 		return nil
 	}
-	c.committing.Lock()
-	defer c.committing.Unlock()
-	due, named := c.due()
+	c.commitMu.Lock()
+	defer c.commitMu.Unlock()
+	due, named := c.uncommitted()
 	versions := kversion.Stable()
 	if named {
 		versions.SetMaxKeyVersion(kmsg.OffsetCommit.Int16(), 9) // the last that knows topics by name
@@ -47,12 +47,12 @@ func (c *Consumer) leave(ctx context.Context) error {
 	return errors.Join(err, c.leaveAs(ctx, client, member))
 }
 
-// due returns the offsets to commit, and whether some topic is known by its name
+// uncommitted returns the offsets to commit, and whether some topic is known by its name
 // alone.
-func (c *Consumer) due() (due map[*partition]kgo.EpochOffset, named bool) {
+func (c *Consumer) uncommitted() (due map[*partition]kgo.EpochOffset, named bool) {
 	due = make(map[*partition]kgo.EpochOffset)
 	for _, p := range c.partitions() {
-		if position, ok := p.due(); ok && c.isCommittable(p) {
+		if position, ok := p.uncommitted(); ok && c.isCommittable(p) {
 			due[p] = position
 			named = named || p.id() == topicID{}
 		}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/signal"
 )
 
 // Batch is what a consumer hands out: messages of one partition, in its order,
@@ -28,20 +30,20 @@ type Batch struct {
 // holds up no other.
 type partition struct {
 	topicPartition
-	limit      int           // records from the oldest that is not confirmed to the newest handed out
-	queueSize  int64         // bytes that should wait
-	waiting    *atomic.Int64 // bytes that wait in all partitions
-	lists      bool
-	batcher    *service.Batcher // nil: the sizer decides
-	sizer      *batchSizer      // of all partitions
-	rejected   func(error) bool // whether a rejected batch counts as done
-	pollWanted func()           // tells that the queue has gone down to half of its size
-	resume     func()           // fetching, after a pause
-	out        chan<- Batch
+	limit          int           // records from the oldest that is not confirmed to the newest handed out
+	queueSize      int64         // bytes that should wait
+	bufferedBytes  *atomic.Int64 // bytes that wait in all partitions
+	headerLists    bool
+	batcher        *service.Batcher // nil: the sizer decides
+	sizer          *batchSizer      // of all partitions
+	doneIfRejected func(error) bool // whether a rejected batch counts as done
+	pollWanted     func()           // tells that the queue has gone down to half of its size
+	resume         func()           // fetching, after a pause
+	out            chan<- Batch
 
-	stop    context.CancelFunc
+	cancel  context.CancelFunc
 	stopped chan struct{}
-	changed chan struct{} // tells the one who waits that something below changed
+	changed signal.Signal // set when something below changed
 
 	mu        sync.Mutex
 	topicID   topicID // of the records fetched
@@ -60,16 +62,9 @@ type topicPartition struct {
 	number int32
 }
 
-func (p *partition) notify() {
-	select {
-	case p.changed <- struct{}{}:
-	default:
-	}
-}
-
 // push adds records that were fetched, of the topic with this id.
 func (p *partition) push(id topicID, records []*kgo.Record, end int64) {
-	defer p.notify()
+	defer p.changed.Set()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.topicID, p.end = id, end
@@ -82,22 +77,22 @@ func (p *partition) push(id topicID, records []*kgo.Record, end int64) {
 		p.read = r.Offset + 1
 	}
 	p.queued += bytes
-	p.waiting.Add(bytes)
+	p.bufferedBytes.Add(bytes)
 	p.queue = append(p.queue, records...)
 }
 
-// wantsMore reports whether the queue is down to half of its size.
-func (p *partition) wantsMore() bool {
+// belowLowWater reports whether the queue is down to half of its size.
+func (p *partition) belowLowWater() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.low()
+	return p.lowWater()
 }
 
-func (p *partition) low() bool { return p.queued <= p.queueSize/2 }
+func (p *partition) lowWater() bool { return p.queued <= p.queueSize/2 }
 
-// pause reports whether fetching is to pause, once: when twice the queue's size
+// startPause reports whether fetching is to pause, once: when twice the queue's size
 // waits.
-func (p *partition) pause() bool {
+func (p *partition) startPause() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.paused || p.queued < 2*p.queueSize {
@@ -107,9 +102,9 @@ func (p *partition) pause() bool {
 	return true
 }
 
-// take takes the oldest records from the queue, n at most.
-func (p *partition) take(n int) []*kgo.Record {
-	records, low, resume := p.shift(n)
+// dequeue takes the oldest records from the queue, n at most.
+func (p *partition) dequeue(n int) []*kgo.Record {
+	records, low, resume := p.pop(n)
 	if resume {
 		p.resume()
 	}
@@ -119,9 +114,9 @@ func (p *partition) take(n int) []*kgo.Record {
 	return records
 }
 
-// shift also reports whether the queue has just gone low, and whether fetching
+// pop also reports whether the queue has just gone low, and whether fetching
 // is to go on after a pause.
-func (p *partition) shift(n int) (records []*kgo.Record, low, resume bool) {
+func (p *partition) pop(n int) (records []*kgo.Record, low, resume bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n = min(n, len(p.queue))
@@ -132,10 +127,10 @@ func (p *partition) shift(n int) (records []*kgo.Record, low, resume bool) {
 	for _, r := range records {
 		bytes += cost(r)
 	}
-	was := p.low()
+	was := p.lowWater()
 	p.queued -= bytes
-	p.waiting.Add(-bytes)
-	low = p.low() && !was
+	p.bufferedBytes.Add(-bytes)
+	low = p.lowWater() && !was
 	resume = low && p.paused
 	if resume {
 		p.paused = false
@@ -158,18 +153,18 @@ func (p *partition) run(ctx context.Context) {
 		if len(records) == 0 {
 			return
 		}
-		handed, ok := p.admit(ctx, records)
+		inFlight, ok := p.reserve(ctx, records)
 		if !ok {
 			return
 		}
 		if len(messages) == 0 { // markers, or what the batching policy's processors dropped
-			p.confirm(handed)
+			p.confirm(inFlight)
 			continue
 		}
 		select {
-		case p.out <- Batch{Messages: messages, Ack: p.ack(handed)}:
+		case p.out <- Batch{Messages: messages, Ack: p.ack(inFlight)}:
 		case <-ctx.Done():
-			p.withdraw(handed)
+			p.undo(inFlight)
 			return
 		}
 	}
@@ -182,10 +177,10 @@ func (p *partition) collect(ctx context.Context) ([]*kgo.Record, service.Message
 		return p.collectBatch(ctx)
 	}
 	for {
-		if records := p.take(p.batchSize()); len(records) > 0 {
+		if records := p.dequeue(p.batchSize()); len(records) > 0 {
 			return records, p.messages(records)
 		}
-		if _, ok := p.wait(ctx, 0); !ok {
+		if _, ok := p.waitForChange(ctx, 0); !ok {
 			return nil, nil
 		}
 	}
@@ -193,7 +188,7 @@ func (p *partition) collect(ctx context.Context) ([]*kgo.Record, service.Message
 
 func (p *partition) collectBatch(ctx context.Context) (records []*kgo.Record, _ service.MessageBatch) {
 	for complete := false; !complete; {
-		if next := p.take(1); len(next) > 0 {
+		if next := p.dequeue(1); len(next) > 0 {
 			messages := p.messages(next)
 			if len(messages) == 0 && len(records) == 0 {
 				return next, nil // no message is gathered that would bring the batch to its end
@@ -207,7 +202,7 @@ func (p *partition) collectBatch(ctx context.Context) (records []*kgo.Record, _ 
 			left, _ = p.batcher.UntilNext()
 		}
 		var ok bool
-		if complete, ok = p.wait(ctx, left); !ok {
+		if complete, ok = p.waitForChange(ctx, left); !ok {
 			return nil, nil
 		}
 	}
@@ -218,15 +213,15 @@ func (p *partition) collectBatch(ctx context.Context) (records []*kgo.Record, _ 
 	return records, messages
 }
 
-// wait waits until something has changed or, if limit is above 0, for that
+// waitForChange waits until something has changed or, if limit is above 0, for that
 // long, which it reports as late. It is not ok when ctx has ended.
-func (p *partition) wait(ctx context.Context, limit time.Duration) (late, ok bool) {
+func (p *partition) waitForChange(ctx context.Context, limit time.Duration) (late, ok bool) {
 	var timer <-chan time.Time
 	if limit > 0 {
 		timer = time.After(limit)
 	}
 	select {
-	case <-p.changed:
+	case <-p.changed.C():
 	case <-timer:
 		late = true
 	case <-ctx.Done():
@@ -234,9 +229,9 @@ func (p *partition) wait(ctx context.Context, limit time.Duration) (late, ok boo
 	return late, ctx.Err() == nil
 }
 
-// admit waits until the batch fits below the limit, or everything before it is
+// reserve waits until the batch fits below the limit, or everything before it is
 // confirmed, and notes it as handed out.
-func (p *partition) admit(ctx context.Context, records []*kgo.Record) (*InFlightBatch, bool) {
+func (p *partition) reserve(ctx context.Context, records []*kgo.Record) (*InFlightBatch, bool) {
 	for {
 		p.mu.Lock()
 		if n := p.offsets.Span(); n == 0 || n+len(records) <= p.limit {
@@ -246,7 +241,7 @@ func (p *partition) admit(ctx context.Context, records []*kgo.Record) (*InFlight
 			return h, true
 		}
 		p.mu.Unlock()
-		if _, ok := p.wait(ctx, 0); !ok {
+		if _, ok := p.waitForChange(ctx, 0); !ok {
 			return nil, false
 		}
 	}
@@ -269,7 +264,7 @@ func (p *partition) messages(records []*kgo.Record) service.MessageBatch {
 	batch := make(service.MessageBatch, 0, len(records))
 	for _, r := range records {
 		if !r.Attrs.IsControl() {
-			batch = append(batch, Message(r, end-r.Offset-1, p.lists))
+			batch = append(batch, Message(r, end-r.Offset-1, p.headerLists))
 		}
 	}
 	return batch
@@ -277,7 +272,7 @@ func (p *partition) messages(records []*kgo.Record) service.MessageBatch {
 
 func (p *partition) ack(h *InFlightBatch) service.AckFunc {
 	return func(_ context.Context, err error) error {
-		if err == nil || p.rejected(err) {
+		if err == nil || p.doneIfRejected(err) {
 			p.confirm(h)
 		}
 		return nil
@@ -285,31 +280,31 @@ func (p *partition) ack(h *InFlightBatch) service.AckFunc {
 }
 
 func (p *partition) confirm(h *InFlightBatch) {
-	defer p.notify()
+	defer p.changed.Set()
 	p.sizer.confirmed(h.count)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.offsets.Confirm(h)
 }
 
-func (p *partition) withdraw(h *InFlightBatch) {
+func (p *partition) undo(h *InFlightBatch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.offsets.Undo(h)
 }
 
-// halt stops handing out and waits until that has stopped.
-func (p *partition) halt() {
-	p.stop()
+// stop stops handing out and waits until that has stopped.
+func (p *partition) stop() {
+	p.cancel()
 	<-p.stopped
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.waiting.Add(-p.queued)
+	p.bufferedBytes.Add(-p.queued)
 	p.queue, p.queued = nil, 0
 }
 
 // drain waits until everything that was handed out is confirmed, or ctx ends,
-// and returns how many records are still in flight. It comes after halt.
+// and returns how many records are still in flight. It comes after stop.
 func (p *partition) drain(ctx context.Context) int {
 	for {
 		p.mu.Lock()
@@ -318,14 +313,14 @@ func (p *partition) drain(ctx context.Context) int {
 		if n == 0 {
 			return 0
 		}
-		if _, ok := p.wait(ctx, 0); !ok {
+		if _, ok := p.waitForChange(ctx, 0); !ok {
 			return n
 		}
 	}
 }
 
-// due returns the offset to commit, and false if it is committed already.
-func (p *partition) due() (kgo.EpochOffset, bool) {
+// uncommitted returns the offset to commit, and false if it is committed already.
+func (p *partition) uncommitted() (kgo.EpochOffset, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	position, known := p.offsets.Position()

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/signal"
 )
 
 // running is a partition that hands out its records, inside a synctest bubble.
@@ -26,16 +28,16 @@ func runPartition(t *testing.T, change func(*partition)) *running {
 	out := make(chan Batch)
 	p := &partition{
 		topicPartition: topicPartition{topicName, 0},
-		limit:          1000, queueSize: 1 << 20, waiting: &atomic.Int64{},
-		rejected:   func(error) bool { return false },
-		pollWanted: func() {}, resume: func() {}, sizer: newBatchSizer(0), out: out,
-		stop: stop, stopped: make(chan struct{}), changed: make(chan struct{}, 1), read: -1,
+		limit:          1000, queueSize: 1 << 20, bufferedBytes: &atomic.Int64{},
+		doneIfRejected: func(error) bool { return false },
+		pollWanted:     func() {}, resume: func() {}, sizer: newBatchSizer(0), out: out,
+		cancel: stop, stopped: make(chan struct{}), changed: signal.New(), read: -1,
 	}
 	if change != nil {
 		change(p)
 	}
 	go p.run(ctx)
-	t.Cleanup(p.halt)
+	t.Cleanup(p.stop)
 	return &running{p, out}
 }
 
@@ -87,7 +89,7 @@ func TestLimit(t *testing.T) {
 					}
 					confirm(t, all)
 				}
-				position, _ := r.due()
+				position, _ := r.uncommitted()
 				assert.EqualValues(t, 50, position.Offset)
 			})
 		})
@@ -106,12 +108,12 @@ func TestHaltTakesBackWhatNobodyTook(t *testing.T) {
 			t.Fatal("nothing is handed out")
 		}
 		synctest.Wait() // the second is offered
-		r.halt()
+		r.stop()
 		assert.Zero(t, r.drain(t.Context()))
-		position, ok := r.due()
+		position, ok := r.uncommitted()
 		assert.True(t, ok)
 		assert.EqualValues(t, 1, position.Offset)
-		assert.Zero(t, r.waiting.Load())
+		assert.Zero(t, r.bufferedBytes.Load())
 	})
 }
 
@@ -121,7 +123,7 @@ func TestDrain(t *testing.T) {
 		r := runPartition(t, nil)
 		r.push(topicID{}, records(0, 3), 3)
 		all := r.next(t)
-		r.halt()
+		r.stop()
 		short, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		assert.Equal(t, 3, r.drain(short))

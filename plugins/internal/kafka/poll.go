@@ -20,7 +20,7 @@ type polled struct {
 	records    int                // markers among them
 	messages   int
 	bytes      int64
-	gone       map[string]topicID // topics that the brokers do not know any more
+	deleted    map[string]topicID // topics that the brokers do not know any more
 	err        error
 }
 
@@ -29,7 +29,7 @@ type polled struct {
 func (c *Consumer) pollAll() {
 	var last string
 	var logged time.Time
-	for c.awaitRoom() {
+	for c.waitForDemand() {
 		began := time.Now()
 		got := c.poll()
 		if got.messages > 0 {
@@ -38,8 +38,8 @@ func (c *Consumer) pollAll() {
 				"records", got.messages, "bytes", got.bytes, "milliseconds", milliseconds(began)).Debug("Records fetched")
 		}
 		err := got.err
-		if len(got.gone) > 0 {
-			err = errors.Join(err, c.renew(got.gone))
+		if len(got.deleted) > 0 {
+			err = errors.Join(err, c.resubscribe(got.deleted))
 		}
 		if err == nil {
 			continue
@@ -49,14 +49,14 @@ func (c *Consumer) pollAll() {
 			c.fail(err)
 			return
 		}
-		if err.Error() != last || time.Since(logged) > sameError {
+		if err.Error() != last || time.Since(logged) > errorLogInterval {
 			last, logged = err.Error(), time.Now()
 			c.log.With("operation", "Kafka poll", "topic", strings.Join(c.conf.Topics, ","), "error", last).
 				Error("Fetching failed, the client tries again")
 		}
 		if got.records == 0 {
 			select {
-			case <-time.After(pollPause):
+			case <-time.After(pollErrorBackoff):
 			case <-c.ctx.Done():
 			}
 		}
@@ -70,46 +70,39 @@ func topicsOf(partitions map[string][]int32) string {
 	return strings.Join(slices.Sorted(maps.Keys(partitions)), ",")
 }
 
-// awaitRoom waits until some partition wants records, or there is no partition,
+// waitForDemand waits until some partition wants records, or there is no partition,
 // and reports false when the consumer closes.
-func (c *Consumer) awaitRoom() bool {
+func (c *Consumer) waitForDemand() bool {
 	for c.ctx.Err() == nil {
 		partitions := c.partitions()
-		if len(partitions) == 0 || slices.ContainsFunc(partitions, (*partition).wantsMore) {
+		if len(partitions) == 0 || slices.ContainsFunc(partitions, (*partition).belowLowWater) {
 			return true
 		}
 		select {
-		case <-c.hungry:
+		case <-c.pollWanted.C():
 		case <-c.ctx.Done():
 		}
 	}
 	return false
 }
 
-func (c *Consumer) tellHungry() {
-	select {
-	case c.hungry <- struct{}{}:
-	default:
-	}
-}
-
 // poll takes what has been fetched into the partitions' queues.
 func (c *Consumer) poll() polled {
-	c.assignment.RLock()
-	defer c.assignment.RUnlock()
+	c.assignmentMu.RLock()
+	defer c.assignmentMu.RUnlock()
 	c.mu.Lock()
 	polling := c.polling
 	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(polling, c.conf.PollTimeout)
 	defer cancel()
 
-	got := polled{partitions: make(map[string][]int32), gone: make(map[string]topicID)}
+	got := polled{partitions: make(map[string][]int32), deleted: make(map[string]topicID)}
 	c.client.PollRecords(ctx, c.conf.MaxMessages).EachTopic(func(topic kgo.FetchTopic) {
 		topic.EachPartition(func(f kgo.FetchPartition) {
 			switch {
 			case f.Err == nil || isContext(f.Err) || errors.Is(f.Err, kgo.ErrClientClosed):
-			case isGone(f.Err):
-				got.gone[topic.Topic] = topic.TopicID
+			case isUnknownTopicID(f.Err):
+				got.deleted[topic.Topic] = topic.TopicID
 			default:
 				got.err = errors.Join(got.err, fetchError(topic.Topic, f))
 			}
@@ -123,7 +116,7 @@ func (c *Consumer) poll() polled {
 	})
 	// A pause makes the client drop what it has fetched of a partition and fetch
 	// it again, so it waits until the client holds nothing, or memory demands it.
-	if got.records < c.conf.MaxMessages || c.waiting.Load() > 2*c.conf.TotalBytes {
+	if got.records < c.conf.MaxMessages || c.bufferedBytes.Load() > 2*c.conf.TotalBytes {
 		c.pauseFull()
 	}
 	return got
@@ -156,7 +149,7 @@ func (c *Consumer) enqueue(topic kgo.FetchTopic, f kgo.FetchPartition) (messages
 func (c *Consumer) pauseFull() {
 	full := make(map[string][]int32)
 	for _, p := range c.partitions() {
-		if p.pause() {
+		if p.startPause() {
 			full[p.topic] = append(full[p.topic], p.number)
 		}
 	}

@@ -115,8 +115,8 @@ func TestTransactionGoesOnAfterARefusal(t *testing.T) {
 func TestTransactionIsAbortedByAnErrorThatMayPass(t *testing.T) {
 	c := newTransactionCluster(t, 1)
 	fill(t, c, 1, 3, "")
-	memory := NewMemory(retry.Policy{Strategy: retry.FixedDelay, MaxRetries: 2}, 100, time.Minute)
-	memory.size.now = 100
+	memory := NewSessionState(retry.Policy{Strategy: retry.FixedDelay, MaxRetries: 2}, 100, time.Minute)
+	memory.size.current = 100
 	s := begin(t, c, "id", memory)
 	closeInTheEnd(t, s)
 	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: answersName, Err: kerr.UnknownTopicOrPartition, Count: -1})

@@ -23,7 +23,7 @@ var FieldTransactionalID = fields.Text("transactional_id").Where("text that is n
 
 var (
 	errTransactionOver = errors.New("the transaction that this message belongs to has ended")
-	errGivenUp         = errors.New("a record was given up before the brokers confirmed it")
+	errUnconfirmed     = errors.New("a record was given up before the brokers confirmed it")
 )
 
 // AbortedError is that of each record of a transaction that can only be aborted. It
@@ -43,20 +43,20 @@ type transactionKey struct{}
 // Transaction is the one in which a message was read. What the brokers refuse is not
 // part of it, and does not keep the rest from being committed.
 type Transaction struct {
-	id     string
-	topics *Topics
-	maker  *topicMaker
-	limit  int64 // max_message_bytes
-	last   bool  // retries are used up: an error that may pass is as any other
+	id              string
+	topics          *Topics
+	creator         *topicCreator
+	maxMessageBytes int64 // max_message_bytes
+	lastAttempt     bool  // retries are used up: an error that may pass is as any other
 
-	mu       sync.RWMutex // held shared while records are handed to the client
-	ended    bool
-	over     context.Context // ends before that
-	stop     context.CancelFunc
-	state    sync.Mutex // guards what follows
-	doom     error      // why it can only be aborted, if so
-	remade   []error    // of topics
-	produced int64
+	mu         sync.RWMutex // held shared while records are handed to the client
+	ended      bool
+	ctx        context.Context // ends before that
+	cancel     context.CancelFunc
+	stateMu    sync.Mutex // guards what follows
+	abortCause error      // why it can only be aborted, if so
+	recreated  []error    // of topics
+	produced   int64
 }
 
 // TransactionOf returns the transaction in which the message was read, or that
@@ -74,10 +74,10 @@ func (t *Transaction) ID() string { return t.id }
 // go where their key says.
 func (t *Transaction) Produce(ctx context.Context, records []*kgo.Record) []error {
 	errs := make([]error, len(records))
-	if errs := t.aborted(records); errs != nil {
+	if errs := t.abortedErrors(records); errs != nil {
 		return errs
 	}
-	t.maker.make(ctx, records)
+	t.creator.create(ctx, records)
 	send := make([]int, 0, len(records))
 	for i, r := range records {
 		if errs[i] = t.tooLarge(r); errs[i] == nil {
@@ -85,16 +85,16 @@ func (t *Transaction) Produce(ctx context.Context, records []*kgo.Record) []erro
 		}
 	}
 	t.send(ctx, records, send, errs)
-	t.judge(records, send, errs)
-	if aborted := t.aborted(records); aborted != nil {
+	t.classifyErrors(records, send, errs)
+	if aborted := t.abortedErrors(records); aborted != nil {
 		return aborted
 	}
 	return errs
 }
 
-// aborted returns the errors of records if the transaction can only be aborted.
-func (t *Transaction) aborted(records []*kgo.Record) []error {
-	cause := t.doomed()
+// abortedErrors returns the errors of records if the transaction can only be aborted.
+func (t *Transaction) abortedErrors(records []*kgo.Record) []error {
+	cause := t.cause()
 	if cause == nil {
 		return nil
 	}
@@ -104,8 +104,8 @@ func (t *Transaction) aborted(records []*kgo.Record) []error {
 // tooLarge returns the error of a record that is too large for the client.
 func (t *Transaction) tooLarge(r *kgo.Record) error {
 	// The client counts the framing of a batch and of the record, too.
-	if n := size(r) + 256 + 10*int64(len(r.Headers)); n > t.limit {
-		return fmt.Errorf("%w: %v bytes do not fit max_message_bytes, %v", kerr.MessageTooLarge, size(r), t.limit)
+	if n := size(r) + 256 + 10*int64(len(r.Headers)); n > t.maxMessageBytes {
+		return fmt.Errorf("%w: %v bytes do not fit max_message_bytes, %v", kerr.MessageTooLarge, size(r), t.maxMessageBytes)
 	}
 	return nil
 }
@@ -113,20 +113,20 @@ func (t *Transaction) tooLarge(r *kgo.Record) error {
 // send writes some of the records, and sets their errors. The brokers refuse all
 // records that wait for a partition if one of them is too large, so that those are
 // divided until it is found.
-func (t *Transaction) send(ctx context.Context, records []*kgo.Record, which []int, errs []error) {
-	t.hand(ctx, records, which, errs)
-	var refused []int
-	for _, i := range which {
+func (t *Transaction) send(ctx context.Context, records []*kgo.Record, indexes []int, errs []error) {
+	t.produceAll(ctx, records, indexes, errs)
+	var tooLarge []int
+	for _, i := range indexes {
 		if errors.Is(errs[i], kerr.MessageTooLarge) {
-			refused = append(refused, i)
+			tooLarge = append(tooLarge, i)
 		}
 	}
-	switch half := len(refused) / 2; {
-	case len(refused) == 1:
-		t.sendAlone(ctx, records[refused[0]], &errs[refused[0]])
-	case len(refused) > 1:
-		t.send(ctx, records, refused[:half], errs)
-		t.send(ctx, records, refused[half:], errs)
+	switch half := len(tooLarge) / 2; {
+	case len(tooLarge) == 1:
+		t.sendAlone(ctx, records[tooLarge[0]], &errs[tooLarge[0]])
+	case len(tooLarge) > 1:
+		t.send(ctx, records, tooLarge[:half], errs)
+		t.send(ctx, records, tooLarge[half:], errs)
 	}
 }
 
@@ -135,7 +135,7 @@ func (t *Transaction) send(ctx context.Context, records []*kgo.Record, which []i
 func (t *Transaction) sendAlone(ctx context.Context, r *kgo.Record, result *error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(t.over, cancel)()
+	defer context.AfterFunc(t.ctx, cancel)()
 	answer := make(chan error, 1)
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -150,97 +150,97 @@ func (t *Transaction) sendAlone(ctx context.Context, r *kgo.Record, result *erro
 	select {
 	case *result = <-answer:
 	case <-ctx.Done():
-		*result = errGivenUp
-		t.abort(errGivenUp)
+		*result = errUnconfirmed
+		t.abort(errUnconfirmed)
 	}
 }
 
-// hand hands some of the records to the client, and waits for their errors.
-func (t *Transaction) hand(ctx context.Context, records []*kgo.Record, which []int, errs []error) {
+// produceAll hands some of the records to the client, and waits for their errors.
+func (t *Transaction) produceAll(ctx context.Context, records []*kgo.Record, indexes []int, errs []error) {
 	type outcome struct {
 		index int
 		err   error
 	}
-	outcomes := make(chan outcome, len(which))
+	outcomes := make(chan outcome, len(indexes))
 	t.mu.RLock()
 	if t.ended {
 		t.mu.RUnlock()
-		for _, i := range which {
+		for _, i := range indexes {
 			errs[i] = &AbortedError{errTransactionOver}
 		}
 		return
 	}
-	for _, i := range which {
+	for _, i := range indexes {
 		// The client may not drop a record of which the brokers may have something
 		// already; aborting does it properly.
 		t.topics.Produce(context.WithoutCancel(ctx), records[i], func(_ *kgo.Record, err error) { outcomes <- outcome{i, err} })
 	}
 	t.mu.RUnlock()
 
-	for _, i := range which {
-		errs[i] = errGivenUp
+	for _, i := range indexes {
+		errs[i] = errUnconfirmed
 	}
-	for range which {
+	for range indexes {
 		select {
 		case o := <-outcomes:
 			errs[o.index] = o.err
 		case <-ctx.Done():
-			t.abort(errGivenUp)
+			t.abort(errUnconfirmed)
 			return
 		}
 	}
 }
 
-// judge says what the errors of the records mean for the transaction. One that may
+// classifyErrors says what the errors of the records mean for the transaction. One that may
 // pass aborts it, so that no fallback takes what has its place elsewhere.
-func (t *Transaction) judge(records []*kgo.Record, sent []int, errs []error) {
-	t.state.Lock()
-	defer t.state.Unlock()
+func (t *Transaction) classifyErrors(records []*kgo.Record, sent []int, errs []error) {
+	t.stateMu.Lock()
+	defer t.stateMu.Unlock()
 	for _, i := range sent {
 		err := errs[i]
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {
-			t.maker.forget(records[i].Topic)
+			t.creator.forget(records[i].Topic)
 		}
 		switch {
 		case err == nil:
 			t.produced++
 			continue
-		case isRemade(err):
-			t.remade = append(t.remade, err)
+		case isRecreated(err):
+			t.recreated = append(t.recreated, err)
 		case endsTransaction(err):
-		case t.last || !retry.IsTransient(err):
+		case t.lastAttempt || !retry.IsTransient(err):
 			continue
 		}
-		if t.doom == nil {
-			t.doom = err
+		if t.abortCause == nil {
+			t.abortCause = err
 		}
 	}
 }
 
 // abort notes that the transaction can only be aborted.
 func (t *Transaction) abort(cause error) {
-	t.state.Lock()
-	defer t.state.Unlock()
-	if t.doom == nil {
-		t.doom = cause
+	t.stateMu.Lock()
+	defer t.stateMu.Unlock()
+	if t.abortCause == nil {
+		t.abortCause = cause
 	}
 }
 
-// doomed says why the transaction can only be aborted, if so.
-func (t *Transaction) doomed() error {
-	t.state.Lock()
-	defer t.state.Unlock()
-	return t.doom
+// cause says why the transaction can only be aborted, if so.
+func (t *Transaction) cause() error {
+	t.stateMu.Lock()
+	defer t.stateMu.Unlock()
+	return t.abortCause
 }
 
 // finish lets no more records in, and says why those that are may not be
 // committed, if so.
 func (t *Transaction) finish() error {
-	t.stop()
+	t.cancel()
 	t.mu.Lock()
 	t.ended = true
 	t.mu.Unlock()
-	return t.doomed()
+	return t.cause()
 }
 
 // endsTransaction says whether an error of a record is one of its transaction, which
@@ -254,8 +254,8 @@ func endsTransaction(err error) bool {
 		errors.Is(err, kerr.OutOfOrderSequenceNumber)
 }
 
-func isRemade(err error) bool {
-	_, ok := errors.AsType[*RemadeError](err)
+func isRecreated(err error) bool {
+	_, ok := errors.AsType[*RecreatedError](err)
 	return ok
 }
 

@@ -21,8 +21,8 @@ import (
 )
 
 var (
-	errClosing     = errors.New("the session closes")
-	errStartedOver = errors.New("the client has started over, and what it wrote before is lost")
+	errClosing      = errors.New("the session closes")
+	errEpochChanged = errors.New("the client has started over, and what it wrote before is lost")
 )
 
 // TransactionConfig says what a session reads, and how.
@@ -42,7 +42,7 @@ type TransactionConfig struct {
 
 	CreateTopics bool // those that are produced to
 
-	Memory *Memory // that of the session before, if there was one
+	State *SessionState // that of the session before, if there was one
 }
 
 // TransactionSession reads records as a member of a consumer group, one
@@ -52,22 +52,22 @@ type TransactionConfig struct {
 // After an error whose outcome is not known it is of no use any more. What the
 // brokers hold is the truth then, and the next session begins with it.
 type TransactionSession struct {
-	conf       TransactionConfig
-	log        *service.Logger
-	status     *status.Component
-	session    *kgo.GroupTransactSession
-	topics     *Topics
-	maker      *topicMaker
-	stopClient context.CancelFunc
-	ended      func() // fetching, for the status
-	turn       chan struct{}
-	ctx        context.Context // ends when the session closes
-	cancel     context.CancelFunc
-	committed  atomic.Bool
+	conf          TransactionConfig
+	log           *service.Logger
+	status        *status.Component
+	session       *kgo.GroupTransactSession
+	topics        *Topics
+	creator       *topicCreator
+	stopClient    context.CancelFunc
+	endFetching   func() // fetching, for the status
+	transactionMu chan struct{}
+	ctx           context.Context // ends when the session closes
+	cancel        context.CancelFunc
+	committed     atomic.Bool
 
 	mu   sync.Mutex
-	open *opened
-	dead error
+	open *openTransaction
+	err  error
 }
 
 // NewTransactionSession connects to the brokers, as often as policy says, ends
@@ -75,13 +75,13 @@ type TransactionSession struct {
 // it if it still runs, and joins the group.
 func NewTransactionSession(ctx context.Context, conf TransactionConfig, policy retry.Policy, res *service.Resources, component *status.Component) (*TransactionSession, error) {
 	s := &TransactionSession{
-		conf:   conf,
-		log:    res.Logger(),
-		status: component,
-		turn:   make(chan struct{}, 1),
+		conf:          conf,
+		log:           res.Logger(),
+		status:        component,
+		transactionMu: make(chan struct{}, 1),
 	}
-	if conf.Memory == nil {
-		s.conf.Memory = NewMemory(policy, conf.MaxMessages, conf.Period)
+	if conf.State == nil {
+		s.conf.State = NewSessionState(policy, conf.MaxMessages, conf.Period)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	policy.Timeout = connectTimeout
@@ -95,7 +95,7 @@ func NewTransactionSession(ctx context.Context, conf TransactionConfig, policy r
 	if err != nil {
 		return nil, err
 	}
-	s.ended = component.Begin()
+	s.endFetching = component.Begin()
 	return s, nil
 }
 
@@ -121,13 +121,13 @@ func (s *TransactionSession) begin(ctx context.Context) error {
 		}),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, revoked map[string][]int32) {
 			if len(revoked) > 0 {
-				s.lose(revoked)
+				s.dropSlots(revoked)
 				s.log.With("partitions", describe(revoked)).Info("Partitions revoked")
 			}
 		}),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 			if len(lost) > 0 {
-				s.lose(lost)
+				s.dropSlots(lost)
 				s.log.With("partitions", describe(lost)).Warn("Partitions lost: the group went on without this member")
 			}
 		}),
@@ -152,7 +152,7 @@ func (s *TransactionSession) begin(ctx context.Context) error {
 	}
 	s.session, s.stopClient = session, stopClient
 	if s.conf.CreateTopics {
-		s.maker = &topicMaker{client: session.Client()}
+		s.creator = &topicCreator{client: session.Client()}
 	}
 	s.topics = NewTopics(session.Client(), s.log)
 	return nil
@@ -164,7 +164,7 @@ func (s *TransactionSession) begin(ctx context.Context) error {
 // returns service.ErrNotConnected, and Err says why.
 func (s *TransactionSession) Read(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
 	select {
-	case s.turn <- struct{}{}:
+	case s.transactionMu <- struct{}{}:
 	case <-s.ctx.Done():
 		return nil, nil, service.ErrEndOfInput
 	case <-ctx.Done():
@@ -172,17 +172,17 @@ func (s *TransactionSession) Read(ctx context.Context) (service.MessageBatch, se
 	}
 	messages, tx, err := s.read(ctx)
 	if err != nil {
-		<-s.turn
+		<-s.transactionMu
 		return nil, nil, err
 	}
 	return messages, func(ctx context.Context, err error) error { return s.end(ctx, tx, err) }, nil
 }
 
-func (s *TransactionSession) read(ctx context.Context) (service.MessageBatch, *opened, error) {
+func (s *TransactionSession) read(ctx context.Context) (service.MessageBatch, *openTransaction, error) {
 	if s.Err() != nil {
 		return nil, nil, service.ErrNotConnected
 	}
-	if err := s.pause(ctx); err != nil {
+	if err := s.pauseAfterAbort(ctx); err != nil {
 		return nil, nil, err
 	}
 	for {
@@ -194,10 +194,10 @@ func (s *TransactionSession) read(ctx context.Context) (service.MessageBatch, *o
 			return nil, nil, service.ErrNotConnected
 		}
 		if hasMessages(fetches) {
-			return s.transaction(ctx, fetches)
+			return s.beginTransaction(ctx, fetches)
 		}
 		if fetches.NumRecords() > 0 {
-			if err := s.pass(ctx); err != nil {
+			if err := s.commitMarkers(ctx); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -207,11 +207,11 @@ func (s *TransactionSession) read(ctx context.Context) (service.MessageBatch, *o
 	}
 }
 
-// lose lets go of what is kept for partitions that another member reads now, unless
+// dropSlots lets go of what is kept for partitions that another member reads now, unless
 // the session ends: the next one may read them again.
-func (s *TransactionSession) lose(partitions map[string][]int32) {
+func (s *TransactionSession) dropSlots(partitions map[string][]int32) {
 	if s.ctx.Err() == nil {
-		s.conf.Memory.lose(partitions)
+		s.conf.State.dropPartitions(partitions)
 	}
 }
 
@@ -225,8 +225,8 @@ func hasMessages(fetches kgo.Fetches) bool {
 	return false
 }
 
-// pass commits the position behind ends of transactions that no message follows.
-func (s *TransactionSession) pass(ctx context.Context) error {
+// commitMarkers commits the position behind ends of transactions that no message follows.
+func (s *TransactionSession) commitMarkers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.conf.Timeout+closeTimeout)
 	defer cancel()
 	err := s.session.Begin()
@@ -240,12 +240,12 @@ func (s *TransactionSession) pass(ctx context.Context) error {
 	return nil
 }
 
-// pause waits after a transaction that was aborted.
-func (s *TransactionSession) pause(ctx context.Context) error {
+// pauseAfterAbort waits after a transaction that was aborted.
+func (s *TransactionSession) pauseAfterAbort(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
-	err := retry.Sleep(ctx, s.conf.Memory.pause())
+	err := retry.Sleep(ctx, s.conf.State.pause())
 	if s.ctx.Err() != nil {
 		return service.ErrEndOfInput
 	}
@@ -258,7 +258,7 @@ func (s *TransactionSession) poll(ctx context.Context) kgo.Fetches {
 	pollCtx, cancel := context.WithTimeout(ctx, s.conf.PollTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
-	fetches := s.session.PollRecords(pollCtx, s.conf.Memory.records())
+	fetches := s.session.PollRecords(pollCtx, s.conf.State.records())
 	var failed error
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		if f.Err != nil && !isContext(f.Err) {
@@ -267,7 +267,7 @@ func (s *TransactionSession) poll(ctx context.Context) kgo.Fetches {
 	})
 	switch {
 	case failed == nil:
-	case errors.Is(failed, kgo.ErrClientClosed) || errors.Is(failed, kerr.FencedInstanceID) || isGone(failed):
+	case errors.Is(failed, kgo.ErrClientClosed) || errors.Is(failed, kerr.FencedInstanceID) || isUnknownTopicID(failed):
 		s.fail(failed) // a topic that is gone is another for the next session
 	case errors.Is(failed, errNoOffset):
 		s.status.OperationFailed(failed)
@@ -285,8 +285,8 @@ func (s *TransactionSession) poll(ctx context.Context) kgo.Fetches {
 	return fetches
 }
 
-// opened is a transaction with what was read in it.
-type opened struct {
+// openTransaction is a transaction with what was read in it.
+type openTransaction struct {
 	*Transaction
 	records  []*kgo.Record
 	contexts []context.Context // of their messages, with their slots
@@ -301,13 +301,13 @@ type producerID struct {
 	epoch int16
 }
 
-// transaction begins one for the records.
-func (s *TransactionSession) transaction(ctx context.Context, fetches kgo.Fetches) (service.MessageBatch, *opened, error) {
-	tx := &opened{began: time.Now(), Transaction: &Transaction{
-		id: s.conf.ID, topics: s.topics, maker: s.maker,
-		limit: s.conf.MaxBytes, last: s.conf.Memory.usedUp(),
+// beginTransaction begins one for the records.
+func (s *TransactionSession) beginTransaction(ctx context.Context, fetches kgo.Fetches) (service.MessageBatch, *openTransaction, error) {
+	tx := &openTransaction{began: time.Now(), Transaction: &Transaction{
+		id: s.conf.ID, topics: s.topics, creator: s.creator,
+		maxMessageBytes: s.conf.MaxBytes, lastAttempt: s.conf.State.retriesExhausted(),
 	}}
-	tx.over, tx.stop = context.WithCancel(context.Background())
+	tx.ctx, tx.cancel = context.WithCancel(context.Background())
 	var messages service.MessageBatch
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		for _, r := range f.Records {
@@ -319,7 +319,7 @@ func (s *TransactionSession) transaction(ctx context.Context, fetches kgo.Fetche
 			tx.bytes += size(r)
 		}
 	})
-	s.conf.Memory.attach(tx.records, messages)
+	s.conf.State.attach(tx.records, messages)
 	tx.contexts = make([]context.Context, len(messages))
 	for i, msg := range messages {
 		tx.contexts[i] = msg.Context()
@@ -330,7 +330,7 @@ func (s *TransactionSession) transaction(ctx context.Context, fetches kgo.Fetche
 		tx.producer, err = s.producer(ctx)
 	}
 	if err != nil {
-		s.conf.Memory.keep(tx.records, tx.contexts)
+		s.conf.State.keepSlots(tx.records, tx.contexts)
 		s.fail(fmt.Errorf("beginning a transaction: %w", err))
 		return nil, nil, service.ErrNotConnected
 	}
@@ -348,7 +348,7 @@ func (s *TransactionSession) producer(ctx context.Context) (p producerID, err er
 
 // end ends the transaction that is open, which it must be: ending it again changes
 // nothing.
-func (s *TransactionSession) end(ctx context.Context, tx *opened, rejection error) error {
+func (s *TransactionSession) end(ctx context.Context, tx *openTransaction, rejection error) error {
 	s.mu.Lock()
 	mine := s.open == tx
 	if mine {
@@ -358,7 +358,7 @@ func (s *TransactionSession) end(ctx context.Context, tx *opened, rejection erro
 	if !mine {
 		return nil
 	}
-	defer func() { <-s.turn }()
+	defer func() { <-s.transactionMu }()
 
 	if cause := tx.finish(); cause != nil {
 		rejection = cause
@@ -368,48 +368,48 @@ func (s *TransactionSession) end(ctx context.Context, tx *opened, rejection erro
 	ctx, cancel := context.WithTimeout(ctx, s.conf.Timeout+closeTimeout)
 	defer cancel()
 	if rejection == nil {
-		rejection = s.startedOver(ctx, tx)
+		rejection = s.checkEpoch(ctx, tx)
 	}
 	committed, err := s.session.End(ctx, kgo.TransactionEndTry(rejection == nil))
 	if !committed {
-		s.conf.Memory.keep(tx.records, tx.contexts)
+		s.conf.State.keepSlots(tx.records, tx.contexts)
 	}
-	for _, remade := range tx.remade {
-		s.topics.Renew(remade)
+	for _, recreated := range tx.recreated {
+		s.topics.Refresh(recreated)
 	}
 	switch {
 	case errors.Is(err, kerr.UnknownTopicID): // the client has aborted, and goes on
-		s.aborted(tx, err)
+		s.noteAborted(tx, err)
 	case err != nil:
 		err = fmt.Errorf("ending a transaction: %w", err)
 		s.fail(err)
 		return err
 	case rejection != nil:
-		s.aborted(tx, rejection)
+		s.noteAborted(tx, rejection)
 	case !committed:
 		s.log.Info("Transaction aborted, since the group is rebalancing; its records are read again")
 	default:
-		s.commits(tx)
+		s.noteCommitted(tx)
 	}
 	return nil
 }
 
-// startedOver returns an error if the client has another epoch than when the
+// checkEpoch returns an error if the client has another epoch than when the
 // transaction began. What it wrote before is aborted then, and must not be taken
 // for done.
-func (s *TransactionSession) startedOver(ctx context.Context, tx *opened) error {
+func (s *TransactionSession) checkEpoch(ctx context.Context, tx *openTransaction) error {
 	p, err := s.producer(ctx)
 	if err == nil && p != tx.producer {
-		return errStartedOver
+		return errEpochChanged
 	}
 	return err
 }
 
-// aborted notes that a transaction was aborted for its records. One whose topic was
+// noteAborted notes that a transaction was aborted for its records. One whose topic was
 // made again finds the new one when it is tried again.
-func (s *TransactionSession) aborted(tx *opened, cause error) {
-	again := isRemade(cause)
-	s.conf.Memory.aborted(again)
+func (s *TransactionSession) noteAborted(tx *openTransaction, cause error) {
+	again := isRecreated(cause)
+	s.conf.State.aborted(again)
 	if isContext(cause) || errors.Is(cause, errClosing) {
 		return
 	}
@@ -422,9 +422,9 @@ func (s *TransactionSession) aborted(tx *opened, cause error) {
 	}
 }
 
-func (s *TransactionSession) commits(tx *opened) {
+func (s *TransactionSession) noteCommitted(tx *openTransaction) {
 	took := time.Since(tx.began)
-	s.conf.Memory.committed(tx.records, took)
+	s.conf.State.committed(tx.records, took)
 	s.committed.Store(true)
 	ledger.Process.Taken.Add(int64(len(tx.records)))
 	ledger.Process.Published.Add(tx.produced)
@@ -436,7 +436,7 @@ func (s *TransactionSession) commits(tx *opened) {
 func (s *TransactionSession) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.dead
+	return s.err
 }
 
 // Committed says whether the session has committed a transaction.
@@ -445,11 +445,11 @@ func (s *TransactionSession) Committed() bool { return s.committed.Load() }
 // fail notes that the session is of no use any more.
 func (s *TransactionSession) fail(err error) {
 	err = explainFence(s.conf, err)
-	s.conf.Memory.failed()
+	s.conf.State.failed()
 	s.mu.Lock()
-	first := s.dead == nil
+	first := s.err == nil
 	if first {
-		s.dead = err
+		s.err = err
 	}
 	s.mu.Unlock()
 	if !first || errors.Is(err, kgo.ErrClientClosed) {
@@ -486,7 +486,7 @@ func (s *TransactionSession) Close(ctx context.Context) error {
 	tx := s.open
 	s.mu.Unlock()
 	s.cancel()
-	s.ended()
+	s.endFetching()
 
 	var err error
 	if tx != nil {
@@ -497,7 +497,7 @@ func (s *TransactionSession) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
 	select {
-	case s.turn <- struct{}{}: // nobody polls or ends a transaction
+	case s.transactionMu <- struct{}{}: // nobody polls or ends a transaction
 	case <-ctx.Done():
 	}
 	if leaveErr := s.session.Client().LeaveGroupContext(ctx); leaveErr != nil {

@@ -37,7 +37,7 @@ func newTransactionCluster(t *testing.T, partitions int32) *kfake.Cluster {
 }
 
 // begin makes a session that is quick in everything, with the memory of one before.
-func begin(t *testing.T, c *kfake.Cluster, id string, before ...*Memory) *TransactionSession {
+func begin(t *testing.T, c *kfake.Cluster, id string, before ...*SessionState) *TransactionSession {
 	t.Helper()
 	conf := TransactionConfig{
 		Connection: Connection{Seeds: c.ListenAddrs(), ClientID: "test", MaxAge: time.Second},
@@ -49,10 +49,10 @@ func begin(t *testing.T, c *kfake.Cluster, id string, before ...*Memory) *Transa
 		ID: id, Topics: []string{topicName},
 		MaxMessages: 100, MaxBytes: 1 << 20, PollTimeout: time.Second, Timeout: patience,
 	}
-	conf.Memory = NewMemory(retry.Policy{Strategy: retry.NoRetry}, 100, time.Minute)
-	conf.Memory.size = transactionSize{least: 100, most: 100, now: 100, period: time.Minute}
+	conf.State = NewSessionState(retry.Policy{Strategy: retry.NoRetry}, 100, time.Minute)
+	conf.State.size = transactionSize{min: 100, max: 100, current: 100, period: time.Minute}
 	for _, memory := range before {
-		conf.Memory = memory
+		conf.State = memory
 	}
 	res := service.MockResources()
 	component := status.New(res, "mfn_kafka_transaction", status.Connector)
@@ -270,7 +270,7 @@ func TestTransactionWithARecordThatWasGivenUp(t *testing.T) {
 		<-asked
 		cancel()
 	}()
-	require.ErrorIs(t, tx.answer(ctx), errGivenUp)
+	require.ErrorIs(t, tx.answer(ctx), errUnconfirmed)
 	close(release)
 	require.NoError(t, tx.end(t.Context(), nil))
 	assert.False(t, s.Committed())
@@ -368,7 +368,7 @@ func TestCloseWhileReadingWaits(t *testing.T) {
 	}()
 	eventually(t, func() bool {
 		group := c.GroupInfo("group")
-		return group != nil && len(group.Members) == 1 && len(s.turn) == 1
+		return group != nil && len(group.Members) == 1 && len(s.transactionMu) == 1
 	})
 	closed := make(chan error)
 	go func() { closed <- s.Close(t.Context()) }()

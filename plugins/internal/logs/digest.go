@@ -16,8 +16,8 @@ const (
 	// maxSummary while failures go on.
 	firstSummary = 10 * time.Second
 	maxSummary   = time.Minute
-	// quiet is how long nothing has failed when a success ends the failures.
-	quiet = 5 * time.Second
+	// quietPeriod is how long nothing has failed when a success ends the failures.
+	quietPeriod = 5 * time.Second
 	// maxCauses is how many different errors are told in full between summaries.
 	maxCauses = 4
 	// maxNames is how many messages a summary names.
@@ -99,7 +99,7 @@ func (d *Digest) Failing() bool {
 func (d *Digest) Succeeded() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.timer != nil && time.Since(d.last) >= quiet {
+	if d.timer != nil && time.Since(d.last) >= quietPeriod {
 		d.end()
 	}
 }

@@ -43,7 +43,7 @@ func TestFailuresThatRepeatAreSummedUp(t *testing.T) {
 		out.Reset()
 		d.Succeeded() // too early to say that it is over
 		assert.Empty(t, out.String())
-		time.Sleep(quiet)
+		time.Sleep(quietPeriod)
 		d.Succeeded()
 		assert.Contains(t, out.String(), "All is well again")
 		assert.False(t, d.Failing())

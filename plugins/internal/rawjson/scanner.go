@@ -21,11 +21,11 @@ type Scanner struct {
 
 // SyntaxError says where JSON stops being JSON.
 type SyntaxError struct {
-	At     int // bytes before the fault
+	Pos    int // bytes before the fault
 	Reason string
 }
 
-func (e *SyntaxError) Error() string { return fmt.Sprintf("%v at byte %v", e.Reason, e.At) }
+func (e *SyntaxError) Error() string { return fmt.Sprintf("%v at byte %v", e.Reason, e.Pos) }
 
 // Unexpected is the error of what stands at the scanner's place.
 func (s *Scanner) Unexpected() error {
@@ -290,7 +290,7 @@ func (s *Scanner) noObject() error {
 	if err != nil {
 		return invalid(err)
 	}
-	return fmt.Errorf("not a JSON object but %v", Kind(raw))
+	return fmt.Errorf("not a JSON object but %v", KindOf(raw))
 }
 
 func invalid(err error) error {
@@ -319,20 +319,38 @@ func Unquoted(quoted []byte) string {
 	return text
 }
 
-// Kind names the kind of a raw JSON value, with an article.
-func Kind(raw []byte) string {
+// Kind is the type of a JSON value.
+type Kind int8
+
+// The kinds.
+const (
+	Number Kind = iota
+	String
+	Boolean
+	Null
+	Array
+	Object
+)
+
+// String names a kind, with an article, as an error does.
+func (k Kind) String() string {
+	return [...]string{"a number", "a string", "a boolean", "null", "an array", "an object"}[k]
+}
+
+// KindOf returns the kind of a raw JSON value.
+func KindOf(raw []byte) Kind {
 	switch raw[0] {
 	case '{':
-		return "an object"
+		return Object
 	case '[':
-		return "an array"
+		return Array
 	case '"':
-		return "a string"
+		return String
 	case 't', 'f':
-		return "a boolean"
+		return Boolean
 	case 'n':
-		return "null"
+		return Null
 	default:
-		return "a number"
+		return Number
 	}
 }

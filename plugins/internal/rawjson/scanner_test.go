@@ -49,7 +49,7 @@ func checkScanner(t *testing.T, document []byte) {
 	if err != nil {
 		var syntax *SyntaxError
 		require.ErrorAs(t, err, &syntax)
-		assert.LessOrEqual(t, syntax.At, len(document))
+		assert.LessOrEqual(t, syntax.Pos, len(document))
 		assert.True(t, utf8.ValidString(err.Error()))
 		return
 	}
@@ -60,7 +60,7 @@ func checkScanner(t *testing.T, document []byte) {
 		got[string(bytes.ToValidUTF8(name, []byte("�")))] = string(raw)
 	})
 	if raw[0] != '{' {
-		require.ErrorContains(t, err, "not a JSON object but "+Kind(raw))
+		require.ErrorContains(t, err, "not a JSON object but "+KindOf(raw).String())
 		return
 	}
 	require.NoError(t, err)

@@ -22,6 +22,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/shutdown"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/signal"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
 )
 
@@ -79,42 +80,42 @@ func Toggled(conf *service.ParsedConfig, in service.BatchInput, opts Options) (s
 		ledger.Process.SetFinite()
 	}
 	if !again {
-		return &once{BatchInput: in, log: opts.Log}, nil
+		return &dropOnNack{BatchInput: in, log: opts.Log}, nil
 	}
-	return Rejected(in, opts), nil
+	return OnNack(in, opts), nil
 }
 
-// Rejected returns an input that reads from in and delivers what is rejected
+// OnNack returns an input that reads from in and delivers what is rejected
 // again, after pauses that grow. A batch is acknowledged at in when each of its
 // messages has been taken or given up. Once in has ended, the input ends with its
 // last batch.
-func Rejected(in service.BatchInput, opts Options) service.BatchInput {
+func OnNack(in service.BatchInput, opts Options) service.BatchInput {
 	r := &input{
 		in: in, opts: opts,
-		changed: make(chan struct{}, 1), wanted: make(chan struct{}, 1), read: make(chan result, 1),
-		waiting: map[*delivery]*time.Timer{},
+		changed: signal.New(), readWanted: make(chan struct{}, 1), results: make(chan result, 1),
+		pausing: map[*delivery]*time.Timer{},
 	}
-	r.reading, r.stop = context.WithCancel(context.Background())
+	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r
 }
 
 type input struct {
-	in      service.BatchInput
-	opts    Options
-	changed chan struct{} // holds one while something may have changed
-	wanted  chan struct{} // asks for a read of in
-	reader  sync.Once     // starts what answers that
-	read    chan result   // of the one read of in that is under way
-	reading context.Context
-	stop    context.CancelFunc
+	in         service.BatchInput
+	opts       Options
+	changed    signal.Signal // set when there may be something to deliver
+	readWanted chan struct{} // asks for a read of in
+	reader     sync.Once     // starts what answers that
+	results    chan result   // of the one read of in that is under way
+	ctx        context.Context
+	cancel     context.CancelFunc
 
 	mu        sync.Mutex
-	waiting   map[*delivery]*time.Timer // for the end of their pause
+	pausing   map[*delivery]*time.Timer // for the end of their pause
 	due       []*delivery               // their pause is over
 	rejected  int                       // messages that were rejected and are not delivered yet
 	lastTaken time.Time                 // when a delivery was taken whole, or the first rejected
 	open      int                       // batches that are not acknowledged
-	underWay  bool
+	reading   bool
 	ended     bool // in has
 	closed    bool
 }
@@ -161,9 +162,9 @@ func (r *input) ReadBatch(ctx context.Context) (service.MessageBatch, service.Ac
 		select {
 		case <-ctx.Done():
 			return nil, nil, ctx.Err()
-		case <-r.changed:
-		case read := <-r.read:
-			d, err := r.take(read)
+		case <-r.changed.C():
+		case read := <-r.results:
+			d, err := r.newDelivery(read)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -187,10 +188,10 @@ func (r *input) next() (d *delivery, ended bool) {
 	if r.ended {
 		return nil, r.open == 0
 	}
-	if !r.underWay && r.rejected < r.opts.MaxRejected {
-		r.underWay = true
+	if !r.reading && r.rejected < r.opts.MaxRejected {
+		r.reading = true
 		r.reader.Do(func() { go r.readAll() })
-		r.wanted <- struct{}{}
+		r.readWanted <- struct{}{}
 	}
 	return nil, false
 }
@@ -201,20 +202,20 @@ func (r *input) next() (d *delivery, ended bool) {
 func (r *input) readAll() {
 	for {
 		select {
-		case <-r.wanted:
-			batch, ack, err := r.in.ReadBatch(r.reading)
-			r.read <- result{batch, ack, err}
-		case <-r.reading.Done():
+		case <-r.readWanted:
+			batch, ack, err := r.in.ReadBatch(r.ctx)
+			r.results <- result{batch, ack, err}
+		case <-r.ctx.Done():
 			return
 		}
 	}
 }
 
-// take makes a delivery of what has been read; none at the end of in.
-func (r *input) take(read result) (*delivery, error) {
+// newDelivery makes a delivery of what has been read; none at the end of in.
+func (r *input) newDelivery(read result) (*delivery, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.underWay = false
+	r.reading = false
 	if errors.Is(read.err, service.ErrEndOfInput) {
 		r.ended = true
 		return nil, nil
@@ -243,14 +244,14 @@ func (r *input) deliver(d *delivery) (service.MessageBatch, service.AckFunc) {
 				return
 			}
 			r.recovered()
-			err = r.settle(ctx, d)
+			err = r.finish(ctx, d)
 		})
 		return err
 	}
 }
 
-// settle acknowledges a batch of which no message is left.
-func (r *input) settle(ctx context.Context, d *delivery) error {
+// finish acknowledges a batch of which no message is left.
+func (r *input) finish(ctx context.Context, d *delivery) error {
 	err := d.ack(ctx, d.givenUp)
 	r.mu.Lock()
 	r.open--
@@ -258,14 +259,14 @@ func (r *input) settle(ctx context.Context, d *delivery) error {
 		r.rejected -= len(d.batch)
 	}
 	r.mu.Unlock()
-	r.change()
+	r.changed.Set()
 	return err
 }
 
 // reject has what is left of a delivery delivered again after a pause, but for
 // what is given up.
 func (r *input) reject(ctx context.Context, d *delivery, index *service.Indexer, rejection error) error {
-	rest, errs := left(d.batch, index, rejection)
+	rest, errs := failedMessages(d.batch, index, rejection)
 	r.mu.Lock()
 	if d.rejections > 0 {
 		r.rejected -= len(d.batch)
@@ -273,35 +274,35 @@ func (r *input) reject(ctx context.Context, d *delivery, index *service.Indexer,
 	d.rejections++
 	d.batch = rest
 	if r.opts.Finite {
-		d.batch = r.giveUp(d, errs)
+		d.batch = r.dropExhausted(d, errs)
 	}
 	r.rejected += len(d.batch)
 	if r.lastTaken.IsZero() {
 		r.lastTaken = time.Now()
 	}
 	if len(d.batch) > 0 && !r.closed {
-		r.waiting[d] = time.AfterFunc(r.opts.Policy.Pause(d.rejections), func() { r.again(d) })
+		r.pausing[d] = time.AfterFunc(r.opts.Policy.Pause(d.rejections), func() { r.pauseOver(d) })
 	}
-	over := len(d.batch) == 0 // after this the delivery may be another goroutine's
+	finished := len(d.batch) == 0 // after this the delivery may be another goroutine's
 	r.mu.Unlock()
-	if over {
-		return r.settle(ctx, d)
+	if finished {
+		return r.finish(ctx, d)
 	}
-	r.change()
+	r.changed.Set()
 	return nil
 }
 
-// giveUp returns the messages of a delivery that are worth another one. It is
+// dropExhausted returns the messages of a delivery that are worth another one. It is
 // called with the lock held.
-func (r *input) giveUp(d *delivery, errs []error) service.MessageBatch {
+func (r *input) dropExhausted(d *delivery, errs []error) service.MessageBatch {
 	rest := make(service.MessageBatch, 0, len(d.batch))
 	for i, m := range d.batch {
 		refused := slot.From(m.Context()).Refusal()
-		most := r.opts.Policy.MaxRetries
+		maxRejections := r.opts.Policy.MaxRetries
 		if retry.IsTransient(errs[i]) {
-			most *= 2 // the other side may be down for a while
+			maxRejections *= 2 // the other side may be down for a while
 		}
-		if d.rejections <= most && (refused == nil || !errors.Is(errs[i], refused)) {
+		if d.rejections <= maxRejections && (refused == nil || !errors.Is(errs[i], refused)) {
 			rest = append(rest, m)
 			continue
 		}
@@ -317,15 +318,15 @@ func warn(log *service.Logger, m *service.Message, err error, text string) {
 	logs.With(log, "id", identity.ID(m), "source", identity.Source(m), "error", err.Error()).Warn(text)
 }
 
-// again makes a delivery due whose pause is over.
-func (r *input) again(d *delivery) {
+// pauseOver makes a delivery due whose pause is over.
+func (r *input) pauseOver(d *delivery) {
 	r.mu.Lock()
-	if _, ok := r.waiting[d]; ok {
-		delete(r.waiting, d)
+	if _, ok := r.pausing[d]; ok {
+		delete(r.pausing, d)
 		r.due = append(r.due, d)
 	}
 	r.mu.Unlock()
-	r.change()
+	r.changed.Set()
 }
 
 // recovered notes that a delivery was taken. If none had been for a while, the
@@ -342,18 +343,18 @@ func (r *input) recovered() {
 	if !outage {
 		return
 	}
-	for d, timer := range r.waiting {
+	for d, timer := range r.pausing {
 		if timer.Stop() {
-			delete(r.waiting, d)
+			delete(r.pausing, d)
 			r.due = append(r.due, d)
 		}
 	}
 }
 
-// left returns the messages of a batch that an error is about, with their errors:
+// failedMessages returns the messages of a batch that an error is about, with their errors:
 // those that it marks, or all if it does not tell. index is nil for a single
 // message.
-func left(batch service.MessageBatch, index *service.Indexer, err error) (rest service.MessageBatch, errs []error) {
+func failedMessages(batch service.MessageBatch, index *service.Indexer, err error) (rest service.MessageBatch, errs []error) {
 	all := func() (service.MessageBatch, []error) { return batch, slices.Repeat([]error{err}, len(batch)) }
 	each, ok := errors.AsType[*service.BatchError](err)
 	if !ok || index == nil || each.IndexedErrors() == 0 {
@@ -379,35 +380,27 @@ func left(batch service.MessageBatch, index *service.Indexer, err error) (rest s
 	return rest, errs
 }
 
-// change has ReadBatch look again.
-func (r *input) change() {
-	select {
-	case r.changed <- struct{}{}:
-	default:
-	}
-}
-
 // Close ends the read that is under way, the pauses, and in.
 func (r *input) Close(ctx context.Context) error {
-	r.stop()
+	r.cancel()
 	r.mu.Lock()
 	r.closed = true
-	for d, timer := range r.waiting {
+	for d, timer := range r.pausing {
 		timer.Stop()
-		delete(r.waiting, d)
+		delete(r.pausing, d)
 	}
 	r.mu.Unlock()
 	return r.in.Close(ctx)
 }
 
-// once delivers each message one time, and tells the input of each rejection.
-type once struct {
+// dropOnNack delivers each message one time, and tells the input of each rejection.
+type dropOnNack struct {
 	service.BatchInput
 	log *service.Logger
 }
 
 // ReadBatch returns the next batch.
-func (o *once) ReadBatch(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
+func (o *dropOnNack) ReadBatch(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
 	batch, ack, err := o.BatchInput.ReadBatch(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -422,7 +415,7 @@ func (o *once) ReadBatch(ctx context.Context) (service.MessageBatch, service.Ack
 	return sent, func(ctx context.Context, rejection error) error {
 		// What a shutdown rejects, its source hands out again at the next start.
 		if rejection != nil && !shutdown.Begun() {
-			rest, errs := left(batch, index, rejection)
+			rest, errs := failedMessages(batch, index, rejection)
 			for i, m := range rest {
 				ledger.Process.Leave(identity.Full(m), errs[i])
 				warn(o.log, m, errs[i], "Message was rejected and is not delivered again, since "+fieldOn+" is off")

@@ -92,7 +92,7 @@ func read(t *testing.T, in service.BatchInput) ([]string, service.MessageBatch, 
 func TestMessagesThatFailAreDeliveredAgainThoughTheirBatchShrinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := newSource(3)
-		in := Rejected(src, endless)
+		in := OnNack(src, endless)
 		got, batch, ack := read(t, in)
 		assert.Equal(t, []string{"0.0", "0.1", "0.2"}, got)
 
@@ -134,7 +134,7 @@ func TestAllAreDeliveredAgainIfTheErrorDoesNotTellWhich(t *testing.T) {
 			return service.NewBatchError(service.MessageBatch{b[0], service.NewMessage(nil)}, errDown).Failed(0, errDown).Failed(1, errDown)
 		},
 	} {
-		in := Rejected(newSource(3), endless)
+		in := OnNack(newSource(3), endless)
 		_, batch, ack := read(t, in)
 		require.NoError(t, ack(t.Context(), rejection(batch)))
 		got, _, ack := read(t, in)
@@ -145,7 +145,7 @@ func TestAllAreDeliveredAgainIfTheErrorDoesNotTellWhich(t *testing.T) {
 }
 
 func TestRejectedBatchDoesNotWaitForTheInput(t *testing.T) {
-	in := Rejected(&stuck{}, endless)
+	in := OnNack(&stuck{}, endless)
 	_, _, ack := read(t, in)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -173,7 +173,7 @@ func (s *stuck) ReadBatch(ctx context.Context) (service.MessageBatch, service.Ac
 }
 
 func TestMessagesStayAsTheyWere(t *testing.T) {
-	in := Rejected(newSource(1), endless)
+	in := OnNack(newSource(1), endless)
 	_, batch, ack := read(t, in)
 	batch[0].SetBytes([]byte("changed"))
 	batch[0].MetaSetMut("changed", true)
@@ -187,7 +187,7 @@ func TestMessagesStayAsTheyWere(t *testing.T) {
 
 func TestEndWaitsForWhatIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		in := Rejected(newSource(1), endless)
+		in := OnNack(newSource(1), endless)
 		_, _, ack := read(t, in)
 		ended := make(chan error, 1)
 		go func() {
@@ -228,7 +228,7 @@ func (e *endsInConnect) ReadBatch(ctx context.Context) (service.MessageBatch, se
 func TestWhatIsOpenIsDeliveredAgainThoughTheInputEndsInConnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &endsInConnect{source: newSource(1)}
-		in := Rejected(src, endless)
+		in := OnNack(src, endless)
 		require.NoError(t, in.Connect(t.Context()))
 		_, _, ack := read(t, in)
 		_, _, err := in.ReadBatch(t.Context())
@@ -249,7 +249,7 @@ func TestWhatIsOpenIsDeliveredAgainThoughTheInputEndsInConnect(t *testing.T) {
 
 func TestDelaysGrowToTheLongest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		in := Rejected(newSource(1), endless)
+		in := OnNack(newSource(1), endless)
 		var delays []time.Duration
 		for range 14 {
 			begin := time.Now()
@@ -269,7 +269,7 @@ func TestNothingNewIsTakenWhileTooManyAreRejected(t *testing.T) {
 		src := newSource(2, 2, 2)
 		opts := endless
 		opts.MaxRejected = 4
-		in := Rejected(src, opts)
+		in := OnNack(src, opts)
 		for range 2 {
 			_, _, ack := read(t, in)
 			require.NoError(t, ack(t.Context(), errDown))
@@ -296,7 +296,7 @@ func TestMessagesThatWaitAreDeliveredOnceTheOutputIsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := endless
 		opts.Policy.InitialDelay, opts.Policy.MaxDelay = time.Second, time.Hour
-		in := Rejected(newSource(1, 1), opts)
+		in := OnNack(newSource(1, 1), opts)
 		_, _, first := read(t, in)
 		_, _, second := read(t, in)
 		require.NoError(t, first(t.Context(), errDown))
@@ -319,7 +319,7 @@ func TestFiniteInputGivesUpWhatIsRefusedOrFailsTooOften(t *testing.T) {
 		opts := endless
 		opts.Finite, opts.Policy.MaxRetries = true, 2
 		src := newSource(3)
-		in := Rejected(src, opts)
+		in := OnNack(src, opts)
 		before := ledger.Process.Undelivered()
 		_, batch, ack := read(t, in)
 		errRefused := errors.New("refused")
@@ -344,7 +344,7 @@ func TestFiniteInputGivesUpWhatIsRefusedOrFailsTooOften(t *testing.T) {
 
 func TestMessageThatComesAgainBringsItsSlotAlong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		in := Rejected(newSource(2), endless)
+		in := OnNack(newSource(2), endless)
 		_, batch, ack := read(t, in)
 		slot.From(batch[1].Context()).Store("key", 42)
 		require.NoError(t, ack(t.Context(), errDown))
@@ -399,7 +399,7 @@ func TestNothingIsLost(t *testing.T) {
 				}
 			}
 			src := newSource(sizes...)
-			in := Rejected(src, endless)
+			in := OnNack(src, endless)
 			done := map[string]bool{} // filtered or taken
 			var answers []func()
 			for {

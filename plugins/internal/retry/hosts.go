@@ -33,14 +33,14 @@ type gates struct {
 // pause. A host that allows a number of requests a second thus gets few that it
 // must refuse, and one that has recovered gets all of them soon.
 type gate struct {
-	pause   time.Duration // the last that the host asked for
-	asked   time.Time     // when that was
-	until   time.Time     // its end
-	width   int           // operations at a time
-	inside  int
-	answers int           // served without a pause, since width changed
-	widen   time.Time     // when width doubles, however few the answers
-	changed chan struct{} // closed at each change
+	pause    time.Duration // the last that the host asked for
+	pausedAt time.Time     // when that was
+	until    time.Time     // its end
+	width    int           // operations at a time
+	inFlight int
+	answers  int           // served without a pause, since width changed
+	widen    time.Time     // when width doubles, however few the answers
+	changed  chan struct{} // closed at each change
 }
 
 // pass is the right of one operation to make an attempt. The caller returns it.
@@ -51,16 +51,16 @@ type pass struct {
 	begin time.Time
 }
 
-// enter waits until an operation may turn to the host, or until ctx ends. An
+// acquire waits until an operation may turn to the host, or until ctx ends. An
 // empty host is nobody's.
-func (g *gates) enter(ctx context.Context, host string) (*pass, error) {
+func (g *gates) acquire(ctx context.Context, host string) (*pass, error) {
 	if host == "" {
 		return nil, ctx.Err()
 	}
 	ctx, cancel := shutdown.WithContext(ctx)
 	defer cancel()
 	for {
-		p, wait, changed := g.tryEnter(host)
+		p, wait, changed := g.tryAcquire(host)
 		if p != nil {
 			return p, nil
 		}
@@ -77,8 +77,8 @@ func (g *gates) enter(ctx context.Context, host string) (*pass, error) {
 	}
 }
 
-// tryEnter returns a pass, or how long to wait before the next try, at most.
-func (g *gates) tryEnter(host string) (*pass, time.Duration, <-chan struct{}) {
+// tryAcquire returns a pass, or how long to wait before the next try, at most.
+func (g *gates) tryAcquire(host string) (*pass, time.Duration, <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
@@ -95,40 +95,40 @@ func (g *gates) tryEnter(host string) (*pass, time.Duration, <-chan struct{}) {
 	switch {
 	case p.gate.width > maxWidth:
 		delete(g.byHost, host)
-		p.gate.change()
+		p.gate.notify()
 		p.gate = nil
-	case p.gate.inside < p.gate.width:
-		p.gate.inside++
+	case p.gate.inFlight < p.gate.width:
+		p.gate.inFlight++
 	default:
 		return nil, p.gate.widen.Sub(now), p.gate.changed
 	}
 	return p, 0, nil
 }
 
-// begins says when the attempt began, if it had to wait for something else first.
-func (p *pass) begins(at time.Time) {
+// beganAt says when the attempt began, if it had to wait for something else first.
+func (p *pass) beganAt(at time.Time) {
 	if p != nil {
 		p.begin = at
 	}
 }
 
-// leave returns the pass. served says that the host did what it was asked to, or
+// release returns the pass. served says that the host did what it was asked to, or
 // refused it for good; pause is what it asked for, 0 for none.
-func (p *pass) leave(served bool, pause time.Duration) {
+func (p *pass) release(served bool, pause time.Duration) {
 	if p == nil {
 		return
 	}
 	p.gates.mu.Lock()
 	defer p.gates.mu.Unlock()
 	if p.gate != nil {
-		p.gate.inside--
+		p.gate.inFlight--
 		if served {
 			p.gate.answers++
 		}
 		if p.gate.answers >= widenAfter*p.gate.width {
 			p.gate.double()
 		}
-		p.gate.change()
+		p.gate.notify()
 	}
 	if pause <= 0 {
 		return
@@ -139,23 +139,23 @@ func (p *pass) leave(served bool, pause time.Duration) {
 		current = &gate{changed: make(chan struct{})}
 		p.gates.byHost[p.host] = current
 	}
-	current.hold(pause, p.begin)
+	current.startPause(pause, p.begin)
 }
 
-// hold begins a pause that was asked for by the answer to an attempt that began
+// startPause begins a pause that was asked for by the answer to an attempt that began
 // at the given time.
-func (t *gate) hold(pause time.Duration, begin time.Time) {
+func (t *gate) startPause(pause time.Duration, begin time.Time) {
 	now := time.Now()
-	if begin.After(t.asked) { // otherwise it says what another has said already
+	if begin.After(t.pausedAt) { // otherwise it says what another has said already
 		t.width = max(1, t.width/2)
-		t.asked = now
+		t.pausedAt = now
 	}
 	t.pause, t.answers = pause, 0
 	if until := now.Add(pause); until.After(t.until) {
 		t.until = until
 	}
 	t.widen = t.until.Add(pause)
-	t.change()
+	t.notify()
 }
 
 func (t *gate) double() {
@@ -164,8 +164,8 @@ func (t *gate) double() {
 	t.widen = t.widen.Add(t.pause)
 }
 
-// change has those who wait try again.
-func (t *gate) change() {
+// notify has those who wait try again.
+func (t *gate) notify() {
 	close(t.changed)
 	t.changed = make(chan struct{})
 }
@@ -174,6 +174,6 @@ func (t *gate) change() {
 func (g *gates) dropUnused() {
 	now := time.Now()
 	maps.DeleteFunc(g.byHost, func(_ string, t *gate) bool {
-		return t.inside == 0 && now.After(t.widen.Add(10*t.pause))
+		return t.inFlight == 0 && now.After(t.widen.Add(10*t.pause))
 	})
 }

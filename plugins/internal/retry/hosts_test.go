@@ -109,21 +109,21 @@ func TestAnswersOfOneBurstAreOnePause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gates{byHost: map[string]*gate{}}
 		enter := func() *pass {
-			p, err := g.enter(t.Context(), "host")
+			p, err := g.acquire(t.Context(), "host")
 			require.NoError(t, err)
 			return p
 		}
 		burst := []*pass{enter(), enter(), enter()}
 		time.Sleep(time.Millisecond)
 		for _, p := range burst {
-			p.leave(false, time.Second)
+			p.release(false, time.Second)
 		}
 		g.byHost["host"].width = 8
 		time.Sleep(time.Second)
 		burst = []*pass{enter(), enter(), enter()}
 		time.Sleep(time.Millisecond)
 		for _, p := range burst {
-			p.leave(false, time.Second)
+			p.release(false, time.Second)
 		}
 		assert.Equal(t, 4, g.byHost["host"].width)
 	})
@@ -133,9 +133,9 @@ func TestGatesThatNothingUsesAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gates{byHost: map[string]*gate{}}
 		for _, host := range []string{"first", "second"} {
-			p, err := g.enter(t.Context(), host)
+			p, err := g.acquire(t.Context(), host)
 			require.NoError(t, err)
-			p.leave(false, time.Second)
+			p.release(false, time.Second)
 			time.Sleep(time.Hour)
 		}
 		assert.Len(t, g.byHost, 1)
@@ -146,15 +146,15 @@ func TestGatesThatNothingUsesAreDropped(t *testing.T) {
 func TestFailuresOpenNoGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gates{byHost: map[string]*gate{}}
-		p, err := g.enter(t.Context(), "host")
+		p, err := g.acquire(t.Context(), "host")
 		require.NoError(t, err)
-		p.leave(false, time.Second)
+		p.release(false, time.Second)
 		time.Sleep(time.Second)
 		width := func(served bool) int {
 			for range 10 * widenAfter {
-				p, err := g.enter(t.Context(), "host")
+				p, err := g.acquire(t.Context(), "host")
 				require.NoError(t, err)
-				p.leave(served, 0)
+				p.release(served, 0)
 			}
 			return g.byHost["host"].width
 		}

@@ -183,13 +183,13 @@ func (r *Retrier) pause(ctx context.Context, d time.Duration) error {
 
 // admitted makes an attempt as soon as the host and op.Admit let it.
 func (r *Retrier) admitted(ctx context.Context, op Operation, again bool, attempt func(context.Context) (int64, error)) (*notes, error) {
-	pass, err := hosts.enter(ctx, op.Host)
+	pass, err := hosts.acquire(ctx, op.Host)
 	if err != nil {
 		return nil, err
 	}
 	var pause time.Duration
 	served := false
-	defer func() { pass.leave(served, pause) }()
+	defer func() { pass.release(served, pause) }()
 	if op.Admit != nil {
 		if err := op.Admit(ctx); err != nil {
 			return nil, err
@@ -197,7 +197,7 @@ func (r *Retrier) admitted(ctx context.Context, op Operation, again bool, attemp
 	}
 	noted := &notes{}
 	begin := time.Now()
-	pass.begins(begin)
+	pass.beganAt(begin)
 	bytes, err := r.attempt(withNotes(ctx, noted), again, attempt)
 	noted.add("milliseconds", float64(time.Since(begin).Microseconds())/1000)
 	if err == nil {

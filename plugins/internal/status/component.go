@@ -1,5 +1,5 @@
 // Package status counts what each connector and publisher does, reports it
-// through Benthos's metrics API, and keeps a board of the live components from
+// through Benthos's metrics API, and keeps a registry of the components from
 // which the service answers /stats.
 package status
 
@@ -40,7 +40,7 @@ const (
 
 // InfoMetric is the gauge by which a component tells the metrics exporter its
 // place in the stream: Benthos adds the labels path, label and stream, which a
-// component cannot see, to the instance number, which the board knows.
+// component cannot see, to the instance number, which the registry knows.
 const InfoMetric = "mfn_component_info"
 
 // InstanceLabel is the label of InfoMetric that holds the instance number.
@@ -82,7 +82,7 @@ type Component struct {
 	duration                   *service.MetricTimer
 }
 
-// New registers a component of the given type and role with the board, under
+// New registers a component of the given type and role under
 // the label and metrics of its resources. The caller closes it.
 func New(res *service.Resources, typ string, role Role) *Component {
 	m := res.Metrics()
@@ -228,7 +228,7 @@ func (c *Component) SetCircuitState(state int64) {
 	c.circuitState.Set(state, c.typ)
 }
 
-// Close marks the component as disconnected. It stays on the board, among the
+// Close marks the component as disconnected. It stays in the registry, among the
 // last that ended, so that /stats can tell how a finished job went.
 func (c *Component) Close() {
 	c.mu.Lock()

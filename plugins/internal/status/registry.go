@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// keptClosed is how many components that have ended stay on the board.
+// keptClosed is how many components that have ended stay in the registry.
 const keptClosed = 32
 
 // registry lists the components of this process. One for the process is right:
@@ -40,7 +40,7 @@ func (b *registry) unregister(c *Component) {
 	b.components = slices.DeleteFunc(b.components, func(x *Component) bool { return x == oldest })
 }
 
-// SetLocation tells the board where in which stream the component of the given
+// SetLocation tells the registry where in which stream the component of the given
 // instance number stands. Numbers that it does not know are ignored.
 func SetLocation(instance, path, label, stream string) {
 	n, err := strconv.ParseUint(instance, 10, 64)
@@ -106,7 +106,7 @@ type PublisherMetrics struct {
 	SuccessRate          float64  `json:"success_rate"`
 }
 
-// Snapshot reports every component on the board, in the order in which they
+// Snapshot reports every component of the registry, in the order in which they
 // were made.
 func Snapshot() Report {
 	registered.mu.Lock()

@@ -28,7 +28,7 @@ func reportOf(t *testing.T, typ string) ComponentReport {
 			found = c
 		}
 	}
-	require.Equal(t, typ, found.Type, "the component is not on the board")
+	require.Equal(t, typ, found.Type, "the component is not in the registry")
 	return found
 }
 

@@ -108,7 +108,7 @@ func Await(t *testing.T, ok func() bool, what string) {
 	require.Eventually(t, ok, Within, 5*time.Millisecond, what)
 }
 
-// Report returns what the board says of the newest component of a type.
+// Report returns what the registry reports of the newest component of a type.
 func Report(t *testing.T, typ string) status.ComponentReport {
 	t.Helper()
 	var newest status.ComponentReport

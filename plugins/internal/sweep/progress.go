@@ -141,14 +141,14 @@ func (p *Progress) add(s span) {
 
 // Next returns the first range of points at or after from that are not done, of at
 // most most points, up to end; ok is false if there is none.
-func (p *Progress) Next(from, end, most int64) (first, after int64, ok bool) {
+func (p *Progress) Next(from, end, maxCount int64) (first, after int64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k, _ := slices.BinarySearchFunc(p.done, from, func(x span, from int64) int { return int(max(-1, min(1, x.to-from))) })
 	for ; k < len(p.done) && p.done[k].from <= from; k++ {
 		from = max(from, p.done[k].to)
 	}
-	limit := min(end, from+most)
+	limit := min(end, from+maxCount)
 	if k < len(p.done) {
 		limit = min(limit, p.done[k].from)
 	}

@@ -16,6 +16,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/signal"
 )
 
 const (
@@ -51,7 +52,8 @@ type Tracker struct {
 	done    map[string]Record
 	changed map[string]bool // what the file does not say yet
 
-	wake, stop, ended chan struct{}
+	wake        signal.Signal // set when there is something to write
+	stop, ended chan struct{}
 
 	// What follows belongs to the writing goroutine.
 	db     *bbolt.DB
@@ -65,7 +67,7 @@ func Open(path, directory string, log *service.Logger) (*Tracker, error) {
 	t := &Tracker{
 		path: path, directory: directory, log: log.With("tracker", path),
 		done: map[string]Record{}, changed: map[string]bool{},
-		wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}),
+		wake: signal.New(), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if err := t.openSound(); err != nil {
 		return nil, err
@@ -82,7 +84,7 @@ func Open(path, directory string, log *service.Logger) (*Tracker, error) {
 func InMemory() *Tracker {
 	t := &Tracker{
 		done: map[string]Record{}, changed: map[string]bool{},
-		wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}),
+		wake: signal.New(), stop: make(chan struct{}), ended: make(chan struct{}),
 	}
 	close(t.ended) // nothing is written
 	return t
@@ -109,7 +111,7 @@ func (t *Tracker) Mark(path string, r Record) {
 	t.done[path] = r
 	t.changed[path] = true
 	t.mu.Unlock()
-	t.notify()
+	t.wake.Set()
 }
 
 // Prune forgets the files that no longer exist, as gone says.
@@ -125,14 +127,7 @@ func (t *Tracker) Prune(gone func(path string) bool) {
 	}
 	t.mu.Unlock()
 	if pruned {
-		t.notify()
-	}
-}
-
-func (t *Tracker) notify() {
-	select {
-	case t.wake <- struct{}{}:
-	default:
+		t.wake.Set()
 	}
 }
 
@@ -159,7 +154,7 @@ func (t *Tracker) write() {
 		select {
 		case <-t.stop:
 			return
-		case <-t.wake:
+		case <-t.wake.C():
 		case <-time.After(checkInterval):
 			if !t.lost() {
 				continue

@@ -356,9 +356,9 @@ func (n *Node) logTail() string {
 		return err.Error()
 	}
 	defer func() { _ = f.Close() }() // only read
-	const most = 4096
+	const maxBytes = 4096
 	if size, err := f.Seek(0, io.SeekEnd); err == nil {
-		_, _ = f.Seek(max(size-most, 0), io.SeekStart)
+		_, _ = f.Seek(max(size-maxBytes, 0), io.SeekStart)
 	}
 	text, err := io.ReadAll(f)
 	if err != nil {

@@ -13,35 +13,35 @@ import (
 )
 
 const (
-	// topicPause is the time between two questions for a topic that is being made,
+	// topicPollInterval is the time between two questions for a topic that is being made,
 	// topicTimeout bounds all of them.
-	topicPause   = 100 * time.Millisecond
-	topicTimeout = 2 * time.Second
+	topicPollInterval  = 100 * time.Millisecond
+	topicCreateTimeout = 2 * time.Second
 )
 
-// topicMaker has the brokers make topics that are written to, if they are allowed
+// topicCreator has the brokers make topics that are written to, if they are allowed
 // to. The client's own option would have them make the topics that it reads, too,
 // with the brokers' number of partitions, before somebody else can make them. A
-// nil topicMaker makes none.
-type topicMaker struct {
+// nil topicCreator creates none.
+type topicCreator struct {
 	client *kgo.Client
 	known  sync.Map // topics that are there
 }
 
-// make has the topics of the records made that are not known to be there. Whether
+// create has the topics of the records made that are not known to be there. Whether
 // that succeeds shows when the records are written.
-func (m *topicMaker) make(ctx context.Context, records []*kgo.Record) {
+func (m *topicCreator) create(ctx context.Context, records []*kgo.Record) {
 	if m == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, topicTimeout)
+	ctx, cancel := context.WithTimeout(ctx, topicCreateTimeout)
 	defer cancel()
 	for _, r := range records {
 		if _, known := m.known.Load(r.Topic); known {
 			continue
 		}
-		for !m.ask(ctx, r.Topic) {
-			if retry.Sleep(ctx, topicPause) != nil {
+		for !m.request(ctx, r.Topic) {
+			if retry.Sleep(ctx, topicPollInterval) != nil {
 				return
 			}
 		}
@@ -49,9 +49,9 @@ func (m *topicMaker) make(ctx context.Context, records []*kgo.Record) {
 	}
 }
 
-// ask asks for a topic, which makes it, and reports whether there is no use in
+// request asks for a topic, which makes it, and reports whether there is no use in
 // asking again.
-func (m *topicMaker) ask(ctx context.Context, name string) bool {
+func (m *topicCreator) request(ctx context.Context, name string) bool {
 	req := kmsg.NewPtrMetadataRequest()
 	req.AllowAutoTopicCreation = true
 	topic := kmsg.NewMetadataRequestTopic()
@@ -66,7 +66,7 @@ func (m *topicMaker) ask(ctx context.Context, name string) bool {
 }
 
 // forget has a topic be looked for again.
-func (m *topicMaker) forget(topic string) {
+func (m *topicCreator) forget(topic string) {
 	if m != nil {
 		m.known.Delete(topic)
 	}

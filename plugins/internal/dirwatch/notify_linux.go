@@ -17,9 +17,9 @@ var localFileSystems = []uint32{
 	0x3153464a, // JFS
 }
 
-// announces reports whether the system tells of all changes to a directory. One
+// supportsNotify reports whether the system tells of all changes to a directory. One
 // that has vanished has none.
-func announces(path string) bool {
+func supportsNotify(path string) bool {
 	var fs unix.Statfs_t
 	err := unix.Statfs(path, &fs)
 	return errors.Is(err, unix.ENOENT) || (err == nil && slices.Contains(localFileSystems, uint32(fs.Type)))

@@ -33,9 +33,9 @@ func TestTransactionSize(t *testing.T) {
 		{name: "no time at all", now: 4, records: 4, took: 0, want: 8},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := transactionSize{least: 4, most: 1000, now: row.now, period: period}
-			s.took(row.records, row.took)
-			assert.Equal(t, row.want, s.now)
+			s := transactionSize{min: 4, max: 1000, current: row.now, period: period}
+			s.adapt(row.records, row.took)
+			assert.Equal(t, row.want, s.current)
 		})
 	}
 }
@@ -43,7 +43,7 @@ func TestTransactionSize(t *testing.T) {
 // A transaction that failed with its session, as after its timeout, is followed by a
 // small one.
 func TestTransactionSizeAfterAFailure(t *testing.T) {
-	m := NewMemory(retry.Policy{}, 1000, time.Second)
+	m := NewSessionState(retry.Policy{}, 1000, time.Second)
 	least := m.records()
 	for range 20 {
 		m.committed(make([]*kgo.Record, m.records()), 0)
@@ -51,22 +51,22 @@ func TestTransactionSizeAfterAFailure(t *testing.T) {
 	assert.Equal(t, 1000, m.records())
 	m.failed()
 	assert.Equal(t, least, m.records())
-	assert.Equal(t, 3, NewMemory(retry.Policy{}, 3, time.Second).size.most)
-	assert.Equal(t, 1, NewMemory(retry.Policy{}, 1, time.Second).records())
+	assert.Equal(t, 3, NewSessionState(retry.Policy{}, 3, time.Second).size.max)
+	assert.Equal(t, 1, NewSessionState(retry.Policy{}, 1, time.Second).records())
 }
 
 // The pause before records are read again is that of a retry.
 func TestPauseAfterAbortedTransactions(t *testing.T) {
-	m := NewMemory(retry.Policy{Strategy: retry.ExponentialBackoff, InitialDelay: time.Second, MaxDelay: 5 * time.Second, MaxRetries: 2}, 10, time.Second)
+	m := NewSessionState(retry.Policy{Strategy: retry.ExponentialBackoff, InitialDelay: time.Second, MaxDelay: 5 * time.Second, MaxRetries: 2}, 10, time.Second)
 	assert.Zero(t, m.pause())
 	var pauses []time.Duration
-	var usedUp []bool
+	var exhausted []bool
 	for range 5 {
 		m.aborted(false)
-		pauses, usedUp = append(pauses, m.pause()), append(usedUp, m.usedUp())
+		pauses, exhausted = append(pauses, m.pause()), append(exhausted, m.retriesExhausted())
 	}
 	assert.Equal(t, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second}, pauses)
-	assert.Equal(t, []bool{false, true, true, true, true}, usedUp)
+	assert.Equal(t, []bool{false, true, true, true, true}, exhausted)
 	m.committed(nil, 0)
 	assert.Zero(t, m.pause())
 
@@ -99,22 +99,22 @@ func TestSlotsOutlastAbortedTransactions(t *testing.T) {
 	require.Equal(t, []any{0, 1, 2}, slots(tx))
 	require.NoError(t, old.Close(context.Background())) // with the transaction open
 
-	next := begin(t, c, "id", old.conf.Memory)
+	next := begin(t, c, "id", old.conf.State)
 	closeInTheEnd(t, next)
 	tx = read(t, next)
 	require.Equal(t, []any{0, 1, 2}, slots(tx))
 	require.NoError(t, tx.answer(t.Context()))
 	require.NoError(t, tx.end(t.Context(), nil))
-	assert.Empty(t, next.conf.Memory.kept)
+	assert.Empty(t, next.conf.State.slots)
 	requireEachOnce(t, c, 1, 3)
 }
 
 // The slots of a partition that another member reads are let go of.
 func TestSlotsOfAPartitionThatIsLost(t *testing.T) {
-	m := NewMemory(retry.Policy{}, 10, time.Second)
+	m := NewSessionState(retry.Policy{}, 10, time.Second)
 	records := []*kgo.Record{{Topic: "a", Partition: 0}, {Topic: "a", Partition: 1}, {Topic: "b", Partition: 1}}
-	m.keep(records, []context.Context{t.Context(), t.Context(), t.Context()})
-	m.lose(map[string][]int32{"a": {1, 2}})
-	assert.Len(t, m.kept, 2)
-	assert.NotContains(t, m.kept, topicPartition{"a", 1})
+	m.keepSlots(records, []context.Context{t.Context(), t.Context(), t.Context()})
+	m.dropPartitions(map[string][]int32{"a": {1, 2}})
+	assert.Len(t, m.slots, 2)
+	assert.NotContains(t, m.slots, topicPartition{"a", 1})
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 )
 
-// maxRest bounds the time from one look at the whole directory to the next,
+// maxScanPause bounds the time from one look at the whole directory to the next,
 // unless poll_interval is longer.
-const maxRest = time.Minute
+const maxScanPause = time.Minute
 
-// fileRest says how long the directory need not be looked at: where the system
+// scanBackoff says how long the directory need not be looked at: where the system
 // tells of changes, a look that finds nothing new doubles the time to the next.
-type fileRest struct {
+type scanBackoff struct {
 	pause time.Duration
 	until time.Time
 	// directory is what it was at the last look. It has another time when a file
@@ -22,9 +22,9 @@ type fileRest struct {
 	directory files.Version
 }
 
-// rests reports whether the directory need not be looked at now.
-func (in *fileInput) rests(ctx context.Context, now time.Time) bool {
-	r := &in.state.rest
+// backsOff reports whether the directory need not be looked at now.
+func (in *fileInput) backsOff(ctx context.Context, now time.Time) bool {
+	r := &in.state.backoff
 	before := r.directory
 	r.directory = in.directoryVersion(ctx)
 	return now.Before(r.until) && r.directory == before
@@ -40,18 +40,18 @@ func (in *fileInput) directoryVersion(ctx context.Context) files.Version {
 	return v
 }
 
-// restAfter sets when to look again after a look.
-func (in *fileInput) restAfter(scan dirwatch.Scan, now time.Time) {
+// setBackoff sets when to look again after a look.
+func (in *fileInput) setBackoff(scan dirwatch.Scan, now time.Time) {
 	s := &in.state
 	if !in.watcher.Reliable() || scan.Linked || len(scan.Failed) > 0 || s.queue.Len() > 0 || len(s.inFlight) > 0 || len(s.disposeRetry) > 0 {
-		s.rest.pause = 0
+		s.backoff.pause = 0
 	} else {
-		s.rest.pause = min(max(2*s.rest.pause, in.interval), max(maxRest, in.interval))
+		s.backoff.pause = min(max(2*s.backoff.pause, in.interval), max(maxScanPause, in.interval))
 	}
-	s.rest.until = now.Add(s.rest.pause)
+	s.backoff.until = now.Add(s.backoff.pause)
 }
 
-// lookNow has the whole directory looked at.
-func (s *fileState) lookNow(now time.Time) {
-	s.nextLook, s.rest.until = now, time.Time{}
+// scanNow has the whole directory looked at.
+func (s *fileState) scanNow(now time.Time) {
+	s.nextScan, s.backoff.until = now, time.Time{}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/signal"
 )
 
 // Topics publishes to topics that may be deleted and made again. A client knows a
@@ -31,24 +32,24 @@ type topic struct {
 
 	mu         sync.RWMutex // held shared while a record is handed to the client
 	generation atomic.Int64 // how often the client has let go of the topic
-	underWay   atomic.Int64
-	idle       chan struct{} // holds one when no record has been under way
+	inFlight   atomic.Int64
+	idle       signal.Signal // set when no record is in flight any more
 }
 
-// RemadeError is that of a record whose topic was deleted and made again.
-type RemadeError struct {
+// RecreatedError is that of a record whose topic was deleted and made again.
+type RecreatedError struct {
 	topic      *topic
 	generation int64
 	err        error
 }
 
 // Error returns the text of the brokers' error.
-func (e *RemadeError) Error() string {
+func (e *RecreatedError) Error() string {
 	return fmt.Sprintf("topic %v was deleted and made again: %v", e.topic.name, e.err)
 }
 
 // Unwrap returns the brokers' error.
-func (e *RemadeError) Unwrap() error { return e.err }
+func (e *RecreatedError) Unwrap() error { return e.err }
 
 // NewTopics returns the topics to which client publishes.
 func NewTopics(client *kgo.Client, log *service.Logger) *Topics {
@@ -60,7 +61,7 @@ func (t *Topics) of(name string) *topic {
 	defer t.mu.Unlock()
 	known := t.byName[name]
 	if known == nil {
-		known = &topic{name: name, idle: make(chan struct{}, 1)}
+		known = &topic{name: name, idle: signal.New()}
 		t.byName[name] = known
 	}
 	return known
@@ -83,9 +84,9 @@ func (t *Topics) ProduceAlone(ctx, limit context.Context, r *kgo.Record, promise
 	to := t.of(r.Topic)
 	to.mu.Lock()
 	defer to.mu.Unlock()
-	for to.underWay.Load() > 0 {
+	for to.inFlight.Load() > 0 {
 		select {
-		case <-to.idle:
+		case <-to.idle.C():
 		case <-limit.Done():
 			return limit.Err()
 		}
@@ -104,13 +105,10 @@ func (t *Topics) ProduceAlone(ctx, limit context.Context, r *kgo.Record, promise
 
 func (t *Topics) produce(ctx context.Context, to *topic, r *kgo.Record, promise func(*kgo.Record, error)) {
 	generation := to.generation.Load()
-	to.underWay.Add(1)
+	to.inFlight.Add(1)
 	t.client.Produce(ctx, r, func(r *kgo.Record, err error) {
-		if to.underWay.Add(-1) == 0 {
-			select {
-			case to.idle <- struct{}{}:
-			default:
-			}
+		if to.inFlight.Add(-1) == 0 {
+			to.idle.Set()
 		}
 		promise(r, to.classify(generation, err))
 	})
@@ -125,22 +123,22 @@ func (t *topic) classify(generation int64, err error) error {
 	case errors.Is(err, kerr.UnknownTopicID), t.generation.Load() != generation && !errors.Is(err, context.Canceled):
 		// When the client lets go of a topic, it fails the records that it holds, by an
 		// error that has no name.
-		return &retry.Transient{Err: &RemadeError{t, generation, err}}
+		return &retry.Transient{Err: &RecreatedError{t, generation, err}}
 	}
 	return Classify(err)
 }
 
-// Renew lets go of the topic that err is about, if it is a RemadeError, so that
+// Refresh lets go of the topic that err is about, if it is a RecreatedError, so that
 // its records can be handed to the client again.
-func (t *Topics) Renew(err error) (renewed bool) {
-	remade, ok := errors.AsType[*RemadeError](err)
+func (t *Topics) Refresh(err error) (refreshed bool) {
+	recreated, ok := errors.AsType[*RecreatedError](err)
 	if !ok {
 		return false
 	}
-	to := remade.topic
+	to := recreated.topic
 	to.mu.Lock()
 	defer to.mu.Unlock()
-	if to.generation.Load() != remade.generation {
+	if to.generation.Load() != recreated.generation {
 		return true
 	}
 	to.generation.Add(1)

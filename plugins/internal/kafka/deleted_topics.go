@@ -37,13 +37,13 @@ func topicIDs(ctx context.Context, client *kgo.Client, topics []string) (map[str
 	return ids, nil
 }
 
-// isGone says whether an error of a fetch means that the brokers do not know the
+// isUnknownTopicID says whether an error of a fetch means that the brokers do not know the
 // topic under its id any more.
-func isGone(err error) bool { return errors.Is(err, kerr.UnknownTopicID) }
+func isUnknownTopicID(err error) bool { return errors.Is(err, kerr.UnknownTopicID) }
 
-// renew has the client forget the ids of topics that were deleted, and read what
+// resubscribe has the client forget the ids of topics that were deleted, and read what
 // is made under their names as new topics. Nothing of the old ones is committed.
-func (c *Consumer) renew(gone map[string]topicID) error {
+func (c *Consumer) resubscribe(gone map[string]topicID) error {
 	ctx, cancel := context.WithTimeout(c.ctx, connectTimeout)
 	defer cancel()
 	ids, err := topicIDs(ctx, c.client, slices.Collect(maps.Keys(gone)))
@@ -61,22 +61,22 @@ func (c *Consumer) renew(gone map[string]topicID) error {
 
 	// A commit that begins after the client has forgotten a topic goes by the
 	// topic's name.
-	c.committing.Lock()
-	defer c.committing.Unlock()
+	c.commitMu.Lock()
+	defer c.commitMu.Unlock()
 	c.mu.Lock()
 	for _, old := range gone {
 		if old != (topicID{}) {
-			c.gone[old] = true
+			c.deletedTopics[old] = true
 		}
 	}
 	dropped := make(map[string][]int32)
-	for tp := range c.live {
+	for tp := range c.owned {
 		if _, ok := gone[tp.topic]; ok {
 			dropped[tp.topic] = append(dropped[tp.topic], tp.number)
 		}
 	}
 	c.mu.Unlock()
-	c.take(dropped)
+	c.release(dropped)
 
 	topics := slices.Sorted(maps.Keys(gone))
 	for _, topic := range topics {
@@ -91,5 +91,5 @@ func (c *Consumer) renew(gone map[string]topicID) error {
 func (c *Consumer) isCommittable(p *partition) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.gone[p.id()]
+	return !c.deletedTopics[p.id()]
 }
