@@ -31,7 +31,7 @@ output:
 `
 
 // batchCellSteps are some 10 ms of simulations, which is what the Kafka input
-// hands out as one batch. mostInBatch bounds the number of their messages.
+// hands out as one batch. maxBatch bounds the number of their messages.
 const (
 	batchCellSteps = 4e6
 	maxBatch       = 128

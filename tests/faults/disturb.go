@@ -17,12 +17,12 @@ type disturbance struct {
 	// messages keep coming.
 	strike func(ctx context.Context, p *program) error
 	times  int
-	// mostMemory is what the program may have resident meanwhile, in bytes; 0
+	// maxMemory is what the program may have resident meanwhile, in bytes; 0
 	// for no limit.
 	maxMemory int64
 	// requests, if set, returns how many requests the other side has had.
 	requests func() int64
-	// most bounds the liveness; what is 0 in it is not bounded.
+	// maximum bounds the liveness; what is 0 in it is not bounded.
 	maximum liveness
 }
 
