@@ -17,6 +17,7 @@ import (
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure/extended"
 
+	"github.com/mfn-connect/mfn-connect/internal/cli"
 	_ "github.com/mfn-connect/mfn-connect/plugins"
 	_ "github.com/mfn-connect/mfn-connect/plugins/dataset"
 )
@@ -41,7 +42,11 @@ func main() {
 	watch, serves := watchServer()
 	run := job{version: version}
 	redirectStandardLog(&run.log)
-	code, err := service.RunCLIToCode(context.Background(), append(run.options(), watch, apiFlags(),
+	options := append(run.options(), watch, apiFlags())
+	for _, command := range cli.Commands() {
+		options = append(options, service.CLIOptAddCommand(command))
+	}
+	code, err := service.RunCLIToCode(context.Background(), append(options,
 		service.CLIOptSetArgs(args...),
 		service.CLIOptSetBinaryName(name),
 		service.CLIOptSetProductName(name),

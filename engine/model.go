@@ -39,6 +39,8 @@ type ModelParam struct {
 	Min, Max float64 // both are allowed
 }
 
+func (d ModelParam) allowed() string { return fmt.Sprintf("%v … %v", d.Min, d.Max) }
+
 // values are a model's parameters by name.
 type values map[string]float64
 
@@ -109,7 +111,7 @@ func (m *Model) check(p values) error {
 	for _, d := range m.Params {
 		x, given := p[d.Name]
 		if !given || !(x >= d.Min && x <= d.Max) {
-			return &ParamError{Name: d.Name, Value: x, Allowed: fmt.Sprintf("%v … %v", d.Min, d.Max)}
+			return &ParamError{Name: d.Name, Value: x, Allowed: d.allowed()}
 		}
 	}
 	if len(p) == len(m.Params) {

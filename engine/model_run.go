@@ -162,7 +162,7 @@ func (s *Simulator) modelSteps(ctx context.Context, model *Model, p *ModelParams
 	if s.tiling != nil {
 		m.pass.tiling = *s.tiling
 	}
-	return m.steps(ctx, p)
+	return m.steps(ctx, p, o)
 }
 
 func otherPlane(p Plane) Plane {
@@ -240,7 +240,7 @@ func speciesOf(p Plane) int {
 }
 
 // steps runs all time steps. Afterwards m.last holds the last state.
-func (m *modelRun) steps(ctx context.Context, p *ModelParams) (*DivergenceError, error) {
+func (m *modelRun) steps(ctx context.Context, p *ModelParams, o Options) (*DivergenceError, error) {
 	x := &m.pass
 	x.step, x.planes = m.step, m.planes
 	x.workers = slices.Grow(x.workers[:0], x.tiling.bands)[:x.tiling.bands]
@@ -270,6 +270,7 @@ func (m *modelRun) steps(ctx context.Context, p *ModelParams) (*DivergenceError,
 			x.planes[0], x.planes[1] = x.planes[1], x.planes[0]
 		}
 		m.watch.see(t+x.depth, m.layout, x.planes[0].cells[summed])
+		o.report(t + x.depth)
 	}
 	m.last = &x.planes[0]
 	return nil, nil

@@ -115,22 +115,29 @@ const cfl = "the explicit scheme is unstable at a diffusion of 0.25 or more (CFL
 
 // Range is what a parameter of MFN may be.
 type Range struct {
-	Name     string
-	Min, Max float64
-	Below    bool // Max itself is not allowed
-	of       func(p *Params) float64
+	Name, About string
+	Min, Max    float64
+	Below       bool // Max itself is not allowed
+	of          func(p *Params) *float64
 }
 
 // ranges are those of the parameters that are numbers with a fraction.
 var ranges = []Range{
-	{"alpha", 0.05, 0.25, true, func(p *Params) float64 { return p.Alpha }},
-	{"spike_probability", 0, 1, false, func(p *Params) float64 { return p.SpikeProbability }},
-	{"turing_threshold", 0.5, 0.95, false, func(p *Params) float64 { return p.TuringThreshold }},
-	{"jitter_var", 0, 0.01, false, func(p *Params) float64 { return p.JitterVar }},
-	{"d_activator", 0.01, 0.25, true, func(p *Params) float64 { return p.DActivator }},
-	{"d_inhibitor", 0.01, 0.25, true, func(p *Params) float64 { return p.DInhibitor }},
-	{"r_activator", 0.001, 0.1, false, func(p *Params) float64 { return p.RActivator }},
-	{"r_inhibitor", 0.001, 0.1, false, func(p *Params) float64 { return p.RInhibitor }},
+	{"alpha", "Diffusion of the potential, grid²/step.", 0.05, 0.25, true, func(p *Params) *float64 { return &p.Alpha }},
+	{"spike_probability", "Chance of one growth event a step.", 0, 1, false, func(p *Params) *float64 { return &p.SpikeProbability }},
+	{"turing_threshold", "Activator level above which the potential is lifted.", 0.5, 0.95, false, func(p *Params) *float64 { return &p.TuringThreshold }},
+	{"jitter_var", "The noise's variance, V².", 0, 0.01, false, func(p *Params) *float64 { return &p.JitterVar }},
+	{"d_activator", "Diffusion of the activator, grid²/step.", 0.01, 0.25, true, func(p *Params) *float64 { return &p.DActivator }},
+	{"d_inhibitor", "Diffusion of the inhibitor, grid²/step.", 0.01, 0.25, true, func(p *Params) *float64 { return &p.DInhibitor }},
+	{"r_activator", "Reaction rate of the activator, 1/step.", 0.001, 0.1, false, func(p *Params) *float64 { return &p.RActivator }},
+	{"r_inhibitor", "Reaction rate of the inhibitor, 1/step.", 0.001, 0.1, false, func(p *Params) *float64 { return &p.RInhibitor }},
+}
+
+func (r Range) allowed() string {
+	if r.Below {
+		return fmt.Sprintf("at least %v and below %v", r.Min, r.Max)
+	}
+	return fmt.Sprintf("%v … %v", r.Min, r.Max)
 }
 
 // Ranges returns what the parameters of MFN may be that are numbers with a
@@ -147,16 +154,13 @@ func (p *Params) Validate() error {
 		return &ParamError{Name: "steps", Value: p.Steps, Allowed: "1 … 10000"}
 	}
 	for _, r := range ranges {
-		value := r.of(p)
+		value := *r.of(p)
 		if value >= r.Min && (value < r.Max || !r.Below && value == r.Max) {
 			continue
 		}
-		e := &ParamError{Name: r.Name, Value: value, Allowed: fmt.Sprintf("%v … %v", r.Min, r.Max)}
-		if r.Below {
-			e.Allowed = fmt.Sprintf("at least %v and below %v", r.Min, r.Max)
-			if value >= r.Max {
-				e.Reason = cfl
-			}
+		e := &ParamError{Name: r.Name, Value: value, Allowed: r.allowed()}
+		if r.Below && value >= r.Max {
+			e.Reason = cfl
 		}
 		return e
 	}

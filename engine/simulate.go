@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync/atomic"
 )
 
 // Options say how a simulation is run and what is taken from it.
@@ -17,6 +18,17 @@ type Options struct {
 
 	// Concentrations says whether the result holds activator and inhibitor.
 	Concentrations bool
+
+	// Done, if it is set, holds how many steps are done. Others may read it during
+	// the run.
+	Done *atomic.Int64
+}
+
+// report says how many steps are done.
+func (o *Options) report(steps int) {
+	if o.Done != nil {
+		o.Done.Store(int64(steps))
+	}
 }
 
 // Result is what a simulation ends with. Its slices belong to the Simulator and
@@ -236,6 +248,7 @@ func (s *Simulator) steps(ctx context.Context, p *Params, o Options) error {
 			x.planes[0], x.planes[1] = x.planes[1], x.planes[0]
 		}
 		w.see(t0+depth, s.layout, x.planes[0].cells[of])
+		o.report(t0 + depth)
 	}
 	s.result.TuringActivations, s.result.ClampingEvents = x.activations, x.clamps
 	s.last = x.planes[0]

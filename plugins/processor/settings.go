@@ -55,34 +55,44 @@ func defaultsField() *service.ConfigField {
 	d := engine.DefaultParams()
 	return service.NewObjectField(fieldDefaults,
 		gridSize.Field().Default(d.GridSize).
-			Description("The grid has this many rows and columns. Valid: 4 … 1024."),
+			Description(about("grid_size")),
 		steps.Field().Default(d.Steps).
-			Description("Time steps. Valid: 1 … 10000."),
+			Description(about("steps")),
 		alpha.Field().Default(d.Alpha).
-			Description("Diffusion of the potential, grid²/step. Valid: at least 0.05 and below 0.25."),
+			Description(about("alpha")),
 		spikeProbability.Field().Default(d.SpikeProbability).
-			Description("Chance of one growth event a step. Valid: 0 … 1."),
+			Description(about("spike_probability")),
 		turingEnabled.Field().Default(d.TuringEnabled).
-			Description("Whether activator and inhibitor react and diffuse."),
+			Description(about("turing_enabled")),
 		turingThreshold.Field().Default(d.TuringThreshold).
-			Description("Activator level above which the potential is lifted. Valid: 0.5 … 0.95."),
+			Description(about("turing_threshold")),
 		quantumJitter.Field().Default(d.QuantumJitter).
-			Description("Whether the potential gets Gaussian noise each step."),
+			Description(about("quantum_jitter")),
 		jitterVar.Field().Default(d.JitterVar).
-			Description("The noise's variance, V². Valid: 0 … 0.01."),
+			Description(about("jitter_var")),
 		seed.Field().Optional().Example(42).
 			Description("Seed of the random stream, a whole number from 0 to 2⁶⁴−1. Without one, each simulation draws its own from the operating system and reports it."),
 		dActivator.Field().Default(d.DActivator).
-			Description("Diffusion of the activator, grid²/step. Valid: at least 0.01 and below 0.25."),
+			Description(about("d_activator")),
 		dInhibitor.Field().Default(d.DInhibitor).
-			Description("Diffusion of the inhibitor, grid²/step. Valid: at least 0.01 and below 0.25."),
+			Description(about("d_inhibitor")),
 		rActivator.Field().Default(d.RActivator).
-			Description("Reaction rate of the activator, 1/step. Valid: 0.001 … 0.1."),
+			Description(about("r_activator")),
 		rInhibitor.Field().Default(d.RInhibitor).
-			Description("Reaction rate of the inhibitor, 1/step. Valid: 0.001 … 0.1."),
+			Description(about("r_inhibitor")),
 		edge.Field().Default(string(d.Boundary)).
-			Description("What lies beyond the edge of the grid."),
+			Description(about("boundary")),
 	).Description("The parameters that a message leaves out.")
+}
+
+// about returns the description of a parameter of mfn.
+func about(name string) string {
+	specs, _ := engine.ParamSpecs(engine.MFN) // which exists
+	k := slices.IndexFunc(specs, func(s engine.ParamSpec) bool { return s.Name == name })
+	if s := specs[k]; s.Kind == engine.RealParam || s.Kind == engine.IntParam {
+		return s.About + " Valid: " + s.Allowed + "."
+	}
+	return specs[k].About
 }
 
 // parseDefaults reads the parameters that messages start from.

@@ -15,6 +15,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/engine"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
 func simulateSpec() *service.ConfigSpec {
@@ -155,6 +156,7 @@ type worker struct {
 	simulator *engine.Simulator
 	members   [][]byte // of a message, by memberNames
 	buffer    []byte
+	underWay  status.Simulation
 }
 
 func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulate, err error) {
@@ -345,7 +347,9 @@ func (s *simulate) simulateMFN(ctx context.Context, w *worker, started time.Time
 	if request.id == "" {
 		request.id = derivedID(&request.params)
 	}
-	result, err := w.simulator.Run(ctx, request.params, s.options)
+	options, end := w.begin(request.id, engine.MFN, request.params.GridSize, request.params.Steps, s.options)
+	defer end()
+	result, err := w.simulator.Run(ctx, request.params, options)
 	if err != nil {
 		return err
 	}
@@ -363,7 +367,9 @@ func (s *simulate) simulateModel(ctx context.Context, model string, w *worker, s
 	if request.id == "" {
 		request.id = derivedModelID(&request.params)
 	}
-	result, err := w.simulator.RunModel(ctx, request.params, s.options)
+	options, end := w.begin(request.id, model, request.params.GridSize, request.params.Steps, s.options)
+	defer end()
+	result, err := w.simulator.RunModel(ctx, request.params, options)
 	if err != nil {
 		return err
 	}

@@ -62,6 +62,8 @@ func SetLocation(instance, path, label, stream string) {
 // Report is the answer to /stats.
 type Report struct {
 	Components []ComponentReport `json:"components"`
+	// Simulations are those that have been under way for a second or longer.
+	Simulations []SimulationReport `json:"simulations,omitempty"`
 	// Failures are the last failures, the newest first.
 	Failures []Failure `json:"failures"`
 }
@@ -113,7 +115,7 @@ func Snapshot() Report {
 	components := slices.Clone(registered.components)
 	registered.mu.Unlock()
 
-	r := Report{Components: make([]ComponentReport, 0, len(components)), Failures: recent.list()}
+	r := Report{Components: make([]ComponentReport, 0, len(components)), Simulations: Simulations(longSimulation), Failures: recent.list()}
 	for _, c := range components {
 		r.Components = append(r.Components, c.report())
 	}
