@@ -7,6 +7,9 @@ TOOLS    := bin/tools
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
+HELM_VERSION          := v3.22.0
+GORELEASER_VERSION    := v2.15.1
+CYCLONEDX_VERSION     := v1.10.0
 
 .PHONY: run pictures build test test-kafka test-python test-faults lint mutants vet-arm64 vulnerabilities bench fuzz docs clean help
 
@@ -55,6 +58,32 @@ $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION):
 	GOBIN=$(abspath $(TOOLS)) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv $(TOOLS)/golangci-lint $@
 
+.PHONY: check-deploy release-snapshot build-platforms
+## check-deploy: the Dockerfiles, the compose file, the Helm chart and the unit of deploy/ (Python 3 with venv; systemd-analyze and promtool where they are there)
+check-deploy: build $(TOOLS)/helm
+	./tests/deploy/run.sh
+
+$(TOOLS)/helm:
+	GOBIN=$(abspath $(TOOLS)) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+
+## release-snapshot: all that a release has but its images, into dist/, published nowhere (minutes)
+release-snapshot: $(TOOLS)/goreleaser $(TOOLS)/cyclonedx-gomod
+	$(TOOLS)/goreleaser check
+	$(TOOLS)/goreleaser release --snapshot --clean --skip=docker,publish
+	./tests/deploy/release.sh
+
+$(TOOLS)/goreleaser:
+	GOBIN=$(abspath $(TOOLS)) go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
+
+$(TOOLS)/cyclonedx-gomod:
+	GOBIN=$(abspath $(TOOLS)) go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
+
+## build-platforms: compile for each platform of a release
+build-platforms:
+	set -e; for platform in linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 go build -o /dev/null .; \
+	done
+
 ## vet-arm64: compile and vet everything for arm64
 vet-arm64:
 	GOARCH=arm64 CGO_ENABLED=0 go vet ./...
@@ -88,7 +117,7 @@ pictures: build
 
 ## clean: remove what the other targets made
 clean:
-	rm -rf bin results
+	rm -rf bin dist results
 
 ## help: this list
 help:

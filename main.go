@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -82,20 +83,27 @@ func schema(version, built string) *service.ConfigSchema {
 	return s
 }
 
-// buildInfo returns the module's version and the time of its commit, as far as
-// the build recorded them.
+// buildInfo returns the module's version with its commit, and the time of the
+// commit, as far as the build recorded them.
 func buildInfo() (version, built string) {
-	version, built = "unknown", "unknown"
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return version, built
+		return "unknown", "unknown"
 	}
-	if info.Main.Version != "" {
-		version = info.Main.Version
-	}
+	return describeBuild(info)
+}
+
+func describeBuild(info *debug.BuildInfo) (version, built string) {
+	version, built = cmp.Or(info.Main.Version, "unknown"), "unknown"
 	for _, setting := range info.Settings {
-		if setting.Key == "vcs.time" {
+		switch setting.Key {
+		case "vcs.time":
 			built = setting.Value
+		case "vcs.revision":
+			// The version of what has no tag holds its commit.
+			if commit := setting.Value[:min(len(setting.Value), 12)]; !strings.Contains(version, commit) {
+				version += " (" + commit + ")"
+			}
 		}
 	}
 	return version, built
