@@ -1,9 +1,10 @@
 // Package broker runs a real Apache Kafka for tests: one or several brokers in
-// KRaft mode on free ports of 127.0.0.1, each with listeners without and with
+// KRaft mode on free ports of one address, each with listeners without and with
 // authentication and with TLS. It needs Java 17 and the jars that pom.xml names.
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ type Options struct {
 	Jars    string // directory of the jars
 	Dir     string // directory for data, certificates, logs and pids, which exists
 	Brokers int    // how many; 1 if 0
+	Host    string // where they listen; 127.0.0.1 if empty. The certificates are for 127.0.0.1
 	// Through, if set, is called with the address of each broker's listener
 	// without authentication, before it starts, and returns the one that clients
 	// are told instead, such as that of a proxy.
@@ -69,6 +71,7 @@ type Node struct {
 // Start starts a cluster and waits until it answers.
 func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	opts.Brokers = max(opts.Brokers, 1)
+	opts.Host = cmp.Or(opts.Host, "127.0.0.1")
 	c := &Cluster{opts: opts}
 	for id := 1; id <= opts.Brokers; id++ {
 		n := &Node{ID: id, jars: opts.Jars, dir: filepath.Join(opts.Dir, "broker-"+strconv.Itoa(id))}
@@ -81,7 +84,7 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 		return nil, err
 	}
 	for _, n := range c.nodes {
-		n.advertised = fmt.Sprintf("127.0.0.1:%v", n.plain)
+		n.advertised = fmt.Sprintf("%v:%v", opts.Host, n.plain)
 		if opts.Through == nil {
 			continue
 		}
@@ -123,7 +126,7 @@ func (c *Cluster) choosePorts() error {
 	}()
 	for _, n := range c.nodes {
 		for _, port := range []*int{&n.plain, &n.sasl, &n.tls, &n.controller} {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
+			l, err := net.Listen("tcp", net.JoinHostPort(c.opts.Host, "0"))
 			if err != nil {
 				return fmt.Errorf("choosing a port: %w", err)
 			}
@@ -142,15 +145,15 @@ func (c *Cluster) properties(n *Node) string {
 	}
 	voters := make([]string, len(c.nodes))
 	for i, other := range c.nodes {
-		voters[i] = fmt.Sprintf("%v@127.0.0.1:%v", other.ID, other.controller)
+		voters[i] = fmt.Sprintf("%v@%v:%v", other.ID, c.opts.Host, other.controller)
 	}
-	secured := fmt.Sprintf("SASL_PLAINTEXT://127.0.0.1:%v,SSL://127.0.0.1:%v", n.sasl, n.tls)
+	secured := fmt.Sprintf("SASL_PLAINTEXT://%v:%v,SSL://%v:%v", c.opts.Host, n.sasl, c.opts.Host, n.tls)
 	p := map[string]string{
 		"process.roles":                                    "broker,controller",
 		"node.id":                                          strconv.Itoa(n.ID),
 		"controller.quorum.voters":                         strings.Join(voters, ","),
 		"controller.listener.names":                        "CONTROLLER",
-		"listeners":                                        fmt.Sprintf("PLAINTEXT://127.0.0.1:%v,%v,CONTROLLER://127.0.0.1:%v", n.plain, secured, n.controller),
+		"listeners":                                        fmt.Sprintf("PLAINTEXT://%v:%v,%v,CONTROLLER://%v:%v", c.opts.Host, n.plain, secured, c.opts.Host, n.controller),
 		"advertised.listeners":                             fmt.Sprintf("PLAINTEXT://%v,%v", n.advertised, secured),
 		"listener.security.protocol.map":                   "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL",
 		"inter.broker.listener.name":                       "PLAINTEXT",
@@ -225,7 +228,7 @@ func (c *Cluster) Nodes() []*Node { return c.nodes }
 func (c *Cluster) addresses(port func(*Node) int) []string {
 	list := make([]string, len(c.nodes))
 	for i, n := range c.nodes {
-		list[i] = fmt.Sprintf("127.0.0.1:%v", port(n))
+		list[i] = fmt.Sprintf("%v:%v", c.opts.Host, port(n))
 	}
 	return list
 }
