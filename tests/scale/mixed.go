@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os/exec"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -18,8 +21,9 @@ const (
 	shortEach   = 300 // of a partition
 )
 
-// mixed runs a simulation of about a minute beside short ones, and has workers join
-// meanwhile. A partition keeps its order, since checkpoint_limit is 1.
+// mixed runs a simulation of about a minute beside short ones. Meanwhile workers
+// join, and the one that began it leaves. A partition keeps its order, since
+// checkpoint_limit is 1.
 func (t *test) mixed(ctx context.Context) error {
 	names := []string{mixedInput, mixedOutput}
 	if n, err := t.topics.count(ctx, failureTopic); err != nil || n > 0 {
@@ -48,12 +52,17 @@ func (t *test) mixed(ctx context.Context) error {
 	if err := m.grow(ctx, 4); err != nil {
 		return err
 	}
+	var exit *exec.ExitError // it tells that the long simulation was not done
+	if err := m.lose(ctx, syscall.SIGTERM, "left"); err != nil && !errors.As(err, &exit) {
+		return err
+	}
 	if err := t.settle(ctx, "mixed", mixedInput); err != nil {
 		return err
 	}
 	if err := m.end(ctx); err != nil {
 		return err
 	}
+	m.printShares()
 	fmt.Printf("a simulation of %v² cells and %v steps beside %v short ones: %.0f seconds\n", longSize, steps, partitions*shortEach, time.Since(started).Seconds())
 	return t.accountMixed(ctx)
 }

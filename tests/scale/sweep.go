@@ -92,10 +92,10 @@ func (t *test) sweep(ctx context.Context, count int) error {
 	fmt.Printf("| phase | results | seconds | results a second |\n|---|---|---|---|\n")
 	var before int64
 	for _, p := range phases {
+		started := time.Now()
 		if err := p.change(); err != nil {
 			return err
 		}
-		started := time.Now()
 		now, err := m.until(ctx, int64(p.share*float64(count)))
 		if err != nil {
 			return fmt.Errorf("%v: %w", p.name, err)
