@@ -53,6 +53,7 @@ func components(t *testing.T) []component {
 		"input mfn_kafka_transaction":  {"seed_brokers": []any{nowhere}, "topics": []any{"t"}, "consumer_group": "g", "transactional_id": "i"},
 		"output mfn_webhook":           {"url": "http://" + nowhere},
 		"output mfn_file":              {"directory": dir},
+		"output mfn_zarr":              {"directory": dir},
 		"output mfn_kafka":             {"seed_brokers": []any{nowhere}, "topic": "t"},
 		"output mfn_kafka_transaction": {"topic": "t", "transactional_id": "i"},
 		"metrics prometheus":           {},

@@ -98,9 +98,12 @@ Without Kafka, give each machine a `+"`shard`"+` of its own. With Kafka, run the
 
 `+"```text"+`
 - sweep_name
+- sweep_id
 - sweep_index
 - sweep_count
-`+"```").
+`+"```"+`
+
+`+"`sweep_id`"+` is `+"`sweep-`"+` and a hash of the sweep, whatever its name is.`).
 		Fields(
 			sweepSampling.Field().
 				Description("How points are placed.").
@@ -178,6 +181,7 @@ var sweepPolicy = retry.Policy{Strategy: retry.ExponentialBackoff, MaxRetries: 3
 type sweepInput struct {
 	sweep      *sweep.Sweep
 	name       string
+	id         string // the same for the same sweep, whatever its name
 	fixed      map[string]any
 	resume     string
 	shardIndex int64
@@ -226,10 +230,11 @@ func newSweepInput(conf *service.ParsedConfig, res *service.Resources) (*sweepIn
 			return nil, fmt.Errorf("fixed.%v: is among the parameters that change, too", p.Name)
 		}
 	}
+	if in.id, err = in.sweep.Name(in.fixed); err != nil {
+		return nil, err
+	}
 	if in.name == "" {
-		if in.name, err = in.sweep.Name(in.fixed); err != nil {
-			return nil, err
-		}
+		in.name = in.id
 	}
 	in.status = status.New(res, sweepType, status.Connector)
 	return in, nil
@@ -276,16 +281,13 @@ func (in *sweepInput) Connect(context.Context) error {
 	if in.progress != nil {
 		return nil
 	}
-	name, err := in.sweep.Name(in.fixed)
-	if err != nil {
-		return err
-	}
-	in.progress, err = sweep.OpenProgress(in.resume, name)
+	progress, err := sweep.OpenProgress(in.resume, in.id)
 	if err != nil {
 		err = fmt.Errorf("resume: %w", err)
 		in.status.Failed(err)
 		return err
 	}
+	in.progress = progress
 	in.status.Connected()
 	logs.With(in.log, "name", in.name, "points", in.sweep.Count, "done", in.progress.Count(), "shard", in.shardIndex, "shards", in.shardCount).
 		Info("Sweep begins")
@@ -340,6 +342,7 @@ func (in *sweepInput) message(i int64) (*service.Message, error) {
 	in.status.AttemptSucceeded(int64(len(text)))
 	m := service.NewMessage(text)
 	m.MetaSetMut("sweep_name", in.name)
+	m.MetaSetMut("sweep_id", in.id)
 	m.MetaSetMut("sweep_index", i)
 	m.MetaSetMut("sweep_count", in.sweep.Count)
 	return m, nil

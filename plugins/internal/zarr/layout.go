@@ -1,0 +1,181 @@
+package zarr
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Layout is what a group holds, and how. It is all in the metadata of the group.
+type Layout struct {
+	Model   string
+	Sweep   string
+	Version string // of the program that has made the group
+	Count   int64  // of simulations
+	Arrays  []Array
+	// Coordinates are the names of the arrays that label simulations, such as
+	// parameters. xarray makes coordinates of them.
+	Coordinates []string
+
+	attributes map[string]any // all that the group has, others than ours too
+}
+
+// simDim is the name of the first dimension.
+const simDim = "sim"
+
+// The attributes of a group.
+const (
+	attrModel       = "model"
+	attrSweep       = "sweep"
+	attrVersion     = "version"
+	attrCoordinates = "coordinates"
+)
+
+// Sort puts the arrays in the order of their names, in which every group has them.
+func (l *Layout) Sort() {
+	slices.SortFunc(l.Arrays, func(a, b Array) int { return strings.Compare(a.Name, b.Name) })
+	slices.Sort(l.Coordinates)
+}
+
+// Same reports whether another layout is one of the same results.
+func (l *Layout) Same(other *Layout) bool {
+	return l.Model == other.Model && l.Sweep == other.Sweep && slices.EqualFunc(l.Arrays, other.Arrays, func(a, b Array) bool { return a.equal(&b) })
+}
+
+// Grown returns the layout with room for at least so many simulations.
+func (l *Layout) Grown(count int64) *Layout {
+	larger := *l
+	larger.Count = max(l.Count, count)
+	return &larger
+}
+
+type arrayMetadata struct {
+	ZarrFormat       int            `json:"zarr_format"`
+	NodeType         string         `json:"node_type"`
+	Shape            []int64        `json:"shape"`
+	DataType         Kind           `json:"data_type"`
+	ChunkGrid        extension      `json:"chunk_grid"`
+	ChunkKeyEncoding extension      `json:"chunk_key_encoding"`
+	FillValue        any            `json:"fill_value"`
+	Codecs           []extension    `json:"codecs"`
+	Attributes       map[string]any `json:"attributes"`
+	DimensionNames   []string       `json:"dimension_names"`
+}
+
+// extension is a part of the format that is named and configured.
+type extension struct {
+	Name          string         `json:"name"`
+	Configuration map[string]any `json:"configuration"`
+}
+
+type groupMetadata struct {
+	ZarrFormat   int            `json:"zarr_format"`
+	NodeType     string         `json:"node_type"`
+	Attributes   map[string]any `json:"attributes"`
+	Consolidated *consolidated  `json:"consolidated_metadata,omitempty"`
+}
+
+// consolidated repeats the metadata of all arrays, so that xarray opens a group with
+// one read.
+type consolidated struct {
+	Kind           string                   `json:"kind"`
+	MustUnderstand bool                     `json:"must_understand"`
+	Metadata       map[string]arrayMetadata `json:"metadata"`
+}
+
+// metadata returns that of an array of so many simulations.
+func (a *Array) metadata(count int64) arrayMetadata {
+	m := arrayMetadata{
+		ZarrFormat: 3, NodeType: "array",
+		Shape: []int64{count}, DataType: a.Kind,
+		ChunkKeyEncoding: extension{"default", map[string]any{"separator": "/"}},
+		FillValue:        map[Kind]any{Float32: "NaN", Float64: "NaN", Uint64: 0, String: ""}[a.Kind],
+		Codecs: []extension{
+			{"bytes", map[string]any{"endian": "little"}},
+			{"zstd", map[string]any{"level": 1, "checksum": false}},
+		},
+		Attributes:     map[string]any{},
+		DimensionNames: append([]string{simDim}, a.Dims...),
+	}
+	if a.Kind == String {
+		m.Codecs[0] = extension{"vlen-utf8", map[string]any{}}
+	}
+	chunk := []int64{a.block()}
+	for _, size := range a.Shape {
+		m.Shape, chunk = append(m.Shape, int64(size)), append(chunk, int64(size))
+	}
+	m.ChunkGrid = extension{"regular", map[string]any{"chunk_shape": chunk}}
+	return m
+}
+
+// array returns the array that has the metadata.
+func (m *arrayMetadata) array(name string) (a Array, count int64, err error) {
+	if m.NodeType != "array" || len(m.Shape) == 0 || len(m.DimensionNames) != len(m.Shape) || m.Shape[0] < 0 {
+		return a, 0, fmt.Errorf("%v is not an array of simulations", name)
+	}
+	a = Array{Name: name, Kind: m.DataType, Dims: m.DimensionNames[1:]}
+	for _, size := range m.Shape[1:] {
+		a.Shape = append(a.Shape, int(size))
+	}
+	expected, err := json.Marshal(a.metadata(m.Shape[0]))
+	if err != nil {
+		return a, 0, err
+	}
+	found := *m
+	found.Attributes = map[string]any{}
+	if written, err := json.Marshal(found); err != nil || string(written) != string(expected) {
+		return a, 0, fmt.Errorf("%v is laid out in another way", name)
+	}
+	return a, m.Shape[0], nil
+}
+
+// marshal returns the metadata of the group, as it is in its zarr.json.
+func (l *Layout) marshal() ([]byte, error) {
+	attributes := maps.Clone(l.attributes)
+	if attributes == nil {
+		attributes = map[string]any{}
+	}
+	attributes[attrModel], attributes[attrSweep], attributes[attrVersion] = l.Model, l.Sweep, l.Version
+	attributes[attrCoordinates] = strings.Join(l.Coordinates, " ")
+	arrays := map[string]arrayMetadata{}
+	for k := range l.Arrays {
+		arrays[l.Arrays[k].Name] = l.Arrays[k].metadata(l.Count)
+	}
+	return indented(groupMetadata{3, "group", attributes, &consolidated{"inline", false, arrays}})
+}
+
+func indented(metadata any) ([]byte, error) {
+	text, err := json.MarshalIndent(metadata, "", "  ")
+	return append(text, '\n'), err
+}
+
+var errNotOurs = errors.New("it was not written by mfn_zarr: choose another directory")
+
+// parseLayout reads the metadata of a group.
+func parseLayout(text []byte) (*Layout, error) {
+	var m groupMetadata
+	if err := json.Unmarshal(text, &m); err != nil {
+		return nil, fmt.Errorf("it is not the metadata of a group: %w", err)
+	}
+	version, ours := m.Attributes[attrVersion].(string)
+	if !ours || m.ZarrFormat != 3 || m.NodeType != "group" || m.Consolidated == nil || len(m.Consolidated.Metadata) == 0 {
+		return nil, errNotOurs
+	}
+	l := &Layout{Version: version, attributes: m.Attributes}
+	l.Model, _ = m.Attributes[attrModel].(string)
+	l.Sweep, _ = m.Attributes[attrSweep].(string)
+	coordinates, _ := m.Attributes[attrCoordinates].(string)
+	l.Coordinates = strings.Fields(coordinates)
+	for name, array := range m.Consolidated.Metadata {
+		a, count, err := array.array(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errNotOurs, err)
+		}
+		l.Arrays, l.Count = append(l.Arrays, a), max(l.Count, count)
+	}
+	l.Sort()
+	return l, nil
+}
