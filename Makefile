@@ -42,6 +42,11 @@ test-python: build
 test-service: build
 	./tests/service/run.sh
 
+.PHONY: test-scale
+## test-scale: workers of one group in network namespaces, for some 10 minutes (root, ip, Java 17, Maven)
+test-scale: build
+	./tests/scale/run.sh
+
 ## test-faults: break things on purpose for about 20 minutes, and print the table
 test-faults:
 	MFN_KAFKA_JARS="$$(tests/kafka/broker/fetch.sh)" go run ./tests/faults

@@ -67,15 +67,23 @@ func run(ctx context.Context, count int, only string) (err error) {
 	defer log.close()
 	t := &test{hub: hub, topics: log, program: program, dir: dir, brokers: cluster.Brokers()}
 	defer t.close()
-	if only != "mixed" {
-		if err := t.sweep(ctx, count); err != nil {
-			return fmt.Errorf("sweep: %w", err)
-		}
+	if err := log.create(ctx, failureTopic); err != nil {
+		return err
 	}
-	if only != "sweep" {
-		if err := t.mixed(ctx); err != nil {
-			return fmt.Errorf("mixed: %w", err)
+	for _, scenario := range []struct {
+		name string
+		run  func() error
+	}{
+		{"sweep", func() error { return t.sweep(ctx, count) }},
+		{"mixed", func() error { return t.mixed(ctx) }},
+	} {
+		if only != "" && only != scenario.name {
+			continue
 		}
+		if err := scenario.run(); err != nil {
+			return fmt.Errorf("%v: %w", scenario.name, err)
+		}
+		t.close()
 	}
 	return nil
 }

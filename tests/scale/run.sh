@@ -15,7 +15,10 @@ test=
 
 # The test ends what it starts; this is for when it cannot.
 clean() {
-	[ -z "$test" ] || kill -- "-$test" 2>/dev/null || true
+	if [ -n "$test" ]; then
+		kill -- "-$test" 2>/dev/null || true
+		wait "$test" 2>/dev/null || true
+	fi
 	for file in "$dir"/*/*.pid; do
 		[ -f "$file" ] || continue
 		pid=$(cat "$file")
@@ -24,8 +27,8 @@ clean() {
 		fi
 	done
 	if [ -n "$test" ]; then
-		for name in $(ip netns list | cut -d ' ' -f 1 | grep "^mfn-scale-$test-"); do
-			ip netns delete "$name"
+		for name in $(ip netns list | cut -d ' ' -f 1 | grep "^mfn-scale-$test-" || true); do
+			ip netns delete "$name" || true
 		done
 	fi
 	rm -rf "$dir"

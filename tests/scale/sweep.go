@@ -64,10 +64,10 @@ type phase struct {
 
 // sweep runs a sweep whose workers come and go.
 func (t *test) sweep(ctx context.Context, count int) error {
-	if err := t.topics.create(ctx, inputTopic, outputTopic, failureTopic); err != nil {
+	if err := t.topics.create(ctx, inputTopic, outputTopic); err != nil {
 		return err
 	}
-	if err := t.ask(ctx, count); err != nil {
+	if err := t.ask(ctx, inputTopic, count); err != nil {
 		return err
 	}
 	m := &members{test: t, env: []string{"GOMAXPROCS=1", "LOG_LEVEL=WARN"}}
@@ -96,7 +96,7 @@ func (t *test) sweep(ctx context.Context, count int) error {
 		if err := p.change(); err != nil {
 			return err
 		}
-		now, err := m.until(ctx, int64(p.share*float64(count)))
+		now, err := m.until(ctx, outputTopic, int64(p.share*float64(count)))
 		if err != nil {
 			return fmt.Errorf("%v: %w", p.name, err)
 		}
@@ -111,16 +111,17 @@ func (t *test) sweep(ctx context.Context, count int) error {
 		return err
 	}
 	m.printShares()
-	return t.account(ctx, inputTopic, outputTopic)
+	_, err := t.account(ctx, inputTopic, outputTopic)
+	return err
 }
 
-// ask runs the stream that writes the points of a sweep.
-func (t *test) ask(ctx context.Context, count int) error {
+// ask runs the stream that writes the points of a sweep to a topic.
+func (t *test) ask(ctx context.Context, topic string, count int) error {
 	stream, err := filepath.Abs("deploy/compose/sweep.yaml")
 	if err != nil {
 		return err
 	}
-	w, err := t.start(ctx, "sweep", stream, []string{"COUNT=" + strconv.Itoa(count), "STEPS=100"})
+	w, err := t.start(ctx, "sweep", stream, []string{"COUNT=" + strconv.Itoa(count), "STEPS=100", "INPUT_TOPIC=" + topic})
 	if err != nil {
 		return err
 	}
@@ -132,17 +133,17 @@ func (t *test) ask(ctx context.Context, count int) error {
 	if w.err != nil {
 		return fmt.Errorf("writing the points: %w:\n%v", w.err, tail(w.log.String()))
 	}
-	n, err := t.topics.count(ctx, inputTopic)
+	n, err := t.topics.count(ctx, topic)
 	if err == nil && n != int64(count) {
 		err = fmt.Errorf("the topic has %v points, must have %v", n, count)
 	}
 	return err
 }
 
-// until waits for a number of results, and returns how many there are.
-func (m *members) until(ctx context.Context, results int64) (int64, error) {
+// until waits until a topic has a number of results, and returns how many there are.
+func (m *members) until(ctx context.Context, topic string, results int64) (int64, error) {
 	for {
-		n, err := m.topics.count(ctx, outputTopic)
+		n, err := m.topics.count(ctx, topic)
 		if err != nil || n >= results {
 			return n, err
 		}
@@ -211,18 +212,18 @@ func (m *members) printShares() {
 	fmt.Println()
 }
 
-// account compares the table of results with what was asked for.
-func (t *test) account(ctx context.Context, input, output string) error {
+// account compares the table of results with what was asked for, and returns it.
+func (t *test) account(ctx context.Context, input, output string) (*table, error) {
 	asked, err := t.topics.read(ctx, input, "id")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	results, err := t.topics.read(ctx, output, "simulation_id")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if failed, err := t.topics.count(ctx, failureTopic); err != nil || failed != 0 {
-		return errors.Join(err, fmt.Errorf("%v simulations have failed", failed))
+		return nil, errors.Join(err, fmt.Errorf("%v simulations have failed", failed))
 	}
-	return check(asked, results)
+	return results, check(asked, results)
 }

@@ -85,25 +85,40 @@ type table struct {
 	differ   []string // ids whose results are not the same each time
 }
 
-// read reads a topic to its end.
+// read reads what is committed of a topic, to its end.
 func (t *topics) read(ctx context.Context, topic, id string) (*table, error) {
-	left, err := t.count(ctx, topic)
+	ends, err := t.admin.ListCommittedOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
 	if err != nil {
 		return nil, err
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(t.seeds...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	left := map[int32]int64{}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			left[o.Partition] = o.Offset
+		}
+	})
+	client, err := kgo.NewClient(kgo.SeedBrokers(t.seeds...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
 	results := &table{rows: map[string]row{}, repeated: map[string]int{}}
-	for left > 0 {
+	for len(left) > 0 {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err0(); err != nil {
 			return nil, fmt.Errorf("reading %v: %w", topic, err)
 		}
 		for _, r := range fetches.Records() {
-			left--
+			if r.Offset+1 >= left[r.Partition] {
+				delete(left, r.Partition)
+			}
+			if r.Attrs.IsControl() {
+				continue
+			}
 			if err := results.add(r, id); err != nil {
 				return nil, err
 			}
