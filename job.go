@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+	ucli "github.com/urfave/cli/v2"
 
+	"github.com/mfn-connect/mfn-connect/internal/cli"
 	"github.com/mfn-connect/mfn-connect/plugins/process"
 )
 
@@ -17,6 +19,9 @@ type job struct {
 	version string
 	log     atomic.Pointer[service.Logger]
 	started atomic.Pointer[time.Time] // nil: no stream has started
+
+	progressEvery time.Duration
+	stopProgress  atomic.Pointer[func()] // nil: none is shown
 }
 
 // options make Benthos tell the job its logger and when a stream starts.
@@ -28,13 +33,31 @@ func (j *job) options() []service.CLIOptFunc {
 		}),
 		service.CLIOptOnStreamStart(func(*service.RunningStreamSummary) error {
 			j.started.Store(new(time.Now()))
+			j.stopProgress.Store(new(cli.ShowProgress(j.log.Load(), os.Stderr, j.progressEvery)))
 			return nil
 		}),
 	}
 }
 
+// flags are those that this program adds to Benthos's for running streams.
+func (j *job) flags() service.CLIOptFunc {
+	return service.CLIOptCustomRunFlags([]ucli.Flag{addressFlag(), cli.ProgressFlag()}, func(c *ucli.Context) error {
+		j.progressEvery = cli.ProgressOf(c)
+		return nil
+	})
+}
+
+// hideProgress ends what is shown of the progress, so that the terminal is as it
+// was.
+func (j *job) hideProgress() {
+	if stop := j.stopProgress.Load(); stop != nil {
+		(*stop)()
+	}
+}
+
 // end logs a summary of the run, and returns the program's status: 1 if its work is not done.
 func (j *job) end(signalled bool) int {
+	j.hideProgress()
 	started, log := j.started.Load(), j.log.Load()
 	if started == nil || log == nil {
 		return 0

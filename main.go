@@ -39,11 +39,11 @@ func main() {
 		fmt.Fprintf(os.Stderr, "%v: %v\n", name, err)
 		os.Exit(1)
 	}
-	signalled := watchSignals()
-	watch, serves := watchServer()
 	run := job{version: version}
+	signalled := watchSignals(run.hideProgress)
+	watch, serves := watchServer()
 	redirectStandardLog(&run.log)
-	options := append(run.options(), watch, apiFlags())
+	options := append(run.options(), watch, run.flags())
 	for _, command := range cli.Commands() {
 		options = append(options, service.CLIOptAddCommand(command))
 	}

@@ -34,14 +34,13 @@ const (
 	maxAPIBody      = 8 << 20
 )
 
-// apiFlags are the flags that the help shows; serveStreamsAPI reads them before
-// Benthos does.
-func apiFlags() service.CLIOptFunc {
-	return service.CLIOptCustomRunFlags([]cli.Flag{&cli.StringFlag{
+// addressFlag is shown by the help; parseStreamsAPI reads it before Benthos does.
+func addressFlag() cli.Flag {
+	return &cli.StringFlag{
 		Name: apiFlag,
 		Usage: "streams mode only: serve its REST API at this address (host:port), which runs whatever a stream says, commands too. Callers need the key in $" +
 			callersVariable + " as \"Authorization: Bearer KEY\" or \"X-API-Key: KEY\"",
-	}}, func(*cli.Context) error { return nil })
+	}
 }
 
 // streamsAPI is the REST API of streams mode. A caller of it can run anything that

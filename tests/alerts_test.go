@@ -352,7 +352,7 @@ func TestAlertRulesAndDashboard(t *testing.T) {
 			switch {
 			case strings.Contains(query, "mfn_kafka_lag"):
 				lag = append(lag, check)
-			case strings.Contains(query, "mfn_circuit_state"):
+			case strings.Contains(query, "mfn_circuit_state"), strings.Contains(query, "mfn_source_"):
 				circuit = append(circuit, check)
 			default:
 				checks = append(checks, check)

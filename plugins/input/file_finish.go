@@ -36,11 +36,13 @@ type fileDelivery struct {
 	file     dirwatch.File
 	tries    int // before this one
 	finisher *fileFinisher
-	hidden   bool // it is a file that was left hidden, and is to get its name back
+	progress func(bytes int64) // nil unless the input has an end
+	hidden   bool              // it is a file that was left hidden, and is to get its name back
 
 	mu      sync.Mutex
-	pending int  // batches that are not confirmed
-	ended   bool // there are no more batches
+	pending int   // batches that are not confirmed
+	ended   bool  // there are no more batches
+	counted int64 // bytes that progress was told of
 
 	// What follows is set when the file is finished.
 	outcome fileOutcome
@@ -54,8 +56,9 @@ type fileDelivery struct {
 // fileRestoration is a file that was hidden, and has a name again.
 type fileRestoration struct{ from, to string }
 
-// sent counts a batch, and returns the function that confirms or rejects it.
-func (d *fileDelivery) sent() (acked func(error)) {
+// sent counts a batch that was read from so many bytes, and returns the function
+// that confirms or rejects it.
+func (d *fileDelivery) sent(bytes int64) (acked func(error)) {
 	d.mu.Lock()
 	d.pending++
 	d.mu.Unlock()
@@ -64,16 +67,35 @@ func (d *fileDelivery) sent() (acked func(error)) {
 		once.Do(func() {
 			d.mu.Lock()
 			d.pending--
+			d.count(bytes)
 			if err != nil && d.outcome == fileDone {
 				d.outcome, d.err = fileNacked, err
 			}
-			finished := d.ended && d.pending == 0
+			finished := d.finished()
 			d.mu.Unlock()
 			if finished {
 				d.finisher.add(d)
 			}
 		})
 	}
+}
+
+// count tells progress of bytes that are done. It is called with the lock held.
+func (d *fileDelivery) count(bytes int64) {
+	if d.progress != nil {
+		d.counted += bytes
+		d.progress(bytes)
+	}
+}
+
+// finished says whether all batches are confirmed or rejected, and counts what was
+// read without one. It is called with the lock held.
+func (d *fileDelivery) finished() bool {
+	if !d.ended || d.pending > 0 {
+		return false
+	}
+	d.count(d.file.Size - d.counted)
+	return true
 }
 
 // end says that there are no more batches, and how it ended.
@@ -83,7 +105,7 @@ func (d *fileDelivery) end(outcome fileOutcome, err error, sum files.Sum) {
 	if outcome != fileDone {
 		d.outcome, d.err = outcome, err
 	}
-	finished := d.pending == 0
+	finished := d.finished()
 	d.mu.Unlock()
 	if finished {
 		d.finisher.add(d)

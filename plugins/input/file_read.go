@@ -22,6 +22,7 @@ type fileReading struct {
 	source   *fileSource
 	text     *messageReader
 	scanner  *service.OwnedScanner
+	position int64 // in the file, after the last batch
 }
 
 // read begins to read a file. It returns nil if there is nothing to read, and
@@ -44,8 +45,9 @@ func (in *fileInput) read(ctx context.Context, f dirwatch.File, tries int) *file
 	}
 
 	f = f.ReadNow()
-	r := &fileReading{in: in, delivery: &fileDelivery{file: f, tries: tries, finisher: in.finisher}}
+	r := &fileReading{in: in, delivery: &fileDelivery{file: f, tries: tries, finisher: in.finisher, progress: in.progressed()}}
 	in.state.inFlight[f.Path] = r.delivery
+	in.expect(f)
 	r.source = newFileSource(in, f)
 	r.source.probes = tries > 0
 	r.text = newMessageReader(r.source, in.maxBytes)
@@ -121,7 +123,9 @@ func (r *fileReading) next(ctx context.Context) (service.MessageBatch, service.A
 		m.MetaSetMut("mod_time_unix", f.Time().Unix())
 		m.MetaSetMut("size", f.Size)
 	}
-	acked := r.delivery.sent()
+	before := r.position
+	r.position = r.source.position()
+	acked := r.delivery.sent(r.position - before)
 	return batch, func(ctx context.Context, err error) error {
 		acked(err)
 		return scannerAck(ctx, err)

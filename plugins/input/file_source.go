@@ -81,6 +81,13 @@ func (s *fileSource) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// position returns how much of the file has been read from the source.
+func (s *fileSource) position() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.offset - int64(len(s.unread))
+}
+
 // drain reads what is left, for the checksum and to see whether the file has
 // changed.
 func (s *fileSource) drain() error {

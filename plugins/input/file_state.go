@@ -37,6 +37,8 @@ type fileState struct {
 	// disposeRetry holds when to try again to delete or move a file that is done.
 	disposeRetry map[string]fileRetry
 
+	taken int64 // bytes of the files that were read
+
 	scans      int
 	nextScan   time.Time
 	backoff    scanBackoff

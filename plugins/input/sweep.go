@@ -289,9 +289,21 @@ func (in *sweepInput) Connect(context.Context) error {
 	}
 	in.progress = progress
 	in.status.Connected()
+	in.status.Resume(in.progress.Count())
+	in.status.Expect("points", in.pointsOfShard())
 	logs.With(in.log, "name", in.name, "points", in.sweep.Count, "done", in.progress.Count(), "shard", in.shardIndex, "shards", in.shardCount).
 		Info("Sweep begins")
 	return nil
+}
+
+// pointsOfShard returns how many points there are in the blocks of the shard.
+func (in *sweepInput) pointsOfShard() int64 {
+	blocks := in.sweep.Count / shardBlock // whole ones
+	points := (blocks + in.shardCount - 1 - in.shardIndex) / in.shardCount * shardBlock
+	if blocks%in.shardCount == in.shardIndex {
+		points += in.sweep.Count % shardBlock
+	}
+	return points
 }
 
 // ReadBatch returns the next point that is not done.
@@ -317,6 +329,7 @@ func (in *sweepInput) ReadBatch(context.Context) (service.MessageBatch, service.
 		}
 		return service.MessageBatch{m}, func(_ context.Context, rejection error) error {
 			if rejection == nil {
+				in.status.Progressed(1)
 				return in.progress.Done(i, i+1)
 			}
 			return nil // it is not done, and comes again in another run

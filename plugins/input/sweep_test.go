@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/sweep"
 )
 
 // runSweep runs a sweep of the given fields to its end, and returns what it handed
@@ -89,4 +90,20 @@ func TestSweepResumesWithWhatIsNotDone(t *testing.T) {
 		assert.Contains(t, second, id)
 	}
 	assert.Empty(t, runSweep(t, sweep, nil), "all are done")
+}
+
+// The shards of a sweep have all of its points.
+func TestPointsOfShard(t *testing.T) {
+	for _, count := range []int64{1, 255, 256, 257, 700, 1024, 5000} {
+		for shards := int64(1); shards <= 7; shards++ {
+			want := make([]int64, shards)
+			for i := range count {
+				want[i/shardBlock%shards]++
+			}
+			for k := range shards {
+				in := &sweepInput{sweep: &sweep.Sweep{Count: count}, shardIndex: k, shardCount: shards}
+				assert.Equal(t, want[k], in.pointsOfShard(), "%v points, shard %v of %v", count, k, shards)
+			}
+		}
+	}
 }

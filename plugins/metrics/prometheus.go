@@ -56,7 +56,7 @@ Benthos's own timings are summaries in nanoseconds, or histograms in seconds wit
 
 In streams mode, the series of a stream end with it.
 
-`+"`/stats`"+` lists every input and output of this suite with its label, its path in the stream, its status (idle, connecting, connected, fetching or publishing, error, disconnected), its counts of requests, retries, failures and bytes, and its last error. A component is in error from a failed attempt until an attempt succeeds. Its `+"`failures`"+` are the last 20 failures, the newest first: which messages failed in which component, how often, since when, and why.`).
+`+"`/stats`"+` lists every input and output of this suite with its label, its path in the stream, its status (idle, connecting, connected, fetching or publishing, error, disconnected), its counts of requests, retries, failures and bytes, and its last error. A component is in error from a failed attempt until an attempt succeeds. Its `+"`failures`"+` are the last 20 failures, the newest first: which messages failed in which component, how often, since when, and why. Its `+"`simulations`"+` are those that have been under way for a second or longer, with their steps. A source that has an end, a sweep or files with `+"`exit_when_empty`"+`, has its `+"`progress`"+`: how much of it is delivered, of how much, at what rate, and an estimate of the rest; the metrics `+"`mfn_source_size`, `mfn_source_done` and `mfn_source_remaining_seconds`"+` say the same.`).
 		Fields(
 			useHistogramTiming.Field().
 				Description("Whether Benthos's timings are histograms in seconds instead of summaries in nanoseconds.").

@@ -12,6 +12,7 @@ type Queue struct {
 	items   map[string]*item
 	waiting itemHeap // by the time when they are ready
 	ready   itemHeap // by path
+	bytes   int64    // of all files
 }
 
 type item struct {
@@ -35,6 +36,9 @@ func NewQueue(minAge time.Duration) *Queue {
 // Len returns the number of files.
 func (q *Queue) Len() int { return len(q.items) }
 
+// Bytes returns the size of the files together.
+func (q *Queue) Bytes() int64 { return q.bytes }
+
 // Offer adds a file that has not changed since then, as far as is known. A file
 // that is there already, unchanged, keeps its place.
 func (q *Queue) Offer(f File, since time.Time) {
@@ -52,6 +56,7 @@ func (q *Queue) Requeue(f File, tries int, at time.Time) {
 func (q *Queue) put(it *item) {
 	q.Remove(it.file.Path)
 	q.items[it.file.Path] = it
+	q.bytes += it.file.Size
 	q.waiting.push(it)
 }
 
@@ -59,6 +64,7 @@ func (q *Queue) put(it *item) {
 func (q *Queue) Remove(path string) {
 	if it, ok := q.items[path]; ok {
 		delete(q.items, path)
+		q.bytes -= it.file.Size
 		heap.Remove(it.heap, it.index)
 	}
 }

@@ -80,6 +80,9 @@ type Component struct {
 	lastSuccessTime, lastErrTs *service.MetricGauge
 	circuitState               *service.MetricGauge
 	duration                   *service.MetricTimer
+
+	progress                           progress
+	sourceSize, sourceDone, sourceRest *service.MetricGauge
 }
 
 // New registers a component of the given type and role under
@@ -102,6 +105,10 @@ func New(res *service.Resources, typ string, role Role) *Component {
 		lastErrTs:             m.NewGauge("mfn_last_error_timestamp_seconds", "type"),
 		circuitState:          m.NewGauge("mfn_circuit_state", "type"),
 		duration:              m.NewTimer("mfn_request_duration_seconds", "type"),
+
+		sourceSize: m.NewGauge("mfn_source_size", "type", "unit"),
+		sourceDone: m.NewGauge("mfn_source_done", "type", "unit"),
+		sourceRest: m.NewGauge("mfn_source_remaining_seconds", "type"),
 	}
 	registered.register(c)
 

@@ -40,6 +40,12 @@ func (b *registry) unregister(c *Component) {
 	b.components = slices.DeleteFunc(b.components, func(x *Component) bool { return x == oldest })
 }
 
+func (b *registry) list() []*Component {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.components)
+}
+
 // SetLocation tells the registry where in which stream the component of the given
 // instance number stands. Numbers that it does not know are ignored.
 func SetLocation(instance, path, label, stream string) {
@@ -76,6 +82,8 @@ type ComponentReport struct {
 	Type   string `json:"type"`
 	Role   Role   `json:"role"`
 	Status State  `json:"status"`
+	// Progress is that of a source that has an end.
+	Progress *ProgressReport `json:"progress,omitempty"`
 	// Metrics is a ConnectorMetrics or a PublisherMetrics, after Role.
 	Metrics any `json:"metrics"`
 }
@@ -111,9 +119,7 @@ type PublisherMetrics struct {
 // Snapshot reports every component of the registry, in the order in which they
 // were made.
 func Snapshot() Report {
-	registered.mu.Lock()
-	components := slices.Clone(registered.components)
-	registered.mu.Unlock()
+	components := registered.list()
 
 	r := Report{Components: make([]ComponentReport, 0, len(components)), Simulations: Simulations(longSimulation), Failures: recent.list()}
 	for _, c := range components {
@@ -148,6 +154,9 @@ func (c *Component) report() ComponentReport {
 		Label: c.label, Path: c.path, Stream: c.stream,
 		Type: c.typ, Role: c.role, Status: c.current(), Metrics: m,
 	}
+	c.progress.mu.Lock()
+	r.Progress = c.progress.report()
+	c.progress.mu.Unlock()
 	if c.role == Publisher {
 		r.Metrics = PublisherMetrics{
 			TotalPublishes:       m.TotalRequests,
