@@ -21,7 +21,7 @@ import (
 func main() {
 	count := flag.Int("count", 100_000, "how many simulations the sweep has")
 	budget := flag.Duration("budget", 15*time.Minute, "the longest that it may take")
-	only := flag.String("only", "", "sweep or mixed; empty for both")
+	only := flag.String("only", "", "sweep, once or mixed; empty for all")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -75,6 +75,7 @@ func run(ctx context.Context, count int, only string) (err error) {
 		run  func() error
 	}{
 		{"sweep", func() error { return t.sweep(ctx, count) }},
+		{"once", func() error { return t.once(ctx, count/5) }},
 		{"mixed", func() error { return t.mixed(ctx) }},
 	} {
 		if only != "" && only != scenario.name {
