@@ -33,7 +33,7 @@ func TestVersionNamesTheProgram(t *testing.T) {
 
 // What a user reads names this program and what it has.
 func TestHelpIsAboutThisProgram(t *testing.T) {
-	for _, command := range []string{"", "simulate", "models", "run", "streams", "list", "create", "lint", "test", "template", "echo", "blobl"} {
+	for _, command := range []string{"", "simulate", "models", "completion", "run", "streams", "list", "create", "lint", "test", "template", "echo", "blobl"} {
 		t.Run(command, func(t *testing.T) {
 			p := run(t, t.TempDir(), nil, strings.Fields(command+" --help")...)
 			require.NoError(t, p.err)

@@ -18,7 +18,7 @@ const interrupted = 130
 
 // Commands returns the commands.
 func Commands() []*cli.Command {
-	commands := []*cli.Command{simulateCommand(), modelsCommand()}
+	commands := []*cli.Command{simulateCommand(), modelsCommand(), completionCommand()}
 	for _, c := range commands {
 		c.OnUsageError = suggest
 		c.HideHelpCommand = true
