@@ -10,6 +10,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/array"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
@@ -35,7 +36,7 @@ func featuresSpec() *service.ConfigSpec {
 		Categories("Simulation").
 		Summary("Extracts the 18 fractal features from a given field, or from a history of fields, and replaces the message with them.").
 		Description(`
-A message is a JSON object with `+"`field`"+`, an array of N rows of N numbers, or with `+"`history`"+`, an array of such fields, oldest first. With a history, the features of the time series (`+"`dV_mean`, `dV_max`, `T_stable`, `E_trend`"+`) are those of its fields, and all others those of its last one; with a field alone they are 0. A field has at most 1024 rows, a history at most 10000 fields and `+"`limits.max_history_bytes`"+`. The result is
+A message is a JSON object with `+"`field`"+`, an array of N rows of N numbers, or with `+"`history`"+`, an array of such fields, oldest first. Either may be an object, as `+"`array_format: base64`"+` of `+"`mfn_simulate`"+` writes it; the shape of a whole history is `+"`[fields, N, N]`"+`. With a history, the features of the time series (`+"`dV_mean`, `dV_max`, `T_stable`, `E_trend`"+`) are those of its fields, and all others those of its last one; with a field alone they are 0. A field has at most 1024 rows, a history at most 10000 fields and `+"`limits.max_history_bytes`"+`. The result is
 
 `+"```json"+`
 {"fractal_dimension":1.584,"features":{"D_box":1.584,"D_r2":0.99}}
@@ -164,7 +165,7 @@ func (f *features) process(from *source, msg *service.Message) error {
 		return err
 	}
 	b := append(make([]byte, 0, 1024), `{"fractal_dimension":`...)
-	b = appendFloat(b, result.FractalDimension())
+	b = rawjson.AppendFloat(b, result.FractalDimension())
 	b = append(b, `,"features":`...)
 	if plane := f.config.Plane; plane == engine.U || plane == engine.V {
 		names, neutral := engine.ModelFeatureNames(), result.Neutral()
@@ -190,11 +191,13 @@ func (f *features) frames(from *source) (frames [][]float64, n int, err error) {
 	switch {
 	case err != nil:
 	case history != nil:
-		frames, n, err = parseHistory(history, f.historyBytes)
+		frames, n, err = array.ReadSeries(historyMapping.Name(), history, array.Bounds{
+			Rows: engine.MaxGridSize, Frames: engine.MaxSteps, Cells: f.historyBytes / 8,
+			Reason: fmt.Sprintf("%v.%v is %v", fieldLimits, limitHistoryBytes.Name(), f.historyBytes),
+		})
 	default:
 		frames = make([][]float64, 1)
-		s := rawjson.Scanner{Data: field}
-		frames[0], n, err = readGrid(&s, fieldMapping.Name(), 0, engine.MaxGridSize)
+		frames[0], n, err = array.ReadField(fieldMapping.Name(), field, 0, engine.MaxGridSize)
 	}
 	if err != nil {
 		return nil, 0, err
@@ -231,33 +234,4 @@ func (f *features) raw(from *source) (field, history []byte, err error) {
 		err = errors.New("the message holds neither field nor history, must hold one of them")
 	}
 	return field, history, err
-}
-
-// parseHistory reads an array of fields of one size from a value that the
-// scanner has passed.
-func parseHistory(raw []byte, maxFrames int64) (frames [][]float64, n int, err error) {
-	if rawjson.KindOf(raw) != rawjson.Array {
-		return nil, 0, wrongType(historyMapping.Name(), raw, "an array of fields")
-	}
-	s := rawjson.Scanner{Data: raw}
-	s.Consume('[')
-	for more := s.Peek() != ']'; more; more = s.Consume(',') {
-		var frame []float64
-		frame, n, err = readGrid(&s, fmt.Sprintf("%v[%v]", historyMapping.Name(), len(frames)), n, engine.MaxGridSize)
-		if err != nil {
-			return nil, 0, err
-		}
-		frames = append(frames, frame)
-		switch {
-		case len(frames) > engine.MaxSteps:
-			return nil, 0, invalidText(historyMapping.Name(), "an array of more fields", fmt.Sprintf("1 … %v fields", engine.MaxSteps), "")
-		case int64(len(frames)*n*n)*8 > maxFrames:
-			return nil, 0, invalidText(historyMapping.Name(), fmt.Sprintf("more than %v fields of %v × %v numbers", len(frames)-1, n, n),
-				fmt.Sprintf("at most %v numbers", maxFrames/8), fmt.Sprintf("limits.max_history_bytes is %v", maxFrames))
-		}
-	}
-	if len(frames) == 0 {
-		return nil, 0, invalidValue(historyMapping.Name(), raw, "at least one field", "")
-	}
-	return frames, n, nil
 }

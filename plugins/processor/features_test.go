@@ -109,7 +109,7 @@ func badFields() []bad {
 		{`{"field":` + rows(1025, "[0]") + `}`, []string{"field", "1025 rows"}},
 		{`{"field":[` + rows(1025, "0") + `]}`, []string{"field[0]: a row of 1025 numbers", "1 … 1024"}},
 		{`{"history":[]}`, []string{"history: []"}},
-		{`{"history":{}}`, []string{"history: {}", "array of fields"}},
+		{`{"history":{}}`, []string{"history: {}", "it has no dtype"}},
 		{`{"history":[[[1,2],[3,4]],[[1]]]}`, []string{"history[1][0]: a row of 1 number ", "2 × 2"}},
 		{`{"history":[[[1,2],[3,4]],[[1,2]]]}`, []string{"history[1]: an array of 1 row ", "2 × 2"}},
 		{`{"history":[[[1,2],[3,4]],[[1,2],[3,{}]]]}`, []string{"history[1][1][1]", "object"}},

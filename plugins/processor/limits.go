@@ -8,7 +8,9 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/array"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/invalid"
 )
 
 const (
@@ -16,10 +18,6 @@ const (
 
 	// maxCellSteps is the work of the largest simulation that any model allows.
 	maxCellSteps = engine.MaxGridSize * engine.MaxGridSize * engine.MaxModelSteps
-
-	// maxNumberBytes is how many bytes a number of a result may have, its comma
-	// included.
-	maxNumberBytes = len("-1.7976931348623157e+308,")
 )
 
 var (
@@ -39,7 +37,7 @@ func limitsField() *service.ConfigField {
 		limitCellSteps.Field().Default(maxCellSteps).
 			Description("The most work: cells × steps, which is `grid_size`² × `steps`. A core does some 10⁸ of them a second with `quantum_jitter`, and several times as many without. The default is the work of the largest grid with the most steps; where senders are not trusted, 1000000000 keeps each simulation to seconds."),
 		limitResultBytes.Field().Default("64MiB").
-			Description(fmt.Sprintf("The largest result: the arrays of `include` and an `initial_field`, at %v bytes a number, count.", maxNumberBytes)),
+			Description("The largest result: the arrays of `include` and the initial fields count. A number takes at most 25 bytes as `json`, 10⅔ as `float64` in `base64`, half of that as `float32`."),
 		limitTimeout.Field().Default("10m").
 			Description("The longest that a simulation may take; `0s` for no limit."),
 	).Description("What a message may ask for. One that asks for more fails before anything is allocated.").Advanced()
@@ -64,11 +62,21 @@ func parseLimits(conf *service.ParsedConfig) (l limits, err error) {
 	return l, fields.Within(fieldLimits, err)
 }
 
-// check refuses parameters that ask for too much. The result holds so many arrays
-// of the size of the grid.
-func (l limits) check(gridSize, steps, arrays int) error {
+// arrays are those that a result holds, of the size of the grid each.
+type arrays struct {
+	included int // of include
+	given    int // that the message begins with
+	format   array.Format
+}
+
+func (a arrays) maxBytes(gridSize int) int64 {
+	return int64(a.included)*a.format.MaxBytes(1, gridSize) + int64(a.given)*a.format.Exact().MaxBytes(1, gridSize)
+}
+
+// check refuses parameters that ask for too much.
+func (l limits) check(gridSize, steps int, held arrays) error {
 	cells := gridSize * gridSize
-	bytes := int64(arrays) * int64(cells) * int64(maxNumberBytes)
+	bytes := held.maxBytes(gridSize)
 	switch {
 	case gridSize > l.gridSize:
 		return &engine.ParamError{Name: "grid_size", Value: gridSize, Allowed: bounds(engine.MinGridSize, l.gridSize)}
@@ -83,7 +91,7 @@ func (l limits) check(gridSize, steps, arrays int) error {
 	case bytes > l.resultBytes:
 		return &engine.ParamError{
 			Name: "grid_size", Value: gridSize,
-			Allowed: "smaller where a result holds " + several(arrays, "array") + " of this size",
+			Allowed: "smaller where a result holds " + invalid.Several(held.included+held.given, "array") + " of this size",
 			Reason:  fmt.Sprintf("they may take %v bytes, and limits.max_result_bytes is %v", bytes, l.resultBytes),
 		}
 	}

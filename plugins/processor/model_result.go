@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/array"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
 // appendModel appends the result of the simulation of a model of two species.
@@ -16,13 +18,13 @@ func (w *resultWriter) appendModel(b []byte, id string, r *engine.ModelResult) (
 	b = append(b, `,"model":`...)
 	b = appendString(b, r.Params.Model)
 	b = append(b, `,"params":`...)
-	b = appendModelParams(b, &r.Params)
+	b = appendModelParams(b, &r.Params, w.format)
 	b = append(b, `,"plane":`...)
 	b = appendString(b, string(r.Plane))
 	b = append(b, `,"threshold":`...)
-	b = appendFloat(b, r.Threshold)
+	b = rawjson.AppendFloat(b, r.Threshold)
 	b = append(b, `,"fractal_dimension":`...)
-	b = appendFloat(b, r.Features.FractalDimension())
+	b = rawjson.AppendFloat(b, r.Features.FractalDimension())
 	b = append(b, `,"features":`...)
 	names := engine.ModelFeatureNames()
 	b = appendNumbers(b, names[:], r.Features[:], w.array)
@@ -35,7 +37,7 @@ func (w *resultWriter) appendModel(b []byte, id string, r *engine.ModelResult) (
 			value float64
 		}{{"mean", species.of.Mean}, {"std", species.of.Std}, {"min", species.of.Min}, {"max", species.of.Max}} {
 			b = append(b, `,"`+species.name+"_"+f.name+`":`...)
-			b = appendFloat(b, f.value)
+			b = rawjson.AppendFloat(b, f.value)
 		}
 	}
 	b = append(b, `,"warnings":[`...)
@@ -47,11 +49,11 @@ func (w *resultWriter) appendModel(b []byte, id string, r *engine.ModelResult) (
 	}
 	b = append(b, ']')
 	b, err := appendPattern(b, r.Pattern)
-	if w.include.u {
-		b = appendGrid(append(b, `,"u":`...), r.U, r.Params.GridSize)
+	if err == nil {
+		b, err = w.appendPlane(b, w.include.u, planeU, r.U, r.Params.GridSize)
 	}
-	if w.include.v {
-		b = appendGrid(append(b, `,"v":`...), r.V, r.Params.GridSize)
+	if err == nil {
+		b, err = w.appendPlane(b, w.include.v, planeV, r.V, r.Params.GridSize)
 	}
 	return append(b, '}'), err
 }
@@ -67,7 +69,7 @@ func appendPattern(b []byte, p *engine.Pattern) ([]byte, error) {
 
 // appendModelParams appends every parameter, so that they, taken as a message,
 // give the same simulation again.
-func appendModelParams(b []byte, p *engine.ModelParams) []byte {
+func appendModelParams(b []byte, p *engine.ModelParams, format array.Format) []byte {
 	b = append(b, `{"model":`...)
 	b = appendString(b, p.Model)
 	b = append(b, `,"grid_size":`...)
@@ -77,13 +79,13 @@ func appendModelParams(b []byte, p *engine.ModelParams) []byte {
 	if m, err := engine.FindModel(p.Model); err == nil {
 		for _, name := range m.ParamNames() {
 			b = append(b, `,"`+name+`":`...)
-			b = appendFloat(b, p.Values[name])
+			b = rawjson.AppendFloat(b, p.Values[name])
 		}
 	}
 	b = append(b, `,"dt":`...)
-	b = appendFloat(b, p.Dt)
+	b = rawjson.AppendFloat(b, p.Dt)
 	b = append(b, `,"dx":`...)
-	b = appendFloat(b, p.Dx)
+	b = rawjson.AppendFloat(b, p.Dx)
 	b = append(b, `,"integrator":`...)
 	b = appendString(b, string(p.Integrator))
 	b = append(b, `,"boundary":`...)
@@ -95,20 +97,20 @@ func appendModelParams(b []byte, p *engine.ModelParams) []byte {
 	b = append(b, `,"start":`...)
 	b = appendString(b, string(p.Start))
 	b = append(b, `,"start_amplitude":`...)
-	b = appendFloat(b, p.StartAmplitude)
+	b = rawjson.AppendFloat(b, p.StartAmplitude)
 	b = append(b, `,"start_count":`...)
 	b = strconv.AppendInt(b, int64(p.StartCount), 10)
 	if p.InitialU != nil {
-		b = appendGrid(append(b, `,"initial_u":`...), p.InitialU, p.GridSize)
+		b = appendInitial(b, "initial_u", p.InitialU, p.GridSize, format)
 	}
 	if p.InitialV != nil {
-		b = appendGrid(append(b, `,"initial_v":`...), p.InitialV, p.GridSize)
+		b = appendInitial(b, "initial_v", p.InitialV, p.GridSize, format)
 	}
 	return append(b, '}')
 }
 
 // derivedModelID is derivedID for a model of two species.
 func derivedModelID(p *engine.ModelParams) string {
-	sum := sha256.Sum256(appendModelParams(nil, p))
+	sum := sha256.Sum256(appendModelParams(nil, p, array.JSON))
 	return "sim-" + hex.EncodeToString(sum[:8])
 }

@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/array"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/invalid"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
@@ -53,7 +55,7 @@ func modelOf(members [][]byte) (string, error) {
 		return engine.MFN, nil
 	}
 	if rawjson.KindOf(raw) != rawjson.String {
-		return "", wrongType(memberModel, raw, "one of "+strings.Join(engine.ModelNames(), ", "))
+		return "", invalid.Type(memberModel, raw, "one of "+strings.Join(engine.ModelNames(), ", "))
 	}
 	name := rawjson.Unquoted(raw)
 	if name != engine.MFN {
@@ -86,7 +88,7 @@ func refuseForeign(model string, members [][]byte) error {
 			continue
 		}
 		return &engine.ParamError{
-			Name: name, Value: literal(excerpt(raw)), Allowed: "left out with the model " + model,
+			Name: name, Value: invalid.Literal(invalid.Excerpt(raw)), Allowed: "left out with the model " + model,
 			Reason: "it is a parameter of " + strings.Join(ownersOf(name), ", "),
 		}
 	}
@@ -111,7 +113,7 @@ type modelRequest struct {
 
 // parseModelRequest reads a message for a model of two species, raw by allNames.
 // Of the defaults it takes those that every model has, but the steps.
-func parseModelRequest(model string, members [][]byte, defaults engine.Params, lim limits, arrays int) (r modelRequest, err error) {
+func parseModelRequest(model string, members [][]byte, defaults engine.Params, lim limits, held arrays) (r modelRequest, err error) {
 	p, err := engine.DefaultModelParams(model)
 	if err != nil {
 		return r, err
@@ -134,10 +136,10 @@ func parseModelRequest(model string, members [][]byte, defaults engine.Params, l
 	initial := map[string]*[]float64{"initial_u": &p.InitialU, "initial_v": &p.InitialV}
 	for name := range initial {
 		if member(members, name) != nil {
-			arrays++
+			held.given++
 		}
 	}
-	if err := lim.check(p.GridSize, p.Steps, arrays); err != nil {
+	if err := lim.check(p.GridSize, p.Steps, held); err != nil {
 		return r, err
 	}
 	if err := p.Validate(); err != nil {
@@ -148,8 +150,7 @@ func parseModelRequest(model string, members [][]byte, defaults engine.Params, l
 		if raw == nil {
 			continue
 		}
-		s := rawjson.Scanner{Data: raw}
-		if *initial[name], _, err = readGrid(&s, name, p.GridSize, lim.gridSize); err != nil {
+		if *initial[name], _, err = array.ReadField(name, raw, p.GridSize, lim.gridSize); err != nil {
 			return r, err
 		}
 	}
@@ -194,7 +195,7 @@ func setModelParameter(p *engine.ModelParams, name string, raw []byte, lim limit
 
 func enumValue(name string, raw []byte, allowed string) (string, error) {
 	if rawjson.KindOf(raw) != rawjson.String {
-		return "", wrongType(name, raw, allowed)
+		return "", invalid.Type(name, raw, allowed)
 	}
 	return rawjson.Unquoted(raw), nil
 }
@@ -205,7 +206,7 @@ func refuseUnknown(names []string, model string) error {
 	for _, name := range names {
 		if !slices.Contains(allNames, name) {
 			return &engine.ParamError{
-				Name: name, Value: literal("a member of this name"), Allowed: fmt.Sprintf("left out, or one of %v", strings.Join(known, ", ")),
+				Name: name, Value: invalid.Literal("a member of this name"), Allowed: fmt.Sprintf("left out, or one of %v", strings.Join(known, ", ")),
 				Reason: "strict is set",
 			}
 		}

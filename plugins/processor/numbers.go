@@ -4,34 +4,19 @@ import (
 	"bytes"
 	"strconv"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/invalid"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
-// inText returns the value of a kind that the whole text of a raw string holds,
-// such as 8 for "8", with blanks around it or without: columns of a table are text.
-// Any other raw value is returned as it is.
-func inText(raw []byte, kind rawjson.Kind) []byte {
-	if rawjson.KindOf(raw) != rawjson.String {
-		return raw
-	}
-	s := rawjson.Scanner{Data: []byte(rawjson.Unquoted(raw))}
-	s.SkipSpace()
-	inner, err := s.Value()
-	if err != nil || s.Pos < len(s.Data) || rawjson.KindOf(inner) != kind {
-		return raw
-	}
-	return inner
-}
-
 // number reads a finite number.
 func number(name string, raw []byte) (float64, error) {
-	raw = inText(raw, rawjson.Number)
+	raw = rawjson.InText(raw, rawjson.Number)
 	if rawjson.KindOf(raw) != rawjson.Number {
-		return 0, wrongType(name, raw, "a number")
+		return 0, invalid.Type(name, raw, "a number")
 	}
 	x, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil {
-		return 0, invalidValue(name, raw, "a finite number", "")
+		return 0, invalid.Value(name, raw, "a finite number", "")
 	}
 	return x, nil
 }
@@ -39,16 +24,16 @@ func number(name string, raw []byte) (float64, error) {
 // whole reads a whole number from lo to hi exactly, in any notation: 64, 64.0,
 // 6.4e1.
 func whole(name string, raw []byte, lo, hi uint64) (uint64, error) {
-	raw = inText(raw, rawjson.Number)
+	raw = rawjson.InText(raw, rawjson.Number)
 	if rawjson.KindOf(raw) != rawjson.Number {
-		return 0, wrongType(name, raw, "a whole number, "+bounds(lo, hi))
+		return 0, invalid.Type(name, raw, "a whole number, "+bounds(lo, hi))
 	}
 	x, ok := exact(raw)
 	switch {
 	case !ok:
-		return 0, invalidValue(name, raw, "a whole number, "+bounds(lo, hi), "")
+		return 0, invalid.Value(name, raw, "a whole number, "+bounds(lo, hi), "")
 	case x < lo || x > hi:
-		return 0, invalidValue(name, raw, bounds(lo, hi), "")
+		return 0, invalid.Value(name, raw, bounds(lo, hi), "")
 	}
 	return x, nil
 }

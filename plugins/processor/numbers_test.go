@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
 func TestWholeNumbers(t *testing.T) {
@@ -74,7 +76,7 @@ func TestFloatsAndStringsAreThoseOfEncodingJSON(t *testing.T) {
 	for _, x := range floats {
 		want, err := json.Marshal(x)
 		require.NoError(t, err)
-		require.Equal(t, string(want), string(appendFloat(nil, x)))
+		require.Equal(t, string(want), string(rawjson.AppendFloat(nil, x)))
 	}
 	for _, s := range []string{"", "plain", `quoted "q" \ /`, "\x00\x1f\x7f", "é\u2028", "\xff", "<a&b>", `<"&">`} {
 		got := appendString([]byte("before"), s)

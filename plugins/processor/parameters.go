@@ -6,7 +6,9 @@ import (
 	"slices"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/array"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/invalid"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
@@ -28,9 +30,9 @@ type request struct {
 
 // parseRequest reads a message's parameters, raw by memberNames, over those of
 // defaults. Every error names the parameter, the value and what is allowed.
-// Nothing is allocated for a grid that is above the limits. The result holds so
-// many arrays beside the initial field.
-func parseRequest(members [][]byte, defaults engine.Params, lim limits, arrays int) (r request, err error) {
+// Nothing is allocated for a grid that is above the limits. The result holds the
+// arrays beside the initial field.
+func parseRequest(members [][]byte, defaults engine.Params, lim limits, held arrays) (r request, err error) {
 	r.params = defaults
 	ids, members := members[:len(identity.Members)], members[len(identity.Members):]
 	for k, raw := range ids {
@@ -45,17 +47,16 @@ func parseRequest(members [][]byte, defaults engine.Params, lim limits, arrays i
 		return r, err
 	}
 	if initialField != nil {
-		arrays++
+		held.given++
 	}
-	if err := lim.check(r.params.GridSize, r.params.Steps, arrays); err != nil {
+	if err := lim.check(r.params.GridSize, r.params.Steps, held); err != nil {
 		return r, err
 	}
 	if err := r.params.Validate(); err != nil {
 		return r, err
 	}
 	if initialField != nil {
-		s := rawjson.Scanner{Data: initialField}
-		r.params.InitialField, _, err = readGrid(&s, "initial_field", r.params.GridSize, lim.gridSize)
+		r.params.InitialField, _, err = array.ReadField("initial_field", initialField, r.params.GridSize, lim.gridSize)
 	}
 	return r, err
 }
@@ -115,24 +116,24 @@ func size(name string, raw []byte, lo, hi int) (int, error) {
 }
 
 func boolean(name string, raw []byte) (bool, error) {
-	switch string(inText(raw, rawjson.Boolean)) {
+	switch string(rawjson.InText(raw, rawjson.Boolean)) {
 	case "true":
 		return true, nil
 	case "false":
 		return false, nil
 	default:
-		return false, wrongType(name, raw, "true or false")
+		return false, invalid.Type(name, raw, "true or false")
 	}
 }
 
 func boundary(name string, raw []byte) (engine.Boundary, error) {
 	const allowed = "periodic, neumann or dirichlet"
 	if rawjson.KindOf(raw) != rawjson.String {
-		return "", wrongType(name, raw, allowed)
+		return "", invalid.Type(name, raw, allowed)
 	}
 	b := engine.Boundary(rawjson.Unquoted(raw))
 	if !slices.Contains([]engine.Boundary{engine.Periodic, engine.Neumann, engine.Dirichlet}, b) {
-		return "", invalidValue(name, raw, allowed, "")
+		return "", invalid.Value(name, raw, allowed, "")
 	}
 	return b, nil
 }
@@ -142,9 +143,9 @@ func identifier(name string, raw []byte) (string, error) {
 	text, ok := rawjson.Text(raw)
 	switch {
 	case !ok:
-		return "", wrongType(name, raw, "a string or a number")
+		return "", invalid.Type(name, raw, "a string or a number")
 	case len(text) > identity.MaxID:
-		return "", invalidValue(name, raw, fmt.Sprintf("at most %v bytes", identity.MaxID), fmt.Sprintf("it has %v", len(text)))
+		return "", invalid.Value(name, raw, fmt.Sprintf("at most %v bytes", identity.MaxID), fmt.Sprintf("it has %v", len(text)))
 	default:
 		return text, nil
 	}

@@ -12,9 +12,10 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/array"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/invalid"
 )
 
 // planeNames are the members of a result that hold planes.
@@ -58,7 +59,7 @@ func renderSpec() *service.ConfigSpec {
 		Categories("Simulation").
 		Summary("Renders a plane of a result as a picture and replaces the message with it.").
 		Description(`
-A message is a JSON object that holds a plane, an array of N rows of N numbers, as `+"`include`"+` of `+"`mfn_simulate`"+` adds it to a result. It becomes a PNG of 256 colours, in which each cell is a square of `+"`scale`"+` × `+"`scale`"+` pixels. The first row is at the top. The same plane gives the same bytes, on every machine.
+A message is a JSON object that holds a plane, as `+"`include`"+` of `+"`mfn_simulate`"+` adds it to a result, in either `+"`array_format`"+`. It becomes a PNG of 256 colours, in which each cell is a square of `+"`scale`"+` × `+"`scale`"+` pixels. The first row is at the top. The same plane gives the same bytes, on every machine.
 
 **Colours** go from `+"`min`"+` to `+"`max`"+`. Without them they go from the least value of the plane to its greatest. Values outside have the colour of the nearer end, and a plane of a single value has the lowest colour.
 
@@ -247,12 +248,11 @@ func (r *render) read(from *source) (p squarePlane, err error) {
 	if err != nil {
 		return p, err
 	}
-	s := rawjson.Scanner{Data: raw}
-	if p.cells, p.n, err = readGrid(&s, name, 0, engine.MaxGridSize); err != nil {
+	if p.cells, p.n, err = array.ReadField(name, raw, 0, engine.MaxGridSize); err != nil {
 		return p, err
 	}
 	if side := p.n * r.scale; side*side > r.pixels {
-		return p, invalidText(name, fmt.Sprintf("an array of %v × %v numbers", p.n, p.n),
+		return p, invalid.Text(name, fmt.Sprintf("an array of %v × %v numbers", p.n, p.n),
 			fmt.Sprintf("smaller with a scale of %v", r.scale),
 			fmt.Sprintf("its picture has %v × %v pixels, and limits.max_pixels is %v", side, side, r.pixels))
 	}

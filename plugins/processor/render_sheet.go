@@ -17,6 +17,7 @@ import (
 	"golang.org/x/image/math/fixed"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/invalid"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/text"
 )
@@ -226,5 +227,5 @@ func (r *render) sheet(tiles []*tile) ([]byte, error) {
 }
 
 func (r *render) tooLarge(planes int, pixels string) error {
-	return fmt.Errorf("the sheet of %v has %v pixels, must have at most %v: limits.max_pixels", several(planes, "plane"), pixels, r.pixels)
+	return fmt.Errorf("the sheet of %v has %v pixels, must have at most %v: limits.max_pixels", invalid.Several(planes, "plane"), pixels, r.pixels)
 }

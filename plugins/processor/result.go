@@ -5,11 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"math"
 	"slices"
 	"strconv"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/array"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
 // include says which fields a result holds.
@@ -28,8 +29,8 @@ func includeOf(planes []string) include {
 	}
 }
 
-// arrays returns how many fields there are of a model.
-func (in include) arrays(model string) (n int) {
+// count returns how many of a model's planes there are.
+func (in include) count(model string) (n int) {
 	of := []bool{in.u, in.v}
 	if model == engine.MFN {
 		of = []bool{in.field, in.activator, in.inhibitor}
@@ -45,7 +46,22 @@ func (in include) arrays(model string) (n int) {
 // resultWriter writes results as JSON. The same result gives the same bytes.
 type resultWriter struct {
 	include include
-	array   bool // features as an array
+	array   bool         // features as an array
+	format  array.Format // of planes
+}
+
+// arrays returns the arrays that a result of a model holds.
+func (w *resultWriter) arrays(model string) arrays {
+	return arrays{included: w.include.count(model), format: w.format}
+}
+
+// appendPlane appends a plane, if it is included.
+func (w *resultWriter) appendPlane(b []byte, included bool, name string, cells []float64, n int) ([]byte, error) {
+	if !included {
+		return b, nil
+	}
+	b = append(b, `,"`+name+`":`...)
+	return w.format.AppendField(b, name, cells, n)
 }
 
 // append appends the result of the simulation of this id.
@@ -53,9 +69,9 @@ func (w *resultWriter) append(b []byte, id string, r *engine.Result) ([]byte, er
 	b = append(b, `{"event":"simulation_complete","simulation_id":`...)
 	b = appendString(b, id)
 	b = append(b, `,"params":`...)
-	b = appendParams(b, &r.Params)
+	b = appendParams(b, &r.Params, w.format)
 	b = append(b, `,"fractal_dimension":`...)
-	b = appendFloat(b, r.Features.FractalDimension())
+	b = rawjson.AppendFloat(b, r.Features.FractalDimension())
 	b = append(b, `,"features":`...)
 	b = appendFeatures(b, &r.Features, w.array)
 
@@ -78,19 +94,22 @@ func (w *resultWriter) append(b []byte, id string, r *engine.Result) ([]byte, er
 		{`,"inhibitor_mean":`, r.InhibitorMean},
 	} {
 		b = append(b, f.key...)
-		b = appendFloat(b, f.value)
+		b = rawjson.AppendFloat(b, f.value)
 	}
 
 	b, err := appendPattern(b, r.Pattern)
-	n := r.Params.GridSize
-	if w.include.field {
-		b = appendGrid(append(b, `,"field":`...), r.Field, n)
-	}
-	if w.include.activator {
-		b = appendGrid(append(b, `,"activator":`...), r.Activator, n)
-	}
-	if w.include.inhibitor {
-		b = appendGrid(append(b, `,"inhibitor":`...), r.Inhibitor, n)
+	for _, plane := range []struct {
+		included bool
+		name     string
+		cells    []float64
+	}{
+		{w.include.field, planeField, r.Field},
+		{w.include.activator, planeActivator, r.Activator},
+		{w.include.inhibitor, planeInhibitor, r.Inhibitor},
+	} {
+		if err == nil {
+			b, err = w.appendPlane(b, plane.included, plane.name, plane.cells, r.Params.GridSize)
+		}
 	}
 	return append(b, '}'), err
 }
@@ -117,7 +136,7 @@ func appendNumbers(b []byte, names []string, numbers []float64, array bool) []by
 			b = append(b, name...)
 			b = append(b, '"', ':')
 		}
-		b = appendFloat(b, numbers[k])
+		b = rawjson.AppendFloat(b, numbers[k])
 	}
 	return append(b, end)
 }
@@ -125,86 +144,55 @@ func appendNumbers(b []byte, names []string, numbers []float64, array bool) []by
 // appendParams appends every parameter, so that they, taken as a message, give
 // the same simulation again: the initial field too, all of it, since nothing else
 // could bring it back. What is missing of seed and initial field is left out.
-func appendParams(b []byte, p *engine.Params) []byte {
+func appendParams(b []byte, p *engine.Params, format array.Format) []byte {
 	b = append(b, `{"grid_size":`...)
 	b = strconv.AppendInt(b, int64(p.GridSize), 10)
 	b = append(b, `,"steps":`...)
 	b = strconv.AppendInt(b, int64(p.Steps), 10)
 	b = append(b, `,"alpha":`...)
-	b = appendFloat(b, p.Alpha)
+	b = rawjson.AppendFloat(b, p.Alpha)
 	b = append(b, `,"spike_probability":`...)
-	b = appendFloat(b, p.SpikeProbability)
+	b = rawjson.AppendFloat(b, p.SpikeProbability)
 	b = append(b, `,"turing_enabled":`...)
 	b = strconv.AppendBool(b, p.TuringEnabled)
 	b = append(b, `,"turing_threshold":`...)
-	b = appendFloat(b, p.TuringThreshold)
+	b = rawjson.AppendFloat(b, p.TuringThreshold)
 	b = append(b, `,"quantum_jitter":`...)
 	b = strconv.AppendBool(b, p.QuantumJitter)
 	b = append(b, `,"jitter_var":`...)
-	b = appendFloat(b, p.JitterVar)
+	b = rawjson.AppendFloat(b, p.JitterVar)
 	if p.Seed != nil {
 		b = append(b, `,"seed":`...)
 		b = strconv.AppendUint(b, *p.Seed, 10)
 	}
 	b = append(b, `,"d_activator":`...)
-	b = appendFloat(b, p.DActivator)
+	b = rawjson.AppendFloat(b, p.DActivator)
 	b = append(b, `,"d_inhibitor":`...)
-	b = appendFloat(b, p.DInhibitor)
+	b = rawjson.AppendFloat(b, p.DInhibitor)
 	b = append(b, `,"r_activator":`...)
-	b = appendFloat(b, p.RActivator)
+	b = rawjson.AppendFloat(b, p.RActivator)
 	b = append(b, `,"r_inhibitor":`...)
-	b = appendFloat(b, p.RInhibitor)
+	b = rawjson.AppendFloat(b, p.RInhibitor)
 	b = append(b, `,"boundary":`...)
 	b = appendString(b, string(p.Boundary))
 	if p.InitialField != nil {
-		b = append(b, `,"initial_field":`...)
-		b = appendGrid(b, p.InitialField, p.GridSize)
+		b = appendInitial(b, "initial_field", p.InitialField, p.GridSize, format)
 	}
 	return append(b, '}')
+}
+
+// appendInitial appends a field that a simulation began with, without loss.
+func appendInitial(b []byte, name string, cells []float64, n int, format array.Format) []byte {
+	b = append(b, `,"`+name+`":`...)
+	b, _ = format.Exact().AppendField(b, name, cells, n) // which cannot fail
+	return b
 }
 
 // derivedID names a simulation by its parameters as they were asked for, so
 // that a message that is delivered again gets the same name.
 func derivedID(p *engine.Params) string {
-	sum := sha256.Sum256(appendParams(nil, p))
+	sum := sha256.Sum256(appendParams(nil, p, array.JSON))
 	return "sim-" + hex.EncodeToString(sum[:8])
-}
-
-// appendGrid appends n × n cells as an array of rows.
-func appendGrid(b []byte, cells []float64, n int) []byte {
-	b = append(b, '[')
-	for r := range n {
-		if r > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, '[')
-		for c, x := range cells[r*n : (r+1)*n] {
-			if c > 0 {
-				b = append(b, ',')
-			}
-			b = appendFloat(b, x)
-		}
-		b = append(b, ']')
-	}
-	return append(b, ']')
-}
-
-// appendFloat appends the shortest number that reads back as x, in the bytes of
-// encoding/json.
-func appendFloat(b []byte, x float64) []byte {
-	abs := math.Abs(x)
-	if n := int64(x); abs < 1<<53 && float64(n) == x && (n != 0 || !math.Signbit(x)) {
-		return strconv.AppendInt(b, n, 10) // many are 0, and this is several times as fast
-	}
-	if abs == 0 || abs >= 1e-6 && abs < 1e21 {
-		return strconv.AppendFloat(b, x, 'f', -1, 64)
-	}
-	b = strconv.AppendFloat(b, x, 'e', -1, 64)
-	if n := len(b); b[n-3] == '-' && b[n-2] == '0' { // 1e-07 is written 1e-7
-		b[n-2] = b[n-1]
-		b = b[:n-1]
-	}
-	return b
 }
 
 // appendString appends a string in the bytes of encoding/json, without the

@@ -24,7 +24,7 @@ func simulateSpec() *service.ConfigSpec {
 		Categories("Simulation").
 		Summary("Runs a MyceliumFractalNet simulation for each message and replaces the message with its features.").
 		Description(`
-A message is a JSON object with any of the model's parameters (see `+"`defaults`"+`, and `+"`initial_field`"+`: an array of rows of volts that replaces the drawn field) and an `+"`id`"+` or `+"`simulation_id`"+`. Other keys are ignored. The result is
+A message is a JSON object with any of the model's parameters (see `+"`defaults`"+`, and `+"`initial_field`"+`: an array of rows of volts, or an object as `+"`array_format: base64`"+` writes it, that replaces the drawn field) and an `+"`id`"+` or `+"`simulation_id`"+`. Other keys are ignored. The result is
 
 `+"```json"+`
 {"event":"simulation_complete","simulation_id":"sim-12345","params":{"grid_size":64,"steps":64,"seed":42},
@@ -57,9 +57,10 @@ with all 18 features and, in `+"`params`"+`, every parameter, defaults, a drawn 
 		Field(defaultsField()).
 		Fields(featureFields()...).
 		Field(included.Field().
-			Description("What else the result holds, each as an array of rows: `field` (volts), `activator`, `inhibitor` (concentrations) of `mfn`, `u`, `v` of a model of two species. Those of another model than the message's are left out.").
+			Description("What else the result holds, each in the form of `array_format`: `field` (volts), `activator`, `inhibitor` (concentrations) of `mfn`, `u`, `v` of a model of two species. Those of another model than the message's are left out.").
 			Default([]any{}).
 			Example([]string{"field"})).
+		Fields(arrayFields()...).
 		Field(limitsField()).
 		Field(strict.Field().
 			Description("Whether a message with a member that no model knows fails. A misspelt parameter runs another simulation than the one that was meant.").
@@ -187,6 +188,9 @@ func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulat
 		return nil, err
 	}
 	if s.writer.array, err = parseFormat(conf); err != nil {
+		return nil, err
+	}
+	if s.writer.format, err = parseArrayFormat(conf); err != nil {
 		return nil, err
 	}
 	if s.limits, err = parseLimits(conf); err != nil {
@@ -340,7 +344,7 @@ func (s *simulate) refuseMembers(model string, from *source, members [][]byte) e
 
 // simulateMFN leaves the result in the worker's buffer.
 func (s *simulate) simulateMFN(ctx context.Context, w *worker, started time.Time, t *outcome) error {
-	request, err := parseRequest(w.members, s.defaults, s.limits, s.writer.include.arrays(engine.MFN))
+	request, err := parseRequest(w.members, s.defaults, s.limits, s.writer.arrays(engine.MFN))
 	if err != nil {
 		return err
 	}
@@ -360,7 +364,7 @@ func (s *simulate) simulateMFN(ctx context.Context, w *worker, started time.Time
 
 // simulateModel is simulateMFN for a model of two species.
 func (s *simulate) simulateModel(ctx context.Context, model string, w *worker, started time.Time, t *outcome) error {
-	request, err := parseModelRequest(model, w.members, s.defaults, s.limits, s.writer.include.arrays(model))
+	request, err := parseModelRequest(model, w.members, s.defaults, s.limits, s.writer.arrays(model))
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/invalid"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
@@ -77,7 +78,7 @@ func appendFinite(b []byte, x float64) ([]byte, error) {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return b, &engine.ParamError{Value: x, Allowed: "a finite number"}
 	}
-	return appendFloat(b, x), nil
+	return rawjson.AppendFloat(b, x), nil
 }
 
 // appendRaw appends text that must be one JSON value, of one of the kinds if any are
@@ -87,7 +88,7 @@ func appendRaw[Text ~string | ~[]byte](b []byte, text Text, allowed string, kind
 	s.SkipSpace()
 	raw, err := s.Value()
 	if err != nil || s.Pos < len(s.Data) || len(kinds) > 0 && !slices.Contains(kinds, rawjson.KindOf(raw)) {
-		return b, &engine.ParamError{Value: literal(excerpt([]byte(text))), Allowed: allowed}
+		return b, &engine.ParamError{Value: invalid.Literal(invalid.Excerpt([]byte(text))), Allowed: allowed}
 	}
 	return append(b, raw...), nil
 }
@@ -160,7 +161,7 @@ func appendReflected(b []byte, v reflect.Value) ([]byte, error) {
 func appendMarshalled(b []byte, v any) ([]byte, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {
-		return b, &engine.ParamError{Value: literal(fmt.Sprintf("a value of type %T", v)), Allowed: "a value that JSON can hold"}
+		return b, &engine.ParamError{Value: invalid.Literal(fmt.Sprintf("a value of type %T", v)), Allowed: "a value that JSON can hold"}
 	}
 	return append(b, raw...), nil
 }

@@ -1,4 +1,4 @@
-package processor
+package invalid
 
 import (
 	"strings"
@@ -8,16 +8,16 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestShortenedKeepsCharactersWhole(t *testing.T) {
-	assert.Equal(t, "1e400", excerpt([]byte("1e400")))
-	assert.Equal(t, "[1, 2]", excerpt([]byte("[1,\n\t2]")))
+func TestExcerptKeepsCharactersWhole(t *testing.T) {
+	assert.Equal(t, "1e400", Excerpt([]byte("1e400")))
+	assert.Equal(t, "[1, 2]", Excerpt([]byte("[1,\n\t2]")))
 	for n := range 70 {
-		short := excerpt([]byte(strings.Repeat("x", n) + strings.Repeat("é", 40)))
+		short := Excerpt([]byte(strings.Repeat("x", n) + strings.Repeat("é", 40)))
 		assert.True(t, utf8.ValidString(short))
 		assert.LessOrEqual(t, len(short), 63)
 	}
 	for _, raw := range []string{"\"\xff\"", strings.Repeat("\xa9é", 30), strings.Repeat("\xff", 300), strings.Repeat(" ", 300)} {
-		short := excerpt([]byte(raw))
+		short := Excerpt([]byte(raw))
 		assert.True(t, utf8.ValidString(short))
 		assert.LessOrEqual(t, len(short), 63)
 	}

@@ -1,29 +1,28 @@
-package processor
+package array
 
 import (
 	"fmt"
 	"strconv"
 
-	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/invalid"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
-// literal is a value in words, which an error shows as it is.
-type literal string
+const allowedField = "an array of rows of numbers, or " + allowedPacked
 
-// readGrid passes over an array of rows of finite numbers, as many rows as numbers
+// readRows passes over an array of rows of finite numbers, as many rows as numbers
 // in each, and returns the numbers row by row. If n is above 0, it is how many
 // that must be; otherwise the first row says it, up to maxSize. The scanner must
 // have passed the value before.
 //
 // What is allocated follows from the bytes that there are, not from n alone.
-func readGrid(s *rawjson.Scanner, name string, n, maxSize int) (cells []float64, rows int, err error) {
+func readRows(s *rawjson.Scanner, name string, n, maxSize int) (cells []float64, rows int, err error) {
 	if s.Peek() != '[' {
 		raw, err := s.Value()
-		if err != nil {
-			return nil, 0, err
+		if err == nil {
+			err = invalid.Type(name, raw, allowedField)
 		}
-		return nil, 0, wrongType(name, raw, "an array of rows of numbers")
+		return nil, 0, err
 	}
 	given := n > 0
 	if given {
@@ -46,42 +45,31 @@ func readGrid(s *rawjson.Scanner, name string, n, maxSize int) (cells []float64,
 		}
 		switch {
 		case given && count != n:
-			return nil, 0, invalidText(path(), rowOf(count), fmt.Sprintf("%v × %v numbers", n, n), "")
+			return nil, 0, invalid.Text(path(), rowOf(count), fmt.Sprintf("%v × %v numbers", n, n), "")
 		case rows == 0 && (count == 0 || count > maxSize):
-			return nil, 0, invalidText(path(), rowOf(count), fmt.Sprintf("1 … %v numbers", maxSize), "")
+			return nil, 0, invalid.Text(path(), rowOf(count), fmt.Sprintf("1 … %v numbers", maxSize), "")
 		case rows == 0 && !given:
 			n = count
 			cells = append(makeCells(s, n), cells...)
 		case count != n:
-			return nil, 0, invalidText(path(), rowOf(count), several(n, "number")+" as the first row", "the field is ragged")
+			return nil, 0, invalid.Text(path(), rowOf(count), invalid.Several(n, "number")+" as the first row", "the field is ragged")
 		}
 		rows++
 	}
 	s.Consume(']')
 	switch {
 	case rows == 0:
-		return nil, 0, invalidValue(name, s.Data[first:s.Pos], "an array of rows of numbers", "")
+		return nil, 0, invalid.Value(name, s.Data[first:s.Pos], allowedField, "")
 	case rows != n && given:
-		return nil, 0, invalidText(name, "an array of "+several(rows, "row"), fmt.Sprintf("%v × %v numbers", n, n), "")
+		return nil, 0, invalid.Text(name, "an array of "+invalid.Several(rows, "row"), fmt.Sprintf("%v × %v numbers", n, n), "")
 	case rows != n:
-		return nil, 0, invalidText(name, "an array of "+several(rows, "row"),
-			several(n, "row")+", as many as a row has numbers", "the field is not square")
+		return nil, 0, invalid.Text(name, "an array of "+invalid.Several(rows, "row"),
+			invalid.Several(n, "row")+", as many as a row has numbers", "the field is not square")
 	}
 	return cells, n, nil
 }
 
-func rowOf(count int) string { return "a row of " + several(count, "number") }
-
-func several(count int, what string) string {
-	if count != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%v %v", count, what)
-}
-
-func invalidText(name, value, allowed, reason string) error {
-	return &engine.ParamError{Name: name, Value: literal(value), Allowed: allowed, Reason: reason}
-}
+func rowOf(count int) string { return "a row of " + invalid.Several(count, "number") }
 
 // makeCells returns an empty slice for n × n numbers, or as many as what remains can
 // hold.
@@ -97,7 +85,7 @@ func readRow(s *rawjson.Scanner, cells []float64, path func() string, n, maxSize
 		if err != nil {
 			return nil, 0, err
 		}
-		return nil, 0, wrongType(path(), raw, "a row of numbers")
+		return nil, 0, invalid.Type(path(), raw, "a row of numbers")
 	}
 	if n == 0 {
 		n = maxSize
@@ -109,10 +97,9 @@ func readRow(s *rawjson.Scanner, cells []float64, path func() string, n, maxSize
 			return nil, 0, err
 		}
 		if count < n {
-			x, err := strconv.ParseFloat(string(inText(raw, rawjson.Number)), 64)
+			x, err := strconv.ParseFloat(string(rawjson.InText(raw, rawjson.Number)), 64)
 			if err != nil {
-				_, err = number(fmt.Sprintf("%v[%v]", path(), count), raw)
-				return nil, 0, err
+				return nil, 0, invalidCell(fmt.Sprintf("%v[%v]", path(), count), raw)
 			}
 			cells = append(cells, x)
 		}
@@ -120,4 +107,11 @@ func readRow(s *rawjson.Scanner, cells []float64, path func() string, n, maxSize
 	}
 	s.Consume(']')
 	return cells, count, nil
+}
+
+func invalidCell(name string, raw []byte) error {
+	if inner := rawjson.InText(raw, rawjson.Number); rawjson.KindOf(inner) == rawjson.Number {
+		return invalid.Value(name, inner, "a finite number", "")
+	}
+	return invalid.Type(name, raw, "a number")
 }
