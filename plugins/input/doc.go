@@ -1,2 +1,3 @@
-// Package input holds the inputs of mfn-connect: mfn_rest, mfn_file and mfn_kafka.
+// Package input holds the inputs of mfn-connect: mfn_rest, mfn_http, mfn_file,
+// mfn_kafka, mfn_kafka_transaction and mfn_sweep.
 package input

@@ -296,12 +296,12 @@ func (f *fileFinisher) move(root *os.Root, path, own string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer to.Close() //nolint:errcheck // nothing was written through it
+	defer to.Close()
 	dir, base, err := files.Parent(to, filepath.ToSlash(own), true)
 	if err != nil {
 		return err
 	}
-	defer dir.Close() //nolint:errcheck // nothing was written through it
+	defer dir.Close()
 	_, err = files.Move(root, path, dir, base)
 	if err == nil {
 		f.sweeper.Wrote(filepath.ToSlash(own))

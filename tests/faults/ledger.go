@@ -141,7 +141,7 @@ func (l *ledger) sentCount() int {
 	return len(l.sent)
 }
 
-// balance is a ledger's balance.
+// balance is what became of a ledger's messages.
 type balance struct {
 	in, answered, lost, duplicated int
 	problems                       []string

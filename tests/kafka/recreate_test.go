@@ -45,7 +45,7 @@ func TestTransactionTopicIsMadeAnew(t *testing.T) {
 	assert.EqualValues(t, 20, committed(adm, group, from, 0))
 }
 
-// A stream that stops when its topic was made anew does so at once, though there
+// A stream that stops when its topic was recreated does so at once, though there
 // are offsets that it cannot commit any more, and the next need not wait.
 func TestStopWhenATopicIsMadeAnew(t *testing.T) {
 	topic, group := topic(t, 1), name(t, "group")

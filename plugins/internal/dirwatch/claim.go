@@ -50,7 +50,7 @@ func (d *Dir) Verify(f File, sum files.Sum) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close() //nolint:errcheck // nothing was written through it
+	defer root.Close()
 	return verify(root, f.Path, f, sum)
 }
 
@@ -97,12 +97,12 @@ func (d *Dir) Claim(f File, sum files.Sum, do func(root *os.Root, path string) e
 	if err != nil {
 		return "", err
 	}
-	defer root.Close() //nolint:errcheck // nothing was written through it
+	defer root.Close()
 	dir, base, err := files.Parent(root, f.Path, false)
 	if err != nil {
 		return "", err
 	}
-	defer dir.Close() //nolint:errcheck // nothing was written through it
+	defer dir.Close()
 
 	if err := verify(root, f.Path, f, sum); err != nil {
 		return "", err
@@ -138,12 +138,12 @@ func (d *Dir) Restore(rel string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer root.Close() //nolint:errcheck // nothing was written through it
+	defer root.Close()
 	dir, hidden, err := files.Parent(root, rel, false)
 	if err != nil {
 		return "", err
 	}
-	defer dir.Close() //nolint:errcheck // nothing was written through it
+	defer dir.Close()
 	name, err := restore(dir, hidden, path.Base(ClaimedFrom(rel)))
 	return joined(rel, name), err
 }

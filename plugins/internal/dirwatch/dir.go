@@ -169,7 +169,7 @@ func (d *Dir) OpenFile(rel string) (*os.File, File, error) {
 	if err != nil {
 		return nil, File{}, err
 	}
-	defer root.Close() //nolint:errcheck // nothing was written through it
+	defer root.Close()
 	f, err := root.OpenFile(rel, os.O_RDONLY|files.NonBlock, 0)
 	if err != nil {
 		return nil, File{}, err
@@ -207,7 +207,7 @@ func (d *Dir) Stat(rel string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	defer root.Close() //nolint:errcheck // nothing was written through it
+	defer root.Close()
 	info, err := regular(root, rel)
 	if err != nil {
 		return File{}, err
@@ -237,7 +237,7 @@ func (d *Dir) Scan(ctx context.Context, from string, entered func(rel string)) (
 	if err != nil {
 		return s, err
 	}
-	defer root.Close() //nolint:errcheck // nothing was written through it
+	defer root.Close()
 	if from != "." && !d.descends(from) {
 		return s, nil
 	}

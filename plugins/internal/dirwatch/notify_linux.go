@@ -17,8 +17,8 @@ var localFileSystems = []uint32{
 	0x3153464a, // JFS
 }
 
-// supportsNotify reports whether the system tells of all changes to a directory. One
-// that has vanished has none.
+// supportsNotify reports whether the system reports all changes to a directory. A
+// directory that has vanished has none.
 func supportsNotify(path string) bool {
 	var fs unix.Statfs_t
 	err := unix.Statfs(path, &fs)

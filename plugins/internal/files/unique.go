@@ -194,12 +194,12 @@ func link(from *os.Root, name string, info fs.FileInfo, to *os.Root, target stri
 	if err != nil {
 		return "", err
 	}
-	defer fromDir.Close() //nolint:errcheck // nothing was written through it
+	defer fromDir.Close() //nolint:errcheck // it is only read
 	toDir, err := to.Open(".")
 	if err != nil {
 		return "", err
 	}
-	defer toDir.Close() //nolint:errcheck // nothing was written through it
+	defer toDir.Close() //nolint:errcheck // it is only read
 	return UniqueName(to, target, func(target string) error {
 		err := linkAt(fromDir, path.Base(name), toDir, target)
 		if !errors.Is(err, fs.ErrExist) {

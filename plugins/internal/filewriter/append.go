@@ -67,7 +67,7 @@ func (a *Appender) Append(ctx context.Context, name string, lines []byte) error 
 	if err != nil {
 		return err
 	}
-	defer root.Close() //nolint:errcheck // nothing was written through it
+	defer root.Close()
 	for {
 		done, err := a.appendTo(ctx, root, name, lines)
 		if done || err != nil {
@@ -87,7 +87,7 @@ func (a *Appender) appendTo(ctx context.Context, root *os.Root, name string, lin
 	if err != nil {
 		return false, err
 	}
-	defer dir.Close() //nolint:errcheck // nothing was written through it
+	defer dir.Close()
 	f, err := dir.OpenFile(base, os.O_RDWR|os.O_CREATE|os.O_APPEND|files.NonBlock, files.NewFileMode)
 	if err != nil {
 		return false, err

@@ -98,7 +98,7 @@ func (d *Dir) sync(root *os.Root, name string) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close() //nolint:errcheck // nothing was written through it
+	defer dir.Close()
 	return files.Sync(dir)
 }
 
@@ -111,12 +111,12 @@ func (d *Dir) Write(name string, content []byte, replace bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer root.Close() //nolint:errcheck // nothing was written through it
+	defer root.Close()
 	dir, base, err := d.parent(root, name)
 	if err != nil {
 		return "", err
 	}
-	defer dir.Close() //nolint:errcheck // nothing was written through it
+	defer dir.Close()
 
 	temp, err := d.writeTemp(dir, content)
 	if err != nil {
@@ -143,7 +143,7 @@ func (d *Dir) Sync(name string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close() //nolint:errcheck // nothing was written through it
+	defer root.Close()
 	return d.sync(root, path.Dir(name))
 }
 

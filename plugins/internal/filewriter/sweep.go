@@ -86,7 +86,7 @@ func (d *Dir) sweep(ctx context.Context, rel string) {
 	if err != nil {
 		return // a write will say what is wrong
 	}
-	defer root.Close() //nolint:errcheck // nothing was written through it
+	defer root.Close()
 	dir, err := root.Open(rel)
 	if err != nil {
 		return

@@ -111,7 +111,7 @@ func TestRequestsAreSigned(t *testing.T) {
 	first, second := server.Requests()[0].Header.Get("Authorization"), server.Requests()[1].Header.Get("Authorization")
 	assert.Contains(t, first, `oauth_consumer_key="key"`)
 	assert.Contains(t, first, `oauth_token="token"`)
-	assert.NotEqual(t, first, second, "each attempt is signed anew")
+	assert.NotEqual(t, first, second, "each attempt has its own signature")
 
 	u, err := url.Parse(server.URL)
 	require.NoError(t, err)

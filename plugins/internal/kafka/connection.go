@@ -1,6 +1,6 @@
-// Package kafka holds what the Kafka input and output share: the connection to
-// the brokers, their errors, and the bookkeeping of a consumer that commits an
-// offset only when everything before it is confirmed.
+// Package kafka holds what the Kafka components share: the connection to the
+// brokers and its errors, a consumer that commits an offset only when everything
+// before it is confirmed, transactions, and topics that are deleted or recreated.
 package kafka
 
 import (

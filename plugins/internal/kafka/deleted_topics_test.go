@@ -132,7 +132,7 @@ func TestATopicIsMadeAnewLater(t *testing.T) {
 	eventually(t, func() bool { return committedAt(c, 0) == 2 })
 }
 
-// A consumer that closes when its topic has been made anew commits nothing to it
+// A consumer that closes when its topic has been recreated commits nothing to it
 // and does not keep the group waiting, whether or not it has noticed.
 func TestCloseWhenATopicWasMadeAnew(t *testing.T) {
 	c := newCluster(t, 1)

@@ -234,7 +234,7 @@ func (r *input) deliver(d *delivery) (service.MessageBatch, service.AckFunc) {
 	sent := d.batch.Copy()
 	var index *service.Indexer
 	if len(sent) > 1 { // otherwise there is nothing to find
-		index = sent.Index() // anew for each delivery, so that places are those of what is left
+		index = sent.Index() // of this delivery: positions are those of the messages that are left
 	}
 	var once sync.Once
 	return sent, func(ctx context.Context, rejection error) (err error) {

@@ -25,7 +25,7 @@ type Progress struct {
 	lines      int // in the file, without the header
 }
 
-// maxLines is how many lines a file has, at least, before it is written anew.
+// maxLines is how many lines a file has, at least, before it is rewritten.
 const maxLines = 1 << 16
 
 // span is the points from, …, to−1.
@@ -34,7 +34,7 @@ type span struct{ from, to int64 }
 const progressHeader = "mfn_sweep 1 "
 
 // OpenProgress reads what is done of the named sweep from a file, made if it is
-// missing, and writes the ranges anew, together. An empty path is kept in memory. A
+// missing, and rewrites the ranges, joined. An empty path is kept in memory. A
 // file of another sweep is an error.
 func OpenProgress(path, name string) (*Progress, error) {
 	p := &Progress{path: path, name: name}

@@ -1,4 +1,8 @@
 // Package tracker remembers, across restarts, which files are done.
+//
+// Its file is a bbolt database, whose pages verify checks before it is opened,
+// since bbolt panics at a damaged page. Another format would not save that code:
+// the trackers that exist would still have to be read.
 package tracker
 
 import (
@@ -408,7 +412,7 @@ func (t *Tracker) quarantine(damage error, seen fs.FileInfo) error {
 	if err != nil {
 		return fmt.Errorf("setting the damaged tracker aside: %w", files.Explain(t.path, err))
 	}
-	defer dir.Close() //nolint:errcheck // nothing was written through it
+	defer dir.Close()
 	name := filepath.Base(t.path)
 	aside, err := files.Move(dir, name, dir, name+damagedSuffix)
 	if errors.Is(err, fs.ErrNotExist) {

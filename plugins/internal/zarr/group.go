@@ -50,7 +50,7 @@ func (g *Group) Layout() (*Layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close() //nolint:errcheck // nothing was written through it
+	defer root.Close()
 	return g.load(root)
 }
 
@@ -114,12 +114,12 @@ func (g *Group) locked(ctx context.Context, do func(*os.Root) error) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close() //nolint:errcheck // nothing was written through it
+	defer root.Close()
 	dir, err := root.Open(".")
 	if err != nil {
 		return err
 	}
-	defer dir.Close() //nolint:errcheck // nothing was written through it
+	defer dir.Close() //nolint:errcheck // it is only read
 	// A network file system may not lock a directory. Such a group must have one
 	// writer, or writers whose simulations share no chunk.
 	if err := files.Lock(ctx, dir); err != nil && !errors.Is(err, syscall.EBADF) {

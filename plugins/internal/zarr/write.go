@@ -69,7 +69,7 @@ func (g *Group) writeFields(layout *Layout, rows []Row) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close() //nolint:errcheck // nothing was written through it
+	defer root.Close()
 	w := newWriter(root, g.Fsync)
 	defer w.close()
 	err = parallel(len(rows), func(k int) error {
