@@ -74,7 +74,7 @@ $(TOOLS)/helm:
 ## release-snapshot: all that a release has but its images, into dist/, published nowhere (minutes)
 release-snapshot: $(TOOLS)/goreleaser $(TOOLS)/cyclonedx-gomod
 	$(TOOLS)/goreleaser check
-	$(TOOLS)/goreleaser release --snapshot --clean --skip=docker,publish
+	PATH="$(abspath $(TOOLS)):$$PATH" $(TOOLS)/goreleaser release --snapshot --clean --skip=docker,publish
 	./tests/deploy/release.sh
 
 $(TOOLS)/goreleaser:
