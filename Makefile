@@ -11,11 +11,15 @@ HELM_VERSION          := v3.22.0
 GORELEASER_VERSION    := v2.15.1
 CYCLONEDX_VERSION     := v1.10.0
 
-.PHONY: run pictures build test test-kafka test-python test-faults lint mutants vet-arm64 vulnerabilities bench fuzz docs clean help
+.PHONY: run map pictures build test test-kafka test-python test-faults lint mutants vet-arm64 vulnerabilities bench fuzz docs clean help
 
 ## run: simulate the quickstart's sweep; results and pictures go to results/
 run: build
 	./$(BINARY) -c config/quickstart.yaml
+
+## map: simulate a map of patterns over two parameters; Zarr, Parquet and a picture go to results/
+map: build
+	./$(BINARY) -c config/map.yaml
 
 ## build: build the program into bin/; without a debugger's tables it is there sooner
 build:

@@ -104,25 +104,12 @@ output:
   mfn_zarr:
     directory: map.zarr
 `).
-		Example("Rows of a table", "Gives each row of a table its place in the arrays, which grow.", `
-input:
-  file:
-    paths: [ parameters.csv ]
-    scanner: { csv: {} }
-  processors:
-    - mapping: |
-        meta row = counter(min: 0)
-        root = this
-
-pipeline:
-  processors:
-    - mfn_simulate: {}
-    - catch:
-        - mapping: root = deleted()
-
+		Example("Results that no sweep has numbered", "Gives each result its place by its seed, all digits of its fields, and arrays that grow.", `
 output:
   mfn_zarr:
-    directory: table.zarr
-    index: '${! metadata("row") }'
+    directory: seeds.zarr
+    index: '${! json("params.seed") }'
+    count: ''
+    data_type: float64
 `)
 }
