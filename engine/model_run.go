@@ -140,7 +140,7 @@ func (s *Simulator) runModel(ctx context.Context, model *Model, p *ModelParams, 
 	if first != nil {
 		until.Steps = first.Step
 	}
-	o.Features.Plane = otherPlane(o.Features.Plane)
+	o.Features.Plane, o.Snapshots = otherPlane(o.Features.Plane), Snapshots{}
 	other, err := s.modelSteps(ctx, model, &until, o)
 	if err != nil {
 		return err
@@ -246,8 +246,9 @@ func (m *modelRun) steps(ctx context.Context, p *ModelParams, o Options) (*Diver
 	x.workers = slices.Grow(x.workers[:0], x.tiling.bands)[:x.tiling.bands]
 	summed := m.reaction.summed
 	m.watch.see(0, m.layout, x.planes[0].cells[summed])
+	o.Snapshots.take(0, m.layout, &x.planes[0])
 	for t := 0; t < p.Steps; t += x.depth {
-		x.depth = m.watch.stepsUntil(t, min(x.tiling.depth, p.Steps-t))
+		x.depth = o.Snapshots.stepsUntil(t, m.watch.stepsUntil(t, min(x.tiling.depth, p.Steps-t)))
 		x.probe.seen = m.watch.room(t, x.depth)
 		x.sums = m.sums.of(m.layout, x.tiling, x.depth)
 		if p.Integrator == RK4 {
@@ -270,6 +271,7 @@ func (m *modelRun) steps(ctx context.Context, p *ModelParams, o Options) (*Diver
 			x.planes[0], x.planes[1] = x.planes[1], x.planes[0]
 		}
 		m.watch.see(t+x.depth, m.layout, x.planes[0].cells[summed])
+		o.Snapshots.take(t+x.depth, m.layout, &x.planes[0])
 		o.report(t + x.depth)
 	}
 	m.last = &x.planes[0]

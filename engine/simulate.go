@@ -19,6 +19,8 @@ type Options struct {
 	// Concentrations says whether the result holds activator and inhibitor.
 	Concentrations bool
 
+	Snapshots Snapshots // the state along the way
+
 	// Done, if it is set, holds how many steps are done. Others may read it during
 	// the run.
 	Done *atomic.Int64
@@ -212,8 +214,9 @@ func (s *Simulator) steps(ctx context.Context, p *Params, o Options) error {
 	deviation := math.Sqrt(p.JitterVar)
 
 	w.see(0, s.layout, x.planes[0].cells[of])
+	o.Snapshots.take(0, s.layout, &x.planes[0])
 	for t0 := 0; t0 < p.Steps; t0 += x.depth {
-		depth := w.stepsUntil(t0, min(t.depth, p.Steps-t0))
+		depth := o.Snapshots.stepsUntil(t0, w.stepsUntil(t0, min(t.depth, p.Steps-t0)))
 		x.probe.seen = w.room(t0, depth)
 		x.growths, x.sums = s.growths[:0], s.sums.of(s.layout, t, depth)
 		for range depth {
@@ -248,6 +251,7 @@ func (s *Simulator) steps(ctx context.Context, p *Params, o Options) error {
 			x.planes[0], x.planes[1] = x.planes[1], x.planes[0]
 		}
 		w.see(t0+depth, s.layout, x.planes[0].cells[of])
+		o.Snapshots.take(t0+depth, s.layout, &x.planes[0])
 		o.report(t0 + depth)
 	}
 	s.result.TuringActivations, s.result.ClampingEvents = x.activations, x.clamps

@@ -182,3 +182,54 @@ func TestBadPackedFieldsOfMessages(t *testing.T) {
 		})
 	}
 }
+
+// Snapshots are the planes of runs that end there, in either form, and change
+// nothing else of the result.
+func TestSnapshots(t *testing.T) {
+	for _, row := range []struct {
+		message string // without its steps
+		plane   string
+		dt      float64
+	}{
+		{`"grid_size":9,"seed":1`, "activator", 1},
+		{`"model":"barkley","grid_size":9,"seed":1`, "v", 0.005},
+	} {
+		t.Run(row.plane, func(t *testing.T) {
+			plain := through(t, "mfn_simulate: {}", "{"+row.message+`,"steps":25}`)[0]
+			const settings = "mfn_simulate: { snapshots: { every: 10, planes: [ activator, v ] } }"
+			kept := through(t, settings, "{"+row.message+`,"steps":25}`)[0]
+			type series struct {
+				Steps        []int         `json:"steps"`
+				Times        []float64     `json:"times"`
+				Activator, V [][][]float64 `json:",omitempty"`
+			}
+			got := member[series](t, kept, "snapshots")
+			rest, _, _ := strings.Cut(kept.content, `,"snapshots":`)
+			assert.Equal(t, plain.content, rest+"}")
+			assert.Equal(t, []int{0, 10, 20}, got.Steps)
+			assert.Equal(t, []float64{0, 10 * row.dt, 20 * row.dt}, got.Times)
+			fields := append(got.Activator, got.V...)
+			require.Len(t, fields, 3)
+			for k, steps := range []int{10, 20} {
+				end := through(t, "mfn_simulate: { include: [ activator, v ] }", fmt.Sprintf(`{%v,"steps":%v}`, row.message, steps))[0]
+				assert.Equal(t, member[[][]float64](t, end, row.plane), fields[k+1])
+			}
+			packed := through(t, strings.Replace(settings, "snapshots", "array_format: base64, snapshots", 1), "{"+row.message+`,"steps":25}`)[0]
+			series3 := member[map[string]json.RawMessage](t, packed, "snapshots")
+			var p packedArray
+			require.NoError(t, json.Unmarshal(series3[row.plane], &p))
+			assert.Equal(t, []int{3, 9, 9}, p.Shape)
+			assert.Equal(t, append(append(flat(fields[0]), flat(fields[1])...), flat(fields[2])...), p.numbers(t))
+		})
+	}
+}
+
+func TestSnapshotsAreBounded(t *testing.T) {
+	const settings = "mfn_simulate: { snapshots: { every: 1, planes: [ u, v ] }, limits: { max_result_bytes: 64KiB } }"
+	out := through(t, settings, `{"model":"gray_scott","grid_size":1024,"steps":1000000}`, `{"model":"gray_scott","grid_size":4,"steps":50}`, `{"grid_size":64,"steps":1}`)
+	assert.Contains(t, out[0].failure, "snapshots.every: 1 is not allowed, must be greater with steps of 1000000 and a grid_size of 1024, or planes fewer: a result with 1000001 snapshots of 2 planes may take")
+	assert.Contains(t, out[0].failure, "and limits.max_result_bytes is 65536")
+	assert.Empty(t, out[1].failure)
+	assert.Empty(t, out[2].failure, "which has none of these planes")
+	assert.NotContains(t, out[2].content, "snapshots")
+}

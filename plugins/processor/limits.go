@@ -37,7 +37,7 @@ func limitsField() *service.ConfigField {
 		limitCellSteps.Field().Default(maxCellSteps).
 			Description("The most work: cells × steps, which is `grid_size`² × `steps`. A core does some 10⁸ of them a second with `quantum_jitter`, and several times as many without. The default is the work of the largest grid with the most steps; where senders are not trusted, 1000000000 keeps each simulation to seconds."),
 		limitResultBytes.Field().Default("64MiB").
-			Description("The largest result: the arrays of `include` and the initial fields count. A number takes at most 25 bytes as `json`, 10⅔ as `float64` in `base64`, half of that as `float32`."),
+			Description("The largest result: the arrays of `include`, `snapshots` and the initial fields count. A number takes at most 25 bytes as `json`, 10⅔ as `float64` in `base64`, half of that as `float32`."),
 		limitTimeout.Field().Default("10m").
 			Description("The longest that a simulation may take; `0s` for no limit."),
 	).Description("What a message may ask for. One that asks for more fails before anything is allocated.").Advanced()
@@ -66,17 +66,29 @@ func parseLimits(conf *service.ParsedConfig) (l limits, err error) {
 type arrays struct {
 	included int // of include
 	given    int // that the message begins with
-	format   array.Format
+	snapshots
+	format array.Format
 }
 
-func (a arrays) maxBytes(gridSize int) int64 {
+// maxSnapshotBytes is how many bytes a snapshot's step and time have at most.
+const maxSnapshotBytes = 40
+
+// snapshotBytes returns how many bytes the snapshots have at most.
+func (a arrays) snapshotBytes(gridSize, steps int) int64 {
+	count := a.count(steps)
+	return int64(len(a.planes))*a.format.MaxBytes(count, gridSize) + int64(count)*maxSnapshotBytes
+}
+
+// fieldBytes returns how many bytes the other arrays have at most.
+func (a arrays) fieldBytes(gridSize int) int64 {
 	return int64(a.included)*a.format.MaxBytes(1, gridSize) + int64(a.given)*a.format.Exact().MaxBytes(1, gridSize)
 }
 
 // check refuses parameters that ask for too much.
 func (l limits) check(gridSize, steps int, held arrays) error {
 	cells := gridSize * gridSize
-	bytes := held.maxBytes(gridSize)
+	bytes := held.fieldBytes(gridSize)
+	withSnapshots := bytes + held.snapshotBytes(gridSize, steps)
 	switch {
 	case gridSize > l.gridSize:
 		return &engine.ParamError{Name: "grid_size", Value: gridSize, Allowed: bounds(engine.MinGridSize, l.gridSize)}
@@ -93,6 +105,13 @@ func (l limits) check(gridSize, steps int, held arrays) error {
 			Name: "grid_size", Value: gridSize,
 			Allowed: "smaller where a result holds " + invalid.Several(held.included+held.given, "array") + " of this size",
 			Reason:  fmt.Sprintf("they may take %v bytes, and limits.max_result_bytes is %v", bytes, l.resultBytes),
+		}
+	case withSnapshots > l.resultBytes:
+		return &engine.ParamError{
+			Name: fieldSnapshots + "." + snapshotEvery.Name(), Value: held.every,
+			Allowed: fmt.Sprintf("greater with steps of %v and a grid_size of %v, or planes fewer", steps, gridSize),
+			Reason: fmt.Sprintf("a result with %v of %v may take %v bytes, and limits.max_result_bytes is %v",
+				invalid.Several(held.count(steps), "snapshot"), invalid.Several(len(held.planes), "plane"), withSnapshots, l.resultBytes),
 		}
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 )
 
 // appendModel appends the result of the simulation of a model of two species.
-func (w *resultWriter) appendModel(b []byte, id string, r *engine.ModelResult) ([]byte, error) {
+func (w *resultWriter) appendModel(b []byte, id string, r *engine.ModelResult, kept *recording) ([]byte, error) {
 	b = append(b, `{"event":"simulation_complete","simulation_id":`...)
 	b = appendString(b, id)
 	b = append(b, `,"model":`...)
@@ -54,6 +54,9 @@ func (w *resultWriter) appendModel(b []byte, id string, r *engine.ModelResult) (
 	}
 	if err == nil {
 		b, err = w.appendPlane(b, w.include.v, planeV, r.V, r.Params.GridSize)
+	}
+	if err == nil {
+		b, err = w.appendSnapshots(b, kept, r.Params.Dt, r.Params.GridSize)
 	}
 	return append(b, '}'), err
 }

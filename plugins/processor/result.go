@@ -45,14 +45,15 @@ func (in include) count(model string) (n int) {
 
 // resultWriter writes results as JSON. The same result gives the same bytes.
 type resultWriter struct {
-	include include
-	array   bool         // features as an array
-	format  array.Format // of planes
+	include   include
+	snapshots snapshots
+	array     bool         // features as an array
+	format    array.Format // of planes
 }
 
 // arrays returns the arrays that a result of a model holds.
 func (w *resultWriter) arrays(model string) arrays {
-	return arrays{included: w.include.count(model), format: w.format}
+	return arrays{included: w.include.count(model), snapshots: w.snapshots.of(model), format: w.format}
 }
 
 // appendPlane appends a plane, if it is included.
@@ -65,7 +66,7 @@ func (w *resultWriter) appendPlane(b []byte, included bool, name string, cells [
 }
 
 // append appends the result of the simulation of this id.
-func (w *resultWriter) append(b []byte, id string, r *engine.Result) ([]byte, error) {
+func (w *resultWriter) append(b []byte, id string, r *engine.Result, kept *recording) ([]byte, error) {
 	b = append(b, `{"event":"simulation_complete","simulation_id":`...)
 	b = appendString(b, id)
 	b = append(b, `,"params":`...)
@@ -110,6 +111,9 @@ func (w *resultWriter) append(b []byte, id string, r *engine.Result) ([]byte, er
 		if err == nil {
 			b, err = w.appendPlane(b, plane.included, plane.name, plane.cells, r.Params.GridSize)
 		}
+	}
+	if err == nil {
+		b, err = w.appendSnapshots(b, kept, 1, r.Params.GridSize)
 	}
 	return append(b, '}'), err
 }

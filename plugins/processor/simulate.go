@@ -60,6 +60,7 @@ with all 18 features and, in `+"`params`"+`, every parameter, defaults, a drawn 
 			Description("What else the result holds, each in the form of `array_format`: `field` (volts), `activator`, `inhibitor` (concentrations) of `mfn`, `u`, `v` of a model of two species. Those of another model than the message's are left out.").
 			Default([]any{}).
 			Example([]string{"field"})).
+		Field(snapshotsField()).
 		Fields(arrayFields()...).
 		Field(limitsField()).
 		Field(strict.Field().
@@ -188,6 +189,9 @@ func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulat
 		return nil, err
 	}
 	if s.writer.array, err = parseFormat(conf); err != nil {
+		return nil, err
+	}
+	if s.writer.snapshots, err = parseSnapshots(conf); err != nil {
 		return nil, err
 	}
 	if s.writer.format, err = parseArrayFormat(conf); err != nil {
@@ -353,11 +357,12 @@ func (s *simulate) simulateMFN(ctx context.Context, w *worker, started time.Time
 	}
 	options, end := w.begin(request.id, engine.MFN, request.params.GridSize, request.params.Steps, s.options)
 	defer end()
+	kept := s.writer.snapshots.of(engine.MFN).record(&options, request.params.GridSize, request.params.Steps)
 	result, err := w.simulator.Run(ctx, request.params, options)
 	if err != nil {
 		return err
 	}
-	w.buffer, err = s.writer.append(w.buffer[:0], request.id, result)
+	w.buffer, err = s.writer.append(w.buffer[:0], request.id, result, kept)
 	*t = outcomeOf(result, time.Since(started))
 	return err
 }
@@ -373,11 +378,12 @@ func (s *simulate) simulateModel(ctx context.Context, model string, w *worker, s
 	}
 	options, end := w.begin(request.id, model, request.params.GridSize, request.params.Steps, s.options)
 	defer end()
+	kept := s.writer.snapshots.of(model).record(&options, request.params.GridSize, request.params.Steps)
 	result, err := w.simulator.RunModel(ctx, request.params, options)
 	if err != nil {
 		return err
 	}
-	w.buffer, err = s.writer.appendModel(w.buffer[:0], request.id, result)
+	w.buffer, err = s.writer.appendModel(w.buffer[:0], request.id, result, kept)
 	*t = outcomeOfModel(result, time.Since(started))
 	return err
 }
