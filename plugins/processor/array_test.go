@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -208,7 +209,7 @@ func TestSnapshots(t *testing.T) {
 			assert.Equal(t, plain.content, rest+"}")
 			assert.Equal(t, []int{0, 10, 20}, got.Steps)
 			assert.Equal(t, []float64{0, 10 * row.dt, 20 * row.dt}, got.Times)
-			fields := append(got.Activator, got.V...)
+			fields := slices.Concat(got.Activator, got.V)
 			require.Len(t, fields, 3)
 			for k, steps := range []int{10, 20} {
 				end := through(t, "mfn_simulate: { include: [ activator, v ] }", fmt.Sprintf(`{%v,"steps":%v}`, row.message, steps))[0]

@@ -8,6 +8,7 @@ import (
 	"image"
 	"image/color"
 	"strings"
+	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -24,6 +25,8 @@ var planeNames = []string{planeField, planeActivator, planeInhibitor, planeU, pl
 const (
 	layoutSingle = "single"
 	layoutSheet  = "sheet"
+
+	layoutAnimation = "animation"
 )
 
 var (
@@ -41,8 +44,9 @@ var (
 		"coolwarm": "From blue over gray to red, for values on both sides of a middle: set `min` and `max` as far from it.",
 	})
 	layout = fields.Enum("layout", map[string]string{
-		layoutSingle: "Each message becomes a picture of its own.",
-		layoutSheet:  "The messages of a batch become one message: a picture of all their planes, in rows, with captions.",
+		layoutSingle:    "Each message becomes a picture of its own.",
+		layoutAnimation: "The `snapshots` of each message become an animated GIF.",
+		layoutSheet:     "The messages of a batch become one message: a picture of all their planes, in rows, with captions.",
 	})
 	sheetColumns  = fields.Int("columns", 1, 10000)
 	sheetCaptions = fields.ListOf(fields.NotEmpty("captions"))
@@ -65,6 +69,8 @@ A message is a JSON object that holds a plane, as `+"`include`"+` of `+"`mfn_sim
 
 **A contact sheet**, `+"`layout: sheet`"+`, shows the planes of a batch in one picture, in the order of the batch, in the colours of one range: without `+"`min` and `max`"+`, that of all its planes. Below each plane stand the parameters that differ within the batch, at most eight, or those of `+"`captions`"+`, fractions with six digits. The sheet takes the place of its messages and has the metadata of the first; those that failed follow it. How large a batch is, the input or its `+"`batching`"+` says.
 
+**An animation**, `+"`layout: animation`"+`, shows the `+"`snapshots`"+` of a result one after the other, for ever, in the colours of one range: without `+"`min` and `max`"+`, that of them all. It is a GIF.
+
 **Bad messages** are marked as failed and pass on with their content unchanged; the error names what is wrong and what is allowed. A message that has failed before passes on as it is.
 
 **Metadata.** `+"`simulation_id`"+` holds the id of the result, which a picture cannot hold. A sheet, which is of several results, does not get it.`).
@@ -78,6 +84,8 @@ A message is a JSON object that holds a plane, as `+"`include`"+` of `+"`mfn_sim
 			Description("How many planes a row of a sheet has. By default a sheet has as many columns as rows, or one more.")).
 		Field(sheetCaptions.Field().Optional().Example([]string{"F", "k", "fractal_dimension"}).
 			Description("What stands below a plane of a sheet: names of parameters, or of numbers and texts that the result holds itself. What a message lacks is left out. Characters beyond ASCII are not shown.")).
+		Field(frameDelay.Field().Default("100ms").
+			Description("How long an animation shows each snapshot, in hundredths of a second.")).
 		Field(renderedMin.Field().Optional().Example(-0.08).
 			Description("The value of the lowest colour. By default it is the least value there is.")).
 		Field(renderedMax.Field().Optional().Example(0.5).
@@ -86,7 +94,7 @@ A message is a JSON object that holds a plane, as `+"`include`"+` of `+"`mfn_sim
 			Description("How many pixels a cell is wide and high.")).
 		Field(service.NewObjectField(fieldLimits,
 			limitPixels.Field().Default(1<<24).
-				Description("The largest picture, in pixels. Each takes a byte."),
+				Description("The largest picture, in pixels, or all pictures of an animation. Each takes a byte."),
 		).Description("What a message, or a batch for a sheet, may ask for. One that asks for more fails before the picture is allocated.").Advanced()).
 		LintRule(`root = if (this.min.number() >= this.max.number()).catch(false) { [ "min: must be below max" ] }`).
 		Example("Pictures of patterns", "Simulates Gray and Scott's model for several feed rates, and writes one picture of each.", `
@@ -108,6 +116,28 @@ output:
   mfn_file:
     directory: pictures
     filename_pattern: ${! meta("simulation_id") }.png
+`).
+		Example("An animation", "Simulates spots that move and divide, and writes an animated GIF.", `
+input:
+  generate:
+    count: 1
+    interval: ""
+    mapping: |
+      root = {"id": "gliders", "model": "gray_scott", "F": 0.014, "k": 0.054, "grid_size": 128, "steps": 10000, "seed": 1}
+
+pipeline:
+  processors:
+    - mfn_simulate:
+        snapshots: { every: 100, planes: [ v ] }
+        array_format: base64
+    - mfn_render: { layout: animation, scale: 2, delay: 50ms }
+    - catch:
+        - mapping: root = deleted()
+
+output:
+  mfn_file:
+    directory: pictures
+    filename_pattern: ${! meta("simulation_id") }.gif
 `).
 		Example("A contact sheet", "Draws all simulations of a sweep in one picture, by rows of one feed rate.", `
 input:
@@ -154,6 +184,9 @@ type render struct {
 	scale    int
 	pixels   int // at most
 
+	animated bool
+	delay    time.Duration // of a frame
+
 	sheets   bool
 	columns  int // of a sheet; 0: as many as rows
 	captions []string
@@ -169,6 +202,7 @@ func newRender(conf *service.ParsedConfig, res *service.Resources) (r *render, e
 		fields.Into(&arrangement, layout, conf),
 		fields.Into(&r.columns, sheetColumns, conf),
 		fields.Into(&r.captions, sheetCaptions, conf),
+		fields.Into(&r.delay, frameDelay, conf),
 		fields.Into(&lo, renderedMin, conf),
 		fields.Into(&hi, renderedMax, conf),
 		fields.Into(&r.scale, cellPixels, conf),
@@ -187,6 +221,7 @@ func newRender(conf *service.ParsedConfig, res *service.Resources) (r *render, e
 		return nil, errors.New("min: must be below max")
 	}
 	r.palette = paletteOf(colors, shades)
+	r.animated = arrangement == layoutAnimation
 	if r.sheets = arrangement == layoutSheet; r.sheets {
 		r.palette = sheetPalette(colors)
 	}
@@ -204,7 +239,11 @@ func (r *render) ProcessBatch(ctx context.Context, batch service.MessageBatch) (
 		if err := batch[k].GetError(); err != nil {
 			return err
 		}
-		picture, err := r.picture(&sources[k])
+		draw := r.picture
+		if r.animated {
+			draw = r.animation
+		}
+		picture, err := draw(&sources[k])
 		if err != nil {
 			r.refusals.refuse(batch[k], err, "Message cannot be rendered")
 			return err
@@ -261,25 +300,30 @@ func (r *render) read(from *source) (p squarePlane, err error) {
 
 // raw returns the name of the plane that is to be rendered, and its raw value.
 func (r *render) raw(from *source) (name string, raw []byte, err error) {
+	return r.choose("the message", from.members)
+}
+
+// choose returns the plane that is to be rendered of what members reads.
+func (r *render) choose(holder string, members func(names []string, raws [][]byte) error) (name string, raw []byte, err error) {
 	names := planeNames
 	if r.plane != "" {
 		names = []string{r.plane}
 	}
 	raws := make([][]byte, len(names))
-	if err := from.members(names, raws); err != nil {
+	if err := members(names, raws); err != nil {
 		return "", nil, err
 	}
 	for k, value := range raws {
 		switch {
 		case value == nil:
 		case raw != nil:
-			return "", nil, fmt.Errorf("the message holds both %v and %v: plane must say which is rendered", name, names[k])
+			return "", nil, fmt.Errorf("%v holds both %v and %v: plane must say which is rendered", holder, name, names[k])
 		default:
 			name, raw = names[k], value
 		}
 	}
 	if raw == nil {
-		return "", nil, fmt.Errorf("the message does not hold %v; include of mfn_simulate adds it", strings.Join(names, ", "))
+		return "", nil, fmt.Errorf("%v does not hold %v; include of mfn_simulate adds it", holder, strings.Join(names, ", "))
 	}
 	return name, raw, nil
 }

@@ -2,7 +2,6 @@ package processor
 
 import (
 	"cmp"
-	"errors"
 	"strconv"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -26,13 +25,11 @@ var enginePlanes = map[string]engine.Plane{
 
 func snapshotsField() *service.ConfigField {
 	return service.NewObjectField(fieldSnapshots,
-		snapshotEvery.Field().Optional().Example(100).
+		snapshotEvery.Field().Default(100).
 			Description("Steps from one to the next. The first is that before step 1."),
 		snapshotPlanes.Field().Default([]any{}).Example([]string{planeV}).
-			Description("What is kept, as for `include`."),
-	).Description("Planes along the way. The result gets `snapshots`, an object of `steps`, their `times`, and for each plane a series of fields in the form of `array_format`: one array of three dimensions. They count for `limits.max_result_bytes`, and change nothing else in the result.").
-		LintRule(`root = if this.exists("every") != (this.planes.or([]).length() > 0) { [ "snapshots: every and planes need each other" ] }`).
-		Advanced()
+			Description("What is kept, as for `include`. Without any, there are no snapshots."),
+	).Description("Planes along the way. The result gets `snapshots`, an object of `steps`, their `times`, and for each plane a series of fields in the form of `array_format`: one array of three dimensions. They count for `limits.max_result_bytes`, and change nothing else in the result.").Advanced()
 }
 
 // snapshots are what is kept along the way.
@@ -44,9 +41,6 @@ type snapshots struct {
 func parseSnapshots(conf *service.ParsedConfig) (s snapshots, err error) {
 	in := conf.Namespace(fieldSnapshots)
 	err = cmp.Or(fields.Into(&s.every, snapshotEvery, in), fields.Into(&s.planes, snapshotPlanes, in))
-	if err == nil && snapshotEvery.Given(in) != (len(s.planes) > 0) {
-		err = errors.New("every and planes need each other")
-	}
 	return s, fields.Within(fieldSnapshots, err)
 }
 
