@@ -81,7 +81,7 @@ func FrameFeatures(frames [][]float64, n int, c FeatureConfig) (Features, error)
 	return finiteFeatures("history", c.Plane, x.features(before, n, c, &h))
 }
 
-// sumsOfStep returns the sums of a step, in the order in which kernels add.
+// sumsOfStep returns the sums of a step, added in the kernels' order.
 func sumsOfStep(now, before []float64, n int) stepSums {
 	var sums laneSums
 	for r := range n {

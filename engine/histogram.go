@@ -4,8 +4,8 @@ import "slices"
 
 const bins = 256
 
-// histogram counts the values of a field in bins of equal width from the least
-// to the greatest, the last of which holds its upper edge: NumPy's histogram.
+// histogram counts the values of a field in bins of equal width, from the least
+// value to the greatest. The last bin holds its upper edge, as NumPy's does.
 type histogram struct {
 	lo, hi float64
 	counts [bins]int

@@ -22,8 +22,8 @@ func Kernels() []string {
 }
 
 // SelectedKernel returns the name of the kernel that simulators use: the fastest
-// one, or the one that the environment forces. It is an error if that is none
-// that this machine can run.
+// one, or the one that the environment forces. It is an error if this machine
+// cannot run that one.
 func SelectedKernel() (string, error) {
 	k, err := selectedKernel()
 	return k.name, err

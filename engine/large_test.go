@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// largeGrid is the size of a grid of which several steps go over the cache in one
-// pass, unless noise has to be drawn between them.
+// largeGrid is the size of a grid that is too large for the cache: a pass makes
+// several steps of it, unless noise has to be drawn between them.
 const largeGrid = 424
 
 func TestALargeGridTakesSeveralStepsAPass(t *testing.T) {

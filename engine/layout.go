@@ -13,9 +13,10 @@ const (
 	lineBytes = 64
 )
 
-// layout places an n × n grid with a border of ghost cells in a slice. Each row
-// begins with lanes cells, the last of which is its left ghost; its right ghost
-// follows its last cell. Above row 0 and below row n−1 is one ghost row each.
+// layout places an n × n grid with a border of ghost cells in a slice. A row
+// begins with as many cells as there are lanes; the last of them is its left ghost.
+// Its right ghost follows its last cell. One ghost row is above row 0, and one
+// below row n−1.
 type layout struct {
 	n, stride int
 }

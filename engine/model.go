@@ -23,7 +23,7 @@ type Model struct {
 	Source   string // where the model was published
 	Plane    Plane  // whose features are taken unless another is named
 	Step     float64
-	Starts   []Start // the first of which is the default
+	Starts   []Start // the first is the default
 	Params   []ModelParam
 	rates    rates
 	constant func(p values) constants

@@ -50,8 +50,8 @@ func ModelFeatureNames() (names [16]string) {
 	return names
 }
 
-// Neutral returns the features under the names of ModelFeatureNames, of which
-// there is one number of clusters.
+// Neutral returns the features under the names of ModelFeatureNames, with one
+// number of clusters for all.
 func (f *Features) Neutral() (neutral ModelFeatures) {
 	for k, m := range modelFeatures {
 		neutral[k] = f[m.of]
@@ -278,11 +278,11 @@ func (m *modelRun) steps(ctx context.Context, p *ModelParams, o Options) (*Diver
 	return nil, nil
 }
 
-// mostEnergy is the sum of squares from which a plane counts as diverged: the
-// fourth powers, which features add up, are still finite below it.
-const mostEnergy = 1e150
+// maxEnergy is the largest sum of squares of a plane that has not diverged. The
+// fourth powers, which features add up, are still finite there.
+const maxEnergy = 1e150
 
-func diverged(energy float64) bool { return !(energy < mostEnergy) }
+func diverged(energy float64) bool { return !(energy < maxEnergy) }
 
 // otherDiverged says whether the plane that has no sums has diverged after the
 // last step.

@@ -19,8 +19,7 @@ const (
 	V         Plane = "v"
 )
 
-// scale is what a value of the plane is multiplied by to be in the unit in which
-// its features are reported.
+// scale is the factor from the plane's unit to the unit of its features.
 func (p Plane) scale() float64 {
 	if p == Potential || p == "" {
 		return 1000

@@ -97,7 +97,7 @@ func TestThresholdRules(t *testing.T) {
 	}
 }
 
-// hashField is the field of integers from which the figures of reference start.
+// hashField is the field that the reference figures were computed from.
 func hashField(n int) [][]float64 {
 	return fieldOf(n, func(i, j int) float64 { return float64((37*i+61*j+17*i*j)%101)/101.0 - 0.5 })
 }

@@ -271,8 +271,7 @@ func (s *Simulator) watchFor(p *Params, o Options) *watch {
 	return &s.watch
 }
 
-// sumsOfPlane returns the sums of a step of one plane, in the order in which
-// kernels add those of the potential.
+// sumsOfPlane returns the sums of a step of one plane, added in the kernels' order.
 func (s *Simulator) sumsOfPlane(now, before []float64) stepSums {
 	var sums laneSums
 	for r := range s.layout.n {

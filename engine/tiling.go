@@ -12,7 +12,7 @@ import (
 //
 // Within a pass the state before step k is in planes[k mod 2]. A band of rows is
 // computed as a trapezoid: step k leaves out the k rows at either end that need
-// what a neighbour has yet to compute. The seams between bands, and that between
+// what a neighbour has not computed yet. The seams between bands, and that between
 // the last row and the first, are filled in when all bands are done. What a seam
 // reads has not been overwritten by then: step k+1 of a band, which writes where
 // the state before step k was, ends one row further inside.
@@ -25,8 +25,8 @@ type tiling struct {
 const (
 	// cacheBytes is what a pass keeps at hand, about a core's second-level cache.
 	cacheBytes = 1 << 20
-	// gridBytes is the size from which a grid gains from several steps a pass:
-	// smaller ones stay in the third-level cache, even if each core has one there.
+	// gridBytes is the smallest grid that gains from several steps a pass. Smaller
+	// ones stay in the third-level cache, even if each core has one there.
 	gridBytes = 8 << 20
 	// maxDepth bounds the memory of the sums, which are kept for each row of
 	// each step of a pass.
@@ -253,7 +253,7 @@ func (w *worker) kernelRows(first, last int) {
 func (w *worker) growthRow(g *growth) {
 	run, layout := &w.run, w.pass.layout
 	sums, perRow := run.sums, run.perRow
-	run.sums, run.perRow = w.grown[:], false // of no use
+	run.sums, run.perRow = w.grown[:], false // nobody reads them
 	w.kernelRows(g.row, g.row+1)
 	run.sums, run.perRow = sums, perRow
 
