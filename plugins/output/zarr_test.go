@@ -233,3 +233,29 @@ func TestZarrKeepsAllDigits(t *testing.T) {
 		assert.Equal(t, math.Float64bits(want), bits(at("v"), k))
 	}
 }
+
+// A plane in base64 gives the same bytes as its rows.
+func TestZarrReadsPlanesInBase64(t *testing.T) {
+	const rows, packed = `"v":[[0,0.25],[1,1]]`, `"v":{"dtype":"<f4","shape":[2,2],"data":"AAAAAAAAgD4AAIA/AACAPw=="}`
+	var groups [2]map[string]string
+	for k, plane := range []string{rows, packed} {
+		dir := filepath.Join(t.TempDir(), "g.zarr")
+		r := runZarr(t, dir, "")
+		require.NoError(t, r.publishAll(resultOf(1, rows, plane)))
+		groups[k] = map[string]string{}
+		require.NoError(t, filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			name, _ := filepath.Rel(dir, path)
+			groups[k][name] = string(content)
+			return err
+		}))
+	}
+	require.NotEmpty(t, groups[0])
+	assert.Equal(t, groups[0], groups[1])
+
+	r := runZarr(t, t.TempDir(), "")
+	require.ErrorContains(t, r.publishAll(resultOf(1, rows, strings.Replace(packed, "[2,2]", "[9,9]", 1))), "v.data: 24 characters is not allowed")
+}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 
+	"github.com/mfn-connect/mfn-connect/plugins/internal/array"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/text"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/zarr"
@@ -57,6 +58,9 @@ func (z *zarrValues) add(within, prefix string, name, raw []byte) error {
 	switch raw[0] {
 	case '{':
 		object := prefix + string(name)
+		if array.IsPacked(raw) {
+			return z.addPacked(v, prefix, name, raw)
+		}
 		return z.addObject(object, object+"_", raw)
 	case '[':
 		return z.addList(within, prefix, name, raw)
@@ -94,6 +98,21 @@ func (z *zarrValues) addObject(within, prefix string, raw []byte) error {
 		}
 	})
 	return errors.Join(err, failed)
+}
+
+// addPacked adds an array in base64.
+func (z *zarrValues) addPacked(v zarrValue, prefix string, name, raw []byte) (err error) {
+	full := prefix + string(name)
+	if z.exclude[full] {
+		return nil
+	}
+	if v.list, v.shape, err = array.ReadPacked(full, raw, maxZarrDimensions); err != nil {
+		return err
+	}
+	if len(v.shape) > 1 {
+		v.kind = z.dataType
+	}
+	return z.keep(v, prefix, name)
 }
 
 // addList adds a list of numbers, or of lists of them. Of a list of objects, each

@@ -114,7 +114,7 @@ func readText(name string, raw []byte) ([]byte, error) {
 func (p *packed) decode() ([]float64, error) {
 	cells := 1
 	for _, length := range p.shape {
-		cells *= length
+		cells = min(cells*length, math.MaxInt32) // more than that no message holds
 	}
 	size := int(p.format.size())
 	name, want := p.name+"."+memberData, cells*size

@@ -1,7 +1,10 @@
 package array
 
 import (
+	"bytes"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/invalid"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
@@ -96,4 +99,28 @@ func readPackedSeries(name string, raw []byte, b Bounds) (frames [][]float64, n 
 		frames = append(frames, cells[k*n*n:(k+1)*n*n])
 	}
 	return frames, n, nil
+}
+
+// IsPacked says whether a raw object has the members of a packed array.
+func IsPacked(raw []byte) bool {
+	raws := make([][]byte, 3)
+	err := rawjson.Members(raw, []string{memberDType, memberShape, memberData}, raws)
+	return err == nil && raws[0] != nil && raws[1] != nil && raws[2] != nil
+}
+
+// ReadPacked reads a packed array of 1 to maxDimensions dimensions. Errors call it
+// by name.
+func ReadPacked(name string, raw []byte, maxDimensions int) (cells []float64, shape []int, err error) {
+	raws := make([][]byte, 1)
+	if err := rawjson.Members(raw, []string{memberShape}, raws); err != nil {
+		return nil, nil, fmt.Errorf("%v is %w", name, err)
+	}
+	dimensions := min(max(bytes.Count(raws[0], []byte(","))+1, 1), maxDimensions)
+	maxShape := slices.Repeat([]int{math.MaxInt32}, dimensions)
+	p, err := readPacked(name, raw, maxShape, fmt.Sprintf("1 … %v lengths, each a whole number of 1 or more", maxDimensions))
+	if err != nil {
+		return nil, nil, err
+	}
+	cells, err = p.decode()
+	return cells, p.shape, err
 }
