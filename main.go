@@ -21,6 +21,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/internal/cli"
 	_ "github.com/mfn-connect/mfn-connect/plugins"
 	_ "github.com/mfn-connect/mfn-connect/plugins/dataset"
+	"github.com/mfn-connect/mfn-connect/plugins/tracer"
 )
 
 const name = "mfn-connect"
@@ -60,6 +61,7 @@ func main() {
 		// Benthos leaves its own template in one of its errors.
 		fmt.Fprintln(os.Stderr, strings.ReplaceAll(err.Error(), "{{.ProductName}}", name))
 	}
+	tracer.Flush()
 	code = max(code, run.end(signalled.Load()))
 	if serves.Load() {
 		time.Sleep(flushDelay)

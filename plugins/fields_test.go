@@ -23,6 +23,7 @@ import (
 
 	_ "github.com/mfn-connect/mfn-connect/plugins"
 	_ "github.com/mfn-connect/mfn-connect/plugins/dataset"
+	_ "github.com/mfn-connect/mfn-connect/plugins/tracer"
 )
 
 // component is one that this module registers, with what it needs to be built. It
@@ -57,11 +58,13 @@ func components(t *testing.T) []component {
 		"output mfn_kafka":             {"seed_brokers": []any{nowhere}, "topic": "t"},
 		"output mfn_kafka_transaction": {"topic": "t", "transactional_id": "i"},
 		"metrics prometheus":           {},
+		// A collector that is not there is asked for nothing, since no message comes.
+		"tracer open_telemetry_collector": {"http": []any{map[string]any{"address": nowhere}}},
 	}
 	var found []component
 	walk := func(kind string, lint func(*service.ComponentConfigLinter, []byte) ([]service.Lint, error), add func(*service.StreamBuilder, string) error) func(string, *service.ConfigView) {
 		return func(name string, _ *service.ConfigView) {
-			if !strings.HasPrefix(name, "mfn_") && name != "prometheus" && name != "parquet_encode" {
+			if !strings.HasPrefix(name, "mfn_") && name != "prometheus" && name != "parquet_encode" && name != "open_telemetry_collector" {
 				return
 			}
 			required, ok := known[kind+" "+name]
@@ -74,6 +77,7 @@ func components(t *testing.T) []component {
 	env.WalkInputs(walk("input", (*service.ComponentConfigLinter).LintInputYAML, (*service.StreamBuilder).AddInputYAML))
 	env.WalkOutputs(walk("output", (*service.ComponentConfigLinter).LintOutputYAML, (*service.StreamBuilder).AddOutputYAML))
 	env.WalkMetrics(walk("metrics", (*service.ComponentConfigLinter).LintMetricsYAML, (*service.StreamBuilder).SetMetricsYAML))
+	env.WalkTracers(walk("tracer", (*service.ComponentConfigLinter).LintTracerYAML, (*service.StreamBuilder).SetTracerYAML))
 	return found
 }
 
@@ -94,6 +98,7 @@ func (c component) leavesOf(t *testing.T) (leaves []leaf) {
 	views := map[string]func(string) (*service.ConfigView, bool){
 		"processor": service.GlobalEnvironment().GetProcessorConfig, "input": service.GlobalEnvironment().GetInputConfig,
 		"output": service.GlobalEnvironment().GetOutputConfig, "metrics": service.GlobalEnvironment().GetMetricsConfig,
+		"tracer": service.GlobalEnvironment().GetTracerConfig,
 	}
 	view, ok := views[c.kind](c.name)
 	require.True(t, ok)
@@ -151,7 +156,7 @@ func (c component) with(t *testing.T, path []string, value string) string {
 	text, err := yaml.Marshal(map[string]any{c.name: fields})
 	require.NoError(t, err)
 	label := ""
-	if c.kind != "metrics" {
+	if c.kind != "metrics" && c.kind != "tracer" {
 		label = "label: tried\n"
 	}
 	return label + strings.Replace(string(text), "VALUE", value, 1)

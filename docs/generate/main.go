@@ -19,6 +19,7 @@ import (
 
 	_ "github.com/mfn-connect/mfn-connect/plugins"
 	_ "github.com/mfn-connect/mfn-connect/plugins/dataset"
+	_ "github.com/mfn-connect/mfn-connect/plugins/tracer"
 )
 
 //go:embed components.md.tmpl
@@ -41,7 +42,7 @@ func render(env *service.Environment) ([]byte, error) {
 	var components []service.TemplateDataPlugin
 	var failure error
 	add := func(name string, view *service.ConfigView) {
-		if !strings.HasPrefix(name, "mfn_") && name != "prometheus" && name != "parquet_encode" {
+		if !strings.HasPrefix(name, "mfn_") && name != "prometheus" && name != "parquet_encode" && name != "open_telemetry_collector" {
 			return
 		}
 		data, err := view.TemplateData()
@@ -57,10 +58,11 @@ func render(env *service.Environment) ([]byte, error) {
 	env.WalkInputs(add)
 	env.WalkOutputs(add)
 	env.WalkMetrics(add)
+	env.WalkTracers(add)
 	if failure != nil {
 		return nil, failure
 	}
-	order := []string{"processor", "input", "output", "metrics"}
+	order := []string{"processor", "input", "output", "metrics", "tracer"}
 	slices.SortStableFunc(components, func(a, b service.TemplateDataPlugin) int {
 		if d := slices.Index(order, a.Type) - slices.Index(order, b.Type); d != 0 {
 			return d

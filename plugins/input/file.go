@@ -22,6 +22,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/replay"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/tracker"
 )
 
@@ -32,7 +33,7 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
-			return replay.Toggled(conf, in, replay.Options{Policy: in.policy, Finite: in.exitWhenEmpty, Log: res.Logger()})
+			return replay.Toggled(conf, in, replay.Options{Policy: in.policy, Finite: in.exitWhenEmpty, Spans: tracing.NewSpans(res, fileType), Log: res.Logger()})
 		})
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 const (
@@ -178,6 +179,7 @@ type httpInput struct {
 	refusals *logs.Digest
 	guard    *guard.Guard
 	status   *status.Component
+	spans    tracing.Spans
 
 	requests chan *httpRequest
 	inFlight chan struct{}
@@ -253,6 +255,7 @@ func newHTTPInput(conf *service.ParsedConfig, res *service.Resources) (*httpInpu
 		requests: make(chan *httpRequest),
 		inFlight: make(chan struct{}, c.maxInFlight),
 		closing:  make(chan struct{}),
+		spans:    tracing.NewSpans(res, httpType),
 	}
 	in.close = sync.OnceFunc(func() { close(in.closing) })
 	if in.guard, err = guard.New(c.address, c.hosts, c.origins, c.keys); err != nil {
@@ -304,6 +307,7 @@ func (in *httpInput) ReadBatch(ctx context.Context) (service.MessageBatch, servi
 	case r := <-in.requests:
 		ledger.Process.Taken.Add(1)
 		batch := service.MessageBatch{r.message}
+		in.spans.Begin(batch)
 		return batch, func(_ context.Context, err error) error {
 			r.answered <- err
 			return nil

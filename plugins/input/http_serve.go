@@ -21,6 +21,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/internal/guard"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/text"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 // httpRequest is a request that waits for its answer.
@@ -181,6 +182,7 @@ func (in *httpInput) ask(r *http.Request, body []byte, contentType string) (*ser
 		&refusal{status: http.StatusGatewayTimeout, reason: fmt.Sprintf("the answer took longer than timeout, which is %v", in.conf.timeout)})
 	defer cancel()
 	message := service.NewMessage(body).WithContext(ctx)
+	message = tracing.FromHeader(message, r.Header)
 	message.MetaSetMut("http_server_request_path", r.URL.Path)
 	message.MetaSetMut("http_server_verb", r.Method)
 	message.MetaSetMut("http_server_user_agent", r.UserAgent())

@@ -13,6 +13,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/replay"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 func init() {
@@ -22,7 +23,7 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
-			return replay.Toggled(conf, in, replay.Options{Policy: in.policy, Finite: false, Log: res.Logger()})
+			return replay.Toggled(conf, in, replay.Options{Policy: in.policy, Finite: false, Spans: tracing.NewSpans(res, kafkaType), Log: res.Logger()})
 		})
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 const kafkaTransactionType = "mfn_kafka_transaction"
@@ -153,6 +154,7 @@ func newKafkaTransaction(conf *service.ParsedConfig, res *service.Resources) (*k
 	in.conf.Connection.Warn(res.Logger())
 	in.status = status.New(res, kafkaTransactionType, status.Connector)
 	in.conf.State = kafka.NewSessionState(in.policy, in.conf.MaxMessages, in.conf.Period)
+	in.conf.Spans = tracing.NewSpans(res, kafkaTransactionType)
 	kafka.AnnounceTransactions(res, in.conf.ID)
 	ledger.Process.HasInput()
 	return in, nil

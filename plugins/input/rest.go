@@ -18,6 +18,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/replay"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 func init() {
@@ -27,7 +28,7 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
-			return replay.Toggled(conf, in, replay.Options{Policy: in.policy, Finite: in.interval == 0, Log: res.Logger()})
+			return replay.Toggled(conf, in, replay.Options{Policy: in.policy, Finite: in.interval == 0, Spans: tracing.NewSpans(res, restType), Log: res.Logger()})
 		})
 }
 

@@ -12,13 +12,14 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/httpclient"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 // restPage is what came of one request.
 type restPage struct {
 	url       string // that was asked for
 	elements  restElements
-	describe  func(*service.Message)
+	describe  func(*service.Message) *service.Message
 	whole     *service.Message // for mappings
 	following restNext
 	nextErr   error // why following is not known
@@ -32,8 +33,8 @@ func (p *restPage) next() service.MessageBatch {
 		return nil
 	}
 	batch := p.elements.next()
-	for _, m := range batch {
-		p.describe(m)
+	for k, m := range batch {
+		batch[k] = p.describe(m)
 	}
 	return batch
 }
@@ -85,7 +86,10 @@ func (r *restInput) fetch(ctx context.Context, request httpclient.Request) (*res
 
 // read makes a page of a response.
 func (r *restInput) read(resp *http.Response, body []byte) (*restPage, error) {
-	page := &restPage{whole: nothingBefore(), describe: func(m *service.Message) { r.describe(m, resp) }}
+	page := &restPage{whole: nothingBefore(), describe: func(m *service.Message) *service.Message {
+		r.describe(m, resp)
+		return tracing.FromHeader(m, resp.Header)
+	}}
 	count := 0
 	if len(body) > 0 {
 		page.whole.SetBytes(body)

@@ -17,6 +17,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/sweep"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 const (
@@ -170,7 +171,7 @@ func init() {
 		if err != nil {
 			return nil, err
 		}
-		return replay.Toggled(conf, in, replay.Options{Policy: sweepPolicy, Finite: true, Log: res.Logger()})
+		return replay.Toggled(conf, in, replay.Options{Policy: sweepPolicy, Finite: true, Spans: tracing.NewSpans(res, sweepType), Log: res.Logger()})
 	})
 }
 

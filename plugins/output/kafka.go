@@ -17,6 +17,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 func init() {
@@ -200,7 +201,7 @@ func (k *kafkaOutput) WriteBatch(ctx context.Context, messages service.MessageBa
 	}
 
 	op := retry.Operation{Name: "Kafka produce", Subject: "topic", Value: topic, Messages: func() []string { return identity.Names(messages) }}
-	err := k.retrier.Do(ctx, op, func(attempt context.Context) (int64, error) {
+	err := k.retrier.Do(tracing.Of(ctx, messages...), op, func(attempt context.Context) (int64, error) {
 		if err := k.reachable(attempt, client); err != nil {
 			return 0, err
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/text"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 // The fields that say what a record is made of, in both Kafka outputs.
@@ -164,6 +165,7 @@ func (t *recordTemplate) record(msg *service.Message, at resolve) (r *kgo.Record
 			return nil
 		})
 	}
+	tracing.ToRecord(msg.Context(), r)
 	return r, err
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/httpclient"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 func init() {
@@ -130,7 +131,7 @@ func (w *webhookOutput) WriteBatch(ctx context.Context, batch service.MessageBat
 		sending.Go(func() {
 			defer func() { <-w.slots }()
 			d.names = func() []string { return namesOf(batch, d.messages) }
-			if err := w.send(ctx, d); err != nil {
+			if err := w.send(tracing.Of(ctx, d.of(batch)...), d); err != nil {
 				failed.add(err, d.messages...)
 			}
 		})

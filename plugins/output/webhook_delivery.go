@@ -21,6 +21,15 @@ type webhookDelivery struct {
 	names    func() []string // of the messages
 }
 
+// of returns the messages that the delivery carries.
+func (d *webhookDelivery) of(batch service.MessageBatch) service.MessageBatch {
+	messages := make(service.MessageBatch, len(d.messages))
+	for k, i := range d.messages {
+		messages[k] = batch[i]
+	}
+	return messages
+}
+
 // each makes a request of each message.
 func (w *webhookOutput) each(batch service.MessageBatch, failed *batchFailures) []webhookDelivery {
 	in := newInterpolator(batch)

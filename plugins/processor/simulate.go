@@ -16,6 +16,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 func simulateSpec() *service.ConfigSpec {
@@ -146,6 +147,7 @@ type simulate struct {
 	writer   resultWriter
 	limits   limits
 	strict   bool
+	kernel   string
 
 	refusals *refusals
 	pool     *workerPool
@@ -200,7 +202,7 @@ func newSimulate(conf *service.ParsedConfig, res *service.Resources) (s *simulat
 	if s.limits, err = parseLimits(conf); err != nil {
 		return nil, err
 	}
-	_, err = engine.SelectedKernel()
+	s.kernel, err = engine.SelectedKernel()
 	return s, err
 }
 
@@ -233,7 +235,9 @@ func (s *simulate) process(ctx context.Context, from *source, msg *service.Messa
 	}
 	own, cancel := untilGone(ctx, msg)
 	defer cancel()
+	own, span := tracing.Start(tracing.Of(own, msg), "simulation")
 	result, t, err := s.simulate(own, from)
+	tracing.End(span, err)
 	if own.Err() != nil {
 		return t, err
 	}
@@ -355,6 +359,7 @@ func (s *simulate) simulateMFN(ctx context.Context, w *worker, started time.Time
 	if request.id == "" {
 		request.id = derivedID(&request.params)
 	}
+	s.describe(ctx, engine.MFN, request.params.GridSize, request.params.Steps, request.id)
 	options, end := w.begin(request.id, engine.MFN, request.params.GridSize, request.params.Steps, s.options)
 	defer end()
 	kept := s.writer.snapshots.of(engine.MFN).record(&options, request.params.GridSize, request.params.Steps)
@@ -376,6 +381,7 @@ func (s *simulate) simulateModel(ctx context.Context, model string, w *worker, s
 	if request.id == "" {
 		request.id = derivedModelID(&request.params)
 	}
+	s.describe(ctx, model, request.params.GridSize, request.params.Steps, request.id)
 	options, end := w.begin(request.id, model, request.params.GridSize, request.params.Steps, s.options)
 	defer end()
 	kept := s.writer.snapshots.of(model).record(&options, request.params.GridSize, request.params.Steps)
@@ -386,6 +392,11 @@ func (s *simulate) simulateModel(ctx context.Context, model string, w *worker, s
 	w.buffer, err = s.writer.appendModel(w.buffer[:0], request.id, result, kept)
 	*t = outcomeOfModel(result, time.Since(started))
 	return err
+}
+
+// describe tells the span of ctx what is simulated.
+func (s *simulate) describe(ctx context.Context, model string, size, steps int, id string) {
+	tracing.Describe(ctx, "model", model, "grid_size", size, "steps", steps, "kernel", s.kernel, "simulation_id", id)
 }
 
 // limited returns a context that ends with the time that a simulation may take.

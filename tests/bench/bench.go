@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"time"
@@ -50,6 +52,7 @@ const (
 	twoName     = "2 cores"
 	singlyName  = "singly"
 	singlyTwo   = "singly, 2"
+	tracedName  = "traced"
 )
 
 func (b *bench) run(ctx context.Context) error {
@@ -143,17 +146,20 @@ func (b *bench) start(ctx context.Context, directory string) (processes []*proce
 		if err != nil {
 			return processes, err
 		}
+		sink := httptest.NewServer(http.HandlerFunc(takeTraces))
+		context.AfterFunc(ctx, sink.Close)
 		for name, p := range map[string]program{
 			programName: {threads: 1, cores: 1, batches: true},
 			twoName:     {threads: 2, cores: 2, batches: true},
 			singlyName:  {threads: 1},
 			singlyTwo:   {threads: 2},
+			tracedName:  {threads: 1, cores: 1, batches: true, tracer: tracerTo(sink.Listener.Addr().String())},
 		} {
 			p.ctx, p.executable, p.startups = ctx, executable, map[shape]time.Duration{}
 			add(name, &p, 5*b.turn) // its start and end are subtracted, and vary
 		}
 	}
-	order := slices.Concat(kernels, []string{cName, twoCName, cAVX2Name, numPyName, programName, twoName, singlyName, singlyTwo})
+	order := slices.Concat(kernels, []string{cName, twoCName, cAVX2Name, numPyName, programName, twoName, singlyName, singlyTwo, tracedName})
 	slices.SortFunc(b.columns, func(x, y *column) int { return slices.Index(order, x.name) - slices.Index(order, y.name) })
 	return processes, nil
 }
@@ -162,7 +168,7 @@ func (b *bench) start(ctx context.Context, directory string) (processes []*proce
 func (b *bench) measure(ctx context.Context, s shape, end time.Time) error {
 	repetitions := map[*column]int{}
 	for _, c := range b.columns {
-		if c.contender == nil {
+		if c.contender == nil || c.sitsOut(s) {
 			continue
 		}
 		var err error
@@ -175,7 +181,7 @@ func (b *bench) measure(ctx context.Context, s shape, end time.Time) error {
 			c := b.columns[(k+round)%len(b.columns)]
 			rate := 0.0
 			slow := time.Duration(s.cellSteps() / 20e6 * float64(time.Second)) // a turn of NumPy's
-			sitsOut := c.contender == nil || c.name == numPyName && round > 0 && (slow > time.Second && round > 1 || time.Until(end) < 2*slow)
+			sitsOut := c.contender == nil || c.sitsOut(s) || c.name == numPyName && round > 0 && (slow > time.Second && round > 1 || time.Until(end) < 2*slow)
 			if !sitsOut {
 				took, err := c.contender.run(s, repetitions[c])
 				if err != nil {

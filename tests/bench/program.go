@@ -28,6 +28,7 @@ pipeline:
     - mfn_simulate: {}
 output:
   drop: {}
+%v
 `
 
 // batchCellSteps are some 10 ms of simulations, which is what the Kafka input
@@ -41,9 +42,10 @@ const (
 type program struct {
 	ctx        context.Context
 	executable string
-	threads    int  // of the pipeline
-	cores      int  // for all of it: reading, collecting garbage and so on; 0 for what there is
-	batches    bool // messages come in batches of some 10 ms
+	threads    int    // of the pipeline
+	cores      int    // for all of it: reading, collecting garbage and so on; 0 for what there is
+	tracer     string // the section of the stream; none if empty
+	batches    bool   // messages come in batches of some 10 ms
 
 	startups map[shape]time.Duration // of a stream with a first batch for each thread
 }
@@ -91,7 +93,7 @@ func (p *program) batch(s shape) int {
 
 func (p *program) time(s shape, messages int) (time.Duration, error) {
 	path := p.executable + ".yaml"
-	if err := os.WriteFile(path, fmt.Appendf(nil, stream, messages, p.batch(s), s.n, s.steps, p.threads), 0o600); err != nil {
+	if err := os.WriteFile(path, fmt.Appendf(nil, stream, messages, p.batch(s), s.n, s.steps, p.threads, p.tracer), 0o600); err != nil {
 		return 0, err
 	}
 	cmd := exec.CommandContext(p.ctx, p.executable, "run", path)

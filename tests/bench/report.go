@@ -122,8 +122,8 @@ func (b *bench) printProgram() {
 	if !b.program {
 		return
 	}
-	b.printf("\nMessages a second, whole program. Singly: each message a batch of its own, with one and two pipeline threads; the rest of\nthe program uses what cores there are.\n")
-	names := []string{programName, twoName, singlyName, singlyTwo}
+	b.printf("\nMessages a second, whole program. Singly: each message a batch of its own, with one and two pipeline threads; the rest of\nthe program uses what cores there are. Traced: as the first, with a tracer that sends each message's spans to a collector.\n")
+	names := []string{programName, twoName, singlyName, singlyTwo, tracedName}
 	rows := [][]string{append([]string{"grid × steps"}, names...)}
 	for _, s := range shapes {
 		row := []string{s.String()}

@@ -36,6 +36,12 @@ func RegisterMetrics(name string, spec *service.ConfigSpec, ctor service.Metrics
 	takeAsWritten(spec, name, service.GlobalEnvironment().GetMetricsConfig)
 }
 
+// RegisterTracer registers a tracer whose values are taken as written.
+func RegisterTracer(name string, spec *service.ConfigSpec, ctor service.OtelTracerProviderConstructor) {
+	service.MustRegisterOtelTracerProvider(name, spec, ctor)
+	takeAsWritten(spec, name, service.GlobalEnvironment().GetTracerConfig)
+}
+
 // takeAsWritten changes the spec of a registered component so that its fields of
 // this package are parsed from their YAML nodes. Benthos lints and documents the
 // component by the copy that it took when the component was registered, and reads

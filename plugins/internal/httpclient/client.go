@@ -18,6 +18,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 // FieldHeaders is the name of the field that holds the headers.
@@ -238,6 +239,7 @@ func (c *Client) build(ctx context.Context, r Request) (_ *http.Request, token s
 	if req.Header.Get("Accept-Encoding") == "" && req.Header.Get("Range") == "" && r.Method != http.MethodHead {
 		req.Header.Set("Accept-Encoding", "gzip")
 	}
+	tracing.ToHeader(ctx, req.Header)
 	token, err = c.auth.authenticate(req, r.URL.User)
 	return req, token, err
 }

@@ -3,6 +3,8 @@ package kafka
 import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 // MetadataDocs lists the metadata that Message sets.
@@ -43,7 +45,7 @@ func Message(r *kgo.Record, lag int64, lists bool) *service.Message {
 	msg.MetaSetMut("kafka_timestamp_ms", r.Timestamp.UnixMilli())
 	msg.MetaSetMut("kafka_timestamp_unix", r.Timestamp.Unix())
 	msg.MetaSetMut("kafka_tombstone_message", r.Value == nil)
-	return msg
+	return tracing.FromRecord(msg, r)
 }
 
 // cost is the memory that a record takes while it waits, in bytes.

@@ -17,6 +17,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 var (
@@ -41,6 +42,7 @@ type TransactionConfig struct {
 
 	CreateTopics bool // those that are produced to
 
+	Spans tracing.Spans
 	State *SessionState // that of the session before, if there was one
 }
 
@@ -318,6 +320,7 @@ func (s *TransactionSession) beginTransaction(ctx context.Context, fetches kgo.F
 			tx.bytes += size(r)
 		}
 	})
+	s.conf.Spans.Begin(messages)
 	s.conf.State.attach(tx.records, messages)
 	tx.contexts = make([]context.Context, len(messages))
 	for i, msg := range messages {

@@ -24,6 +24,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/shutdown"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/signal"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 // Field names of Fields.
@@ -61,6 +62,7 @@ type Options struct {
 	Finite bool
 	// MaxRejected bounds the messages that were rejected and are not delivered yet.
 	MaxRejected int
+	Spans       tracing.Spans // of the messages
 	Log         *service.Logger
 }
 
@@ -80,7 +82,7 @@ func Toggled(conf *service.ParsedConfig, in service.BatchInput, opts Options) (s
 		ledger.Process.SetFinite()
 	}
 	if !again {
-		return &dropOnNack{BatchInput: in, log: opts.Log}, nil
+		return &dropOnNack{BatchInput: in, spans: opts.Spans, log: opts.Log}, nil
 	}
 	return OnNack(in, opts), nil
 }
@@ -225,6 +227,7 @@ func (r *input) newDelivery(read result) (*delivery, error) {
 	}
 	r.open++
 	ledger.Process.Taken.Add(int64(len(read.batch)))
+	r.opts.Spans.Begin(read.batch)
 	slot.Attach(read.batch)
 	return &delivery{batch: read.batch, ack: read.ack}, nil
 }
@@ -396,7 +399,8 @@ func (r *input) Close(ctx context.Context) error {
 // dropOnNack delivers each message one time, and tells the input of each rejection.
 type dropOnNack struct {
 	service.BatchInput
-	log *service.Logger
+	spans tracing.Spans
+	log   *service.Logger
 }
 
 // ReadBatch returns the next batch.
@@ -406,6 +410,7 @@ func (o *dropOnNack) ReadBatch(ctx context.Context) (service.MessageBatch, servi
 		return nil, nil, err
 	}
 	ledger.Process.Taken.Add(int64(len(batch)))
+	o.spans.Begin(batch)
 	slot.Attach(batch)
 	sent := batch.Copy()
 	var index *service.Indexer

@@ -14,6 +14,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/shutdown"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
 // ErrCircuitOpen is the error of an operation that was given up while the
@@ -116,7 +117,7 @@ func (r *Retrier) Do(ctx context.Context, op Operation, attempt func(context.Con
 
 	delays := r.policy.Delays()
 	for retries := 0; ; retries++ {
-		noted, err := r.admitted(ctx, op, retries > 0, attempt)
+		noted, err := r.admitted(ctx, op, retries, attempt)
 		if ctx.Err() != nil && err != nil {
 			return ctx.Err()
 		}
@@ -182,7 +183,7 @@ func (r *Retrier) pause(ctx context.Context, d time.Duration) error {
 }
 
 // admitted makes an attempt as soon as the host and op.Admit let it.
-func (r *Retrier) admitted(ctx context.Context, op Operation, again bool, attempt func(context.Context) (int64, error)) (*notes, error) {
+func (r *Retrier) admitted(ctx context.Context, op Operation, retries int, attempt func(context.Context) (int64, error)) (*notes, error) {
 	pass, err := hosts.acquire(ctx, op.Host)
 	if err != nil {
 		return nil, err
@@ -198,11 +199,16 @@ func (r *Retrier) admitted(ctx context.Context, op Operation, again bool, attemp
 	noted := &notes{}
 	begin := time.Now()
 	pass.beganAt(begin)
-	bytes, err := r.attempt(withNotes(ctx, noted), again, attempt)
+	ctx, span := tracing.Start(ctx, op.Name)
+	bytes, err := r.attempt(withNotes(ctx, noted), retries > 0, attempt)
 	noted.add("milliseconds", float64(time.Since(begin).Microseconds())/1000)
 	if err == nil {
 		noted.add("bytes", bytes)
 	}
+	if span.IsRecording() {
+		tracing.Describe(ctx, append(noted.fields(), "attempt", retries+1)...)
+	}
+	tracing.End(span, err)
 	transient, failed := errors.AsType[*Transient](err)
 	if failed {
 		pause = min(transient.After, r.policy.MaxDelay)
