@@ -2,17 +2,21 @@ package tests
 
 import (
 	"compress/gzip"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // container is the memory of a small container, which each stream of config/ must
@@ -27,6 +31,26 @@ func sparse(t *testing.T, path string, size int64) {
 	require.NoError(t, err)
 	require.NoError(t, f.Truncate(size))
 	require.NoError(t, f.Close())
+}
+
+// staysSmall watches the memory of a program until it ends, or the condition holds.
+func staysSmall(t *testing.T, p *program, until func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(2 * time.Minute)
+	worst := 0
+	for ended := false; !ended; {
+		select {
+		case <-p.done:
+			ended = true
+		case <-time.After(10 * time.Millisecond):
+			worst = max(worst, p.resident(t))
+			ended = until()
+		}
+		require.Less(t, worst, container)
+		require.True(t, time.Now().Before(deadline), "the program has not come to an end")
+	}
+	assert.NotZero(t, worst)
+	t.Logf("%v MiB", worst>>20)
 }
 
 func TestStreamsTakeLittleMemoryOfHostileInput(t *testing.T) {
@@ -79,23 +103,99 @@ func TestStreamsTakeLittleMemoryOfHostileInput(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
 			p := start(t, dir, test.prepare(t, dir), "-c", config(t, test.stream))
-			deadline := time.Now().Add(2 * time.Minute)
-			worst := 0
-			for ended := false; !ended; {
-				select {
-				case <-p.done:
-					ended = true
-				case <-time.After(10 * time.Millisecond):
-					worst = max(worst, p.resident(t))
-				}
-				if !test.ends && strings.Contains(p.log(), "max_bytes") {
-					ended = true
-				}
-				require.Less(t, worst, container)
-				require.True(t, time.Now().Before(deadline), "the program has not come to an end")
-			}
-			assert.NotZero(t, worst)
-			t.Logf("%v MiB", worst>>20)
+			staysSmall(t, p, func() bool { return !test.ends && strings.Contains(p.log(), "max_bytes") })
 		})
 	}
+}
+
+// What these simulate is not chosen by others; it is as large as they can be asked
+// for.
+func TestStreamsOfTheirOwnTakeLittleMemory(t *testing.T) {
+	for stream, env := range map[string][]string{
+		"quickstart.yaml": nil,
+		"patterns.yaml":   {"GRID_SIZE=1024", "STEPS=4"},
+		"dataset.yaml":    {"PRESET=medium"},
+	} {
+		t.Run(stream, func(t *testing.T) {
+			p := start(t, t.TempDir(), env, "-c", config(t, stream))
+			staysSmall(t, p, func() bool { return false })
+			require.NoError(t, p.err)
+		})
+	}
+}
+
+// Each request is as large as it may be, its id too, and none is in the cache.
+func TestManyLargeRequestsAtOnceTakeLittleMemory(t *testing.T) {
+	for _, stream := range []string{"serve.yaml", "cache.yaml"} {
+		t.Run(stream, func(t *testing.T) {
+			address, stats := freeAddress(t), freeAddress(t)
+			p := start(t, t.TempDir(), []string{"ADDRESS=" + address, "METRICS_ADDRESS=" + stats, "LOG_LEVEL=OFF"}, "-c", config(t, stream))
+			eventually(t, func() bool { return ready(t, stats) }, "the service to be ready")
+			const requests = 300
+			var done atomic.Int64
+			var sending sync.WaitGroup
+			for k := range requests {
+				sending.Go(func() {
+					defer done.Add(1)
+					body := fmt.Sprintf(`{"id":"%0900d","grid_size":8,"steps":2,"initial_field":[[%v0]]}`, k, strings.Repeat("0,", 1<<19-600))
+					req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/simulate", strings.NewReader(body))
+					if !assert.NoError(t, err) {
+						return
+					}
+					if response, err := http.DefaultClient.Do(req); err == nil { // some are turned away
+						_ = response.Body.Close() // it was not read
+					}
+				})
+			}
+			staysSmall(t, p, func() bool { return done.Load() == requests })
+			sending.Wait()
+			status, _ := post(t, "http://"+address+"/simulate", tiny)
+			assert.Equal(t, http.StatusOK, status)
+		})
+	}
+}
+
+func TestStreamsOfKafkaTakeLittleMemoryOfHostileRecords(t *testing.T) {
+	numbers := func(k int) string {
+		return fmt.Sprintf(`{"id":"%0900d","initial_field":[[%v0]]}`, k, strings.Repeat("0,", 495_000))
+	}
+	for _, stream := range []string{"kafka.yaml", "exactly_once.yaml"} {
+		t.Run(stream, func(t *testing.T) {
+			const count = 120
+			c := newKafka(t)
+			cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ProducerBatchCompression(kgo.SnappyCompression()))
+			require.NoError(t, err)
+			defer cl.Close()
+			for k := range count {
+				require.NoError(t, cl.ProduceSync(t.Context(), &kgo.Record{Topic: "mfn-input", Value: []byte(numbers(k))}).FirstErr())
+			}
+			p := start(t, t.TempDir(), []string{"SEED_BROKERS=" + c.ListenAddrs()[0], "ADDRESS=" + freeAddress(t), "LOG_LEVEL=OFF"}, "-c", config(t, stream))
+			var answered atomic.Bool
+			go func() {
+				_ = records(t, c, "mfn-failures", count)
+				answered.Store(true)
+			}()
+			staysSmall(t, p, answered.Load)
+		})
+	}
+}
+
+func TestFanoutTakesLittleMemoryOfAWebhookThatAnswersWithoutAnEnd(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.Copy(w, &endless{left: 1 << 30})
+	}))
+	t.Cleanup(server.Close)
+	dir := t.TempDir()
+	for k := range 20 {
+		writeFile(t, dir, fmt.Sprintf("in/%v.json", k), fmt.Sprintf(`{"id":"run-%v","grid_size":256,"steps":2}`, k))
+	}
+	for k := range 4 {
+		writeFile(t, dir, fmt.Sprintf("in/numbers-%v.json", k), `{"initial_field":[[`+strings.Repeat("0,", 7<<20)+"0]]}")
+	}
+	p := start(t, dir, []string{
+		"INPUT_DIRECTORY=in", "OUTPUT_DIRECTORY=out", "UNDELIVERED_DIRECTORY=undelivered", "WEBHOOK_URL=" + server.URL,
+		"SEED_BROKERS=" + newKafka(t).ListenAddrs()[0], "ADDRESS=" + freeAddress(t), "RETRY_DELAY=1ms", "LOG_LEVEL=OFF",
+	}, "-c", config(t, "fanout.yaml"))
+	staysSmall(t, p, func() bool { return len(listing(t, filepath.Join(dir, "out"))) == 20 })
 }
