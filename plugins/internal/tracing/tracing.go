@@ -191,7 +191,8 @@ func (c recordCarrier) Set(key, value string) {
 			headers = append(headers, h)
 		}
 	}
-	c.record.Headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
+	headers = append(headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
+	c.record.Headers = headers
 }
 
 // Keys returns the keys.
