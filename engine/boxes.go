@@ -14,7 +14,8 @@ import (
 // those of the list. Sizes that do not divide n leave out the cells beyond the
 // last whole box, which can take the dimension above 2.
 func BoxSizes(n int, c FeatureConfig) []int {
-	switch c.resolved(false).BoxSizes {
+	c = c.resolved(false)
+	switch c.BoxSizes {
 	case PowersOfTwo:
 		return powersOfTwo(n)
 	case ListedBoxes:
@@ -116,7 +117,7 @@ func (b *boxCounter) dimension(cells *bitRows, c FeatureConfig) (slope, r2 float
 	}
 	b.prepare(cells.n, c)
 	var (
-		x, y   [mostBoxSizes]float64
+		x, y   [maxBoxSizes]float64
 		points int
 	)
 	for i := range b.scales {

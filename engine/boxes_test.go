@@ -91,6 +91,7 @@ func TestBoxSizesAscend(t *testing.T) {
 }
 
 func TestOccupiedBoxes(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(2, 2))
 	var boxes boxCounter
 	for range 100 {
@@ -110,6 +111,7 @@ func TestOccupiedBoxes(t *testing.T) {
 
 // Sizes around those of words against a single cell in every column.
 func TestOccupiedBoxesOfSingleCells(t *testing.T) {
+	t.Parallel()
 	const n = 133
 	active := randomCells(rand.New(rand.NewPCG(3, 3)), n, 0)
 	for _, size := range []int{1, 2, 3, 7, 8, 31, 32, 33, 63, 64, 65, 100, 128, 129, 133} {

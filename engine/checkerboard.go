@@ -11,7 +11,7 @@ const checkerboardShare = 1e-2
 
 // hasCheckerboard says whether v shows the checkerboard.
 func hasCheckerboard(v []float64, n int, std float64) bool {
-	if !(std > 0) || mostCheckerboard(v, n, std) < checkerboardShare {
+	if !(std > 0) || checkerboardBound(v, n, std) < checkerboardShare {
 		return false
 	}
 	p := newSpectralPower(v, n)
@@ -30,9 +30,9 @@ func hasCheckerboard(v []float64, n int, std float64) bool {
 	return fine > float64(checkerboardShare*all)
 }
 
-// mostCheckerboard returns a bound of that share which takes no transform: second
+// checkerboardBound returns a bound of that share which takes no transform: second
 // differences along both ways multiply the power of such waves by more than 16.
-func mostCheckerboard(v []float64, n int, std float64) float64 {
+func checkerboardBound(v []float64, n int, std float64) float64 {
 	row := func(r int) []float64 { return v[(r+n)%n*n:][:n] }
 	along := make([]float64, n) // second differences along the columns
 	sum := 0.0

@@ -29,6 +29,7 @@ func assertClusters(t *testing.T, active [][]bool, connectivity int) clusterSize
 }
 
 func TestClustersOfRandomCells(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 1))
 	for range 300 {
 		n := 1 + random.IntN(200)
@@ -127,6 +128,7 @@ func TestClustersOfFigures(t *testing.T) {
 
 // A run may cross the border of two words, end at it, or begin at it.
 func TestClustersAtWordBorders(t *testing.T) {
+	t.Parallel()
 	const n = 192
 	for from := 60; from <= 68; from++ {
 		for to := from + 1; to <= 132; to += 1 + to%7 {

@@ -7,6 +7,10 @@ import (
 
 // FeatureConfig are the settings of the feature extraction. Where a name ends in
 // MV and the plane is not the potential, the value is in the plane's own unit.
+//
+// If all settings from MinBoxSize to Connectivity are zero, they have the values of
+// DefaultFeatureConfig, so that FeatureConfig{} works, and so does one that sets
+// only the plane or the extra groups.
 type FeatureConfig struct {
 	MinBoxSize int // smallest box of the box counting, cells; at least 1
 	MaxBoxSize int // largest box; at least MinBoxSize, or 0: doubled from the smallest up to half the grid
@@ -31,7 +35,7 @@ type FeatureConfig struct {
 	Extra       []Group     // further features, which take time only when asked for
 }
 
-// DefaultFeatureConfig returns the model's defaults.
+// DefaultFeatureConfig returns the defaults of MFN.
 func DefaultFeatureConfig() FeatureConfig {
 	return FeatureConfig{
 		MinBoxSize:           2,
@@ -45,9 +49,24 @@ func DefaultFeatureConfig() FeatureConfig {
 	}
 }
 
+// withDefaults returns the settings with those of DefaultFeatureConfig in place if
+// none of them is set.
+func (c FeatureConfig) withDefaults() FeatureConfig {
+	if c.MinBoxSize != 0 || c.MaxBoxSize != 0 || c.NumScales != 0 ||
+		c.ThresholdLowMV != 0 || c.ThresholdMedMV != 0 || c.ThresholdHighMV != 0 ||
+		c.StabilityThresholdMV != 0 || c.StabilityWindow != 0 || c.Connectivity != 0 {
+		return c
+	}
+	d := DefaultFeatureConfig()
+	d.Plane, d.Threshold, d.Wrap = c.Plane, c.Threshold, c.Wrap
+	d.BoxSizes, d.BoxSizeList, d.Extra = c.BoxSizes, c.BoxSizeList, c.Extra
+	return d
+}
+
 // Validate returns a *ParamError for the first setting that is outside its
 // range, nil if there is none.
 func (c FeatureConfig) Validate() error {
+	c = c.withDefaults()
 	if c.MinBoxSize < 1 {
 		return &ParamError{Name: "min_box_size", Value: c.MinBoxSize, Allowed: "at least 1"}
 	}
@@ -87,9 +106,20 @@ func (c FeatureConfig) Validate() error {
 // Features are the 18 features of a run, in the order of FeatureNames.
 type Features [18]float64
 
-// Where each feature is.
+// Feature is a feature's place among Features.
+type Feature int
+
+// String returns the feature's name, such as D_box.
+func (f Feature) String() string {
+	if names := FeatureNames(); f >= 0 && int(f) < len(names) {
+		return names[f]
+	}
+	return fmt.Sprintf("Feature(%d)", int(f))
+}
+
+// The features of MFN.
 const (
-	DBox = iota
+	DBox Feature = iota
 	DR2
 	VMin
 	VMax

@@ -20,7 +20,7 @@ func assertSameFeatures(t *testing.T, want, got Features, describe ...any) {
 	t.Helper()
 	for k, name := range FeatureNames() {
 		tolerance := 1e-9 * max(1, math.Abs(want[k]))
-		if k == ETrend {
+		if Feature(k) == ETrend {
 			tolerance = 1e-7 * max(1, math.Abs(want[k]))
 		}
 		assert.InDelta(t, want[k], got[k], tolerance, append([]any{name}, describe...)...)
@@ -35,6 +35,7 @@ func fieldFeatures(t *testing.T, field [][]float64, c FeatureConfig) Features {
 }
 
 func TestFeaturesOfRandomFields(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 100 {
 		n := 1 + random.IntN(140)
@@ -106,10 +107,10 @@ func TestFeaturesOfFlatFields(t *testing.T) {
 			}
 		}
 		got := fieldFeatures(t, field, DefaultFeatureConfig())
-		for _, k := range []int{VMin, VMax, VMean} {
+		for _, k := range []Feature{VMin, VMax, VMean} {
 			assert.Equal(t, v*1000, got[k], FeatureNames()[k])
 		}
-		for _, k := range []int{VStd, VSkew, VKurt} {
+		for _, k := range []Feature{VStd, VSkew, VKurt} {
 			assert.Zero(t, got[k], FeatureNames()[k])
 		}
 	}
@@ -248,6 +249,49 @@ func TestExtractorReusesItsBuffers(t *testing.T) {
 		assert.Zero(t, testing.AllocsPerRun(10, func() { x.features(field, n, c, nil) }), n)
 		c.Connectivity = 12 - c.Connectivity
 	}
+}
+
+// Settings that are all zero are the defaults, whatever else is set.
+func TestZeroSettingsAreTheDefaults(t *testing.T) {
+	p := DefaultParams()
+	p.Seed = new(uint64(7))
+	for _, row := range []struct {
+		name       string
+		zero, full FeatureConfig
+	}{
+		{"nothing", FeatureConfig{}, DefaultFeatureConfig()},
+		{"a plane and a group", FeatureConfig{Plane: Activator, Extra: []Group{FitGroup}}, func() FeatureConfig {
+			c := DefaultFeatureConfig()
+			c.Plane, c.Extra = Activator, []Group{FitGroup}
+			return c
+		}()},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			want, err := Simulate(t.Context(), p, Options{Features: row.full})
+			require.NoError(t, err)
+			got, err := Simulate(t.Context(), p, Options{Features: row.zero})
+			require.NoError(t, err)
+			assert.Equal(t, want, got)
+
+			field := randomField(rand.New(rand.NewPCG(3, 3)), 33, 0.4)
+			wantHistory, err := HistoryFeatures([][][]float64{field, field}, row.full)
+			require.NoError(t, err)
+			gotHistory, err := HistoryFeatures([][][]float64{field, field}, row.zero)
+			require.NoError(t, err)
+			assert.Equal(t, wantHistory, gotHistory)
+			assert.Equal(t, BoxSizes(64, row.full), BoxSizes(64, row.zero))
+		})
+	}
+	model, err := DefaultModelParams("schnakenberg")
+	require.NoError(t, err)
+	model.Seed = new(uint64(7))
+	want, err := RunModel(t.Context(), model, Options{Features: DefaultFeatureConfig()})
+	require.NoError(t, err)
+	got, err := RunModel(t.Context(), model, Options{})
+	require.NoError(t, err)
+	assert.Equal(t, want, got)
+	assert.Equal(t, "D_box", DBox.String())
+	assert.Equal(t, "Feature(18)", Feature(18).String())
 }
 
 func TestFeatureConfigValidate(t *testing.T) {

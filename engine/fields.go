@@ -70,6 +70,7 @@ func FrameFeatures(frames [][]float64, n int, c FeatureConfig) (Features, error)
 			return Features{}, &FieldError{fmt.Sprintf("history[%v]", t), fmt.Sprintf("has %v cells, must have %v", len(frame), n*n)}
 		}
 	}
+	c = c.withDefaults()
 	var h history
 	h.reset(n, c)
 	before := frames[0]
@@ -81,7 +82,7 @@ func FrameFeatures(frames [][]float64, n int, c FeatureConfig) (Features, error)
 	return finiteFeatures("history", c.Plane, x.features(before, n, c, &h))
 }
 
-// sumsOfStep returns the sums of a step, added in the kernels' order.
+// sumsOfStep returns the sums of a step, added in the order of the kernels.
 func sumsOfStep(now, before []float64, n int) stepSums {
 	var sums laneSums
 	for r := range n {

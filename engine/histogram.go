@@ -4,8 +4,8 @@ import "slices"
 
 const bins = 256
 
-// histogram counts the values of a field in bins of equal width, from the least
-// value to the greatest. The last bin holds its upper edge, as NumPy's does.
+// histogram counts the values of a field in bins of equal width from the least
+// to the greatest; the last bin includes its upper edge: NumPy's histogram.
 type histogram struct {
 	lo, hi float64
 	counts [bins]int

@@ -22,7 +22,7 @@ func Kernels() []string {
 }
 
 // SelectedKernel returns the name of the kernel that simulators use: the fastest
-// one, or the one that the environment forces. It is an error if this machine
+// one, or the one that the environment names. It returns an error if this machine
 // cannot run that one.
 func SelectedKernel() (string, error) {
 	k, err := selectedKernel()

@@ -36,8 +36,8 @@ func newStencil(l layout, cells []float64, r int) stencil {
 	}
 }
 
-// stepTuringRow computes the row of activator and inhibitor, and leaves the lift
-// of each cell in the row of V, which is computed next.
+// stepTuringRow computes the row of activator and inhibitor, and leaves the lift of
+// each cell in the row of V, which is computed next.
 func stepTuringRow(run *rowRun, r int) {
 	k := run.coef
 	a := newStencil(run.layout, run.src.cells[planeA], r)

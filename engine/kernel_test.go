@@ -18,6 +18,7 @@ func twins() []kernel {
 }
 
 func TestReferenceCasesOnEveryKernel(t *testing.T) {
+	t.Parallel()
 	ref := loadReference(t)
 	for _, k := range kernels() {
 		t.Run(k.name, func(t *testing.T) {
@@ -49,8 +50,8 @@ func randomRun(r *rand.Rand, n int) (rowRun, Params) {
 
 	l := newLayout(n)
 	var src, dst planes
-	src.resize(l, layout{}, mostPlanes, 0)
-	dst.resize(l, layout{}, mostPlanes, 1)
+	src.resize(l, layout{}, maxPlanes, 0)
+	dst.resize(l, layout{}, maxPlanes, 1)
 	odd := r.IntN(3) == 0
 	for row := range n {
 		for c := range n {
@@ -84,6 +85,7 @@ func randomRun(r *rand.Rand, n int) (rowRun, Params) {
 }
 
 func TestTwinsHaveTheSameBits(t *testing.T) {
+	t.Parallel()
 	for _, k := range twins() {
 		t.Run(k.name, func(t *testing.T) {
 			for trial := range 3000 {
@@ -92,7 +94,7 @@ func TestTwinsHaveTheSameBits(t *testing.T) {
 				want, p := randomRun(r, n)
 				got := want
 				var dst planes
-				dst.resize(want.layout, layout{}, mostPlanes, 1)
+				dst.resize(want.layout, layout{}, maxPlanes, 1)
 				got.dst = &dst
 				got.sums = make([]laneSums, n)
 				portable.step(&want)

@@ -9,26 +9,27 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// largeGrid is the size of a grid that is too large for the cache: a pass makes
-// several steps of it, unless noise has to be drawn between them.
+// largeGrid is the size of a grid that exceeds the cache: one pass takes several
+// steps, unless noise has to be drawn between them.
 const largeGrid = 424
 
 func TestALargeGridTakesSeveralStepsAPass(t *testing.T) {
-	require.Greater(t, tilingFor(newLayout(largeGrid), mostPlanes, 1, false).depth, 1)
-	require.Equal(t, 1, tilingFor(newLayout(largeGrid), mostPlanes, 1, true).depth)
+	require.Greater(t, tilingFor(newLayout(largeGrid), maxPlanes, 1, false).depth, 1)
+	require.Equal(t, 1, tilingFor(newLayout(largeGrid), maxPlanes, 1, true).depth)
 }
 
 func TestALargeGridIsTheModel(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(41, 3))
 	for _, jitter := range []bool{false, true} {
+		p := modelParams(random, largeGrid, Periodic, true, jitter)
+		p.Steps, p.InitialField = 19, nil
+		m := newOracleModel(p)
+		for range p.Steps {
+			m.step()
+		}
 		for threads := 1; threads <= 2; threads++ {
 			t.Run(fmt.Sprintf("jitter=%v threads=%v", jitter, threads), func(t *testing.T) {
-				p := modelParams(random, largeGrid, Periodic, true, jitter)
-				p.Steps, p.InitialField = 19, nil
-				m := newOracleModel(p)
-				for range p.Steps {
-					m.step()
-				}
 				assertModel(t, m, snapshot(t, NewSimulator(), p, threads))
 			})
 		}
@@ -38,6 +39,7 @@ func TestALargeGridIsTheModel(t *testing.T) {
 // The features of a history have the same bits on every machine, however it is
 // computed.
 func TestFeaturesOfAHistoryHaveTheirBits(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name   string
 		size   int
@@ -55,7 +57,7 @@ func TestFeaturesOfAHistoryHaveTheirBits(t *testing.T) {
 				p.GridSize, p.Steps, p.QuantumJitter, p.Seed = row.size, 37, row.jitter, new(uint64(42))
 				f := snapshot(t, NewSimulator(), p, threads).Features
 				var bits []string
-				for _, k := range []int{DVMean, DVMax, TStable, ETrend} {
+				for _, k := range []Feature{DVMean, DVMax, TStable, ETrend} {
 					bits = append(bits, fmt.Sprintf("%x", f[k]))
 				}
 				require.Equal(t, row.want, strings.Join(bits, " "))

@@ -13,10 +13,9 @@ const (
 	lineBytes = 64
 )
 
-// layout places an n × n grid with a border of ghost cells in a slice. A row
-// begins with as many cells as there are lanes; the last of them is its left ghost.
-// Its right ghost follows its last cell. One ghost row is above row 0, and one
-// below row n−1.
+// layout places an n × n grid with a border of ghost cells in a slice. Each row
+// begins with lanes cells; the last of them is its left ghost. Its right ghost
+// follows its last cell. Above row 0 and below row n−1 is one ghost row each.
 type layout struct {
 	n, stride int
 }
@@ -48,11 +47,11 @@ func (l layout) flatten(to, cells []float64) []float64 {
 
 // planes are a model's fields.
 type planes struct {
-	cells  [mostPlanes][]float64
-	memory [mostPlanes][]float64 // that they are parts of
+	cells  [maxPlanes][]float64
+	memory [maxPlanes][]float64 // that they are parts of
 }
 
-const mostPlanes = 3
+const maxPlanes = 3
 
 // The planes of mfn.
 const (
@@ -117,18 +116,18 @@ const (
 // What is read of a plane, in the row that is written and those beside it, should
 // therefore be far ahead of what is written of another.
 func (l layout) skew() int {
-	const least, most = 8, 23 // others put planes at about the same place
+	const minSkew, maxSkew = 8, 23 // others put planes at about the same place
 	row := l.stride * cellBytes / lineBytes
-	best, farthest := 0, -1
-	for skew := least; skew <= most; skew++ {
-		nearest := pageLines
+	best, maxDistance := 0, -1
+	for skew := minSkew; skew <= maxSkew; skew++ {
+		distance := pageLines
 		for planes := -5; planes <= 5; planes += 2 { // from the one that is read to the one that is written
 			for rows := -1; rows <= 1; rows++ {
-				nearest = min(nearest, (planes*skew+rows*row)&(pageLines-1))
+				distance = min(distance, (planes*skew+rows*row)&(pageLines-1))
 			}
 		}
-		if nearest > farthest {
-			best, farthest = skew, nearest
+		if distance > maxDistance {
+			best, maxDistance = skew, distance
 		}
 	}
 	return best

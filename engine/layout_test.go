@@ -17,7 +17,7 @@ func TestPlanesLieApart(t *testing.T) {
 	for _, n := range []int{64, 4, 1024, 5, 32, 100, 96, 128, 200, 256, 384, 512, 700, 64} {
 		l := newLayout(n)
 		for set := range sets {
-			sets[set].resize(l, was, mostPlanes, set)
+			sets[set].resize(l, was, maxPlanes, set)
 			for _, cells := range [][]float64{sets[set].cells[planeV], sets[set].cells[planeA], sets[set].cells[planeI]} {
 				require.Len(t, cells, l.size())
 				require.False(t, slices.ContainsFunc(cells, func(x float64) bool { return x != 0 }))

@@ -8,8 +8,8 @@ import "math"
 //
 // The method is that of FreeBSD's s_log1p.c: 1+x = 2ᵏ·(1+f) with 1+f between √½
 // and √2, ln(1+f) = f − f²/2 + s·(f²/2 + R(s²)) with s = f/(2+f), R a polynomial
-// of degree 7, and a correction c for what 1+x has lost. R is added up in the
-// order of the GNU C Library, and so are the fused operations: those
+// of degree 7, and a correction c for what 1+x has lost. R is added up in
+// the order of the GNU C Library, and so are the fused operations: those
 // of its version for processors that have them. Intervals are told by the upper
 // half of a float64, as there.
 //

@@ -230,6 +230,7 @@ func modelSnapshot(t *testing.T, s *Simulator, p ModelParams, o Options) ModelRe
 }
 
 func TestNeitherKernelNorTilingNorThreadsChangeABitOfAModel(t *testing.T) {
+	t.Parallel()
 	reused := map[string]*Simulator{}
 	for trial := range 90 {
 		r := rand.New(rand.NewPCG(uint64(trial), 5))

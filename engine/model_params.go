@@ -61,8 +61,8 @@ type ModelParams struct {
 const (
 	defaultAmplitude = 0.01
 	defaultCount     = 12
-	mostStartCount   = 1000
-	mostAmplitude    = 10
+	maxStartCount    = 1000
+	maxAmplitude     = 10
 )
 
 // DefaultModelParams returns a model's defaults, without a seed. It returns a
@@ -118,8 +118,8 @@ func (p *ModelParams) Validate() error {
 
 // validateStep checks dt against the limit of diffusion.
 func (p *ModelParams) validateStep() error {
-	const most = 1e6
-	if !(p.Dt > 0 && p.Dt <= most) {
+	const maxDt = 1e6
+	if !(p.Dt > 0 && p.Dt <= maxDt) {
 		return &ParamError{Name: "dt", Value: p.Dt, Allowed: "above 0 and at most 1e+06"}
 	}
 	limit := p.Integrator.limit()
@@ -148,11 +148,11 @@ func (p *ModelParams) validateStart(m *Model) error {
 			return &ParamError{Name: "start", Value: string(p.Start), Allowed: "squares or noise", Reason: "with these parameters there is no second rest that holes could be in"}
 		}
 	}
-	if !(p.StartAmplitude >= 0 && p.StartAmplitude <= mostAmplitude) {
-		return &ParamError{Name: "start_amplitude", Value: p.StartAmplitude, Allowed: fmt.Sprintf("0 … %v", mostAmplitude)}
+	if !(p.StartAmplitude >= 0 && p.StartAmplitude <= maxAmplitude) {
+		return &ParamError{Name: "start_amplitude", Value: p.StartAmplitude, Allowed: fmt.Sprintf("0 … %v", maxAmplitude)}
 	}
-	if p.StartCount < 1 || p.StartCount > mostStartCount {
-		return &ParamError{Name: "start_count", Value: p.StartCount, Allowed: fmt.Sprintf("1 … %v", mostStartCount)}
+	if p.StartCount < 1 || p.StartCount > maxStartCount {
+		return &ParamError{Name: "start_count", Value: p.StartCount, Allowed: fmt.Sprintf("1 … %v", maxStartCount)}
 	}
 	for _, f := range []struct {
 		name  string

@@ -56,6 +56,7 @@ var smallCases = map[string]struct {
 }
 
 func TestEulerHasTheBitsOfNumPy(t *testing.T) {
+	t.Parallel()
 	var ref map[string]map[string]json.RawMessage
 	readPatterns(t, "small.json", &ref)
 	compared := 0

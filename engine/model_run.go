@@ -32,7 +32,7 @@ type ModelFeatures [16]float64
 // modelFeatures are the features of mfn that those of other models are, by their
 // names there.
 var modelFeatures = [16]struct {
-	of   int
+	of   Feature
 	name string
 }{
 	{DBox, "D_box"}, {DR2, "D_r2"},
@@ -50,8 +50,8 @@ func ModelFeatureNames() (names [16]string) {
 	return names
 }
 
-// Neutral returns the features under the names of ModelFeatureNames, with one
-// number of clusters for all.
+// Neutral returns the features in the order of ModelFeatureNames: without those of
+// the medium and the high threshold.
 func (f *Features) Neutral() (neutral ModelFeatures) {
 	for k, m := range modelFeatures {
 		neutral[k] = f[m.of]
@@ -278,8 +278,8 @@ func (m *modelRun) steps(ctx context.Context, p *ModelParams, o Options) (*Diver
 	return nil, nil
 }
 
-// maxEnergy is the largest sum of squares of a plane that has not diverged. The
-// fourth powers, which features add up, are still finite there.
+// maxEnergy is the sum of squares that makes a plane count as diverged: the
+// fourth powers, which features add up, are still finite below it.
 const maxEnergy = 1e150
 
 func diverged(energy float64) bool { return !(energy < maxEnergy) }

@@ -160,6 +160,7 @@ func modelParams(r *rand.Rand, n int, b Boundary, turing, jitter bool) Params {
 }
 
 func TestSimulatorIsTheModel(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(41, 1))
 	sizes := []int{4, 5, 6, 7, 8, 9, 11, 13, 16, 17, 23, 31, 32, 33, 39, 40}
 	var seen struct{ growths, activations, clamps int64 }

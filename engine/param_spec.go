@@ -104,8 +104,8 @@ func ParamSpecs(model string) ([]ParamSpec, error) {
 		ParamSpec{Name: "dx", About: "Width of a cell.", Kind: RealParam, Default: p.Dx, Allowed: "1e-06 … 1e+06"},
 		words("integrator", "How the model goes on in time.", integrators...),
 		words("start", "The state before the first step.", m.Starts...),
-		ParamSpec{Name: "start_amplitude", About: "Amplitude of the start's noise.", Kind: RealParam, Default: p.StartAmplitude, Allowed: fmt.Sprintf("0 … %v", mostAmplitude)},
-		ParamSpec{Name: "start_count", About: "How many squares or holes the start has.", Kind: IntParam, Default: p.StartCount, Allowed: fmt.Sprintf("1 … %v", mostStartCount)},
+		ParamSpec{Name: "start_amplitude", About: "Amplitude of the start's noise.", Kind: RealParam, Default: p.StartAmplitude, Allowed: fmt.Sprintf("0 … %v", maxAmplitude)},
+		ParamSpec{Name: "start_count", About: "How many squares or holes the start has.", Kind: IntParam, Default: p.StartCount, Allowed: fmt.Sprintf("1 … %v", maxStartCount)},
 	), nil
 }
 

@@ -104,11 +104,11 @@ func show(value any) string {
 }
 
 func shorten(s string) string {
-	const most = 64
-	if len(s) <= most {
+	const maxLength = 64
+	if len(s) <= maxLength {
 		return s
 	}
-	return s[:most] + "…"
+	return s[:maxLength] + "…"
 }
 
 const cfl = "the explicit scheme is unstable at a diffusion of 0.25 or more (CFL limit)"

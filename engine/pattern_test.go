@@ -229,7 +229,7 @@ func TestWavelengthOfTuringPatterns(t *testing.T) {
 		"brusselator":  {func(p *ModelParams) { p.GridSize, p.Dx, p.Dt = 96, .75, .0075 }, 12, 6.659},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(3) {
+			for seed := range uint64(5) {
 				p := patternParams(t, name)
 				c.set(&p)
 				p.Steps, p.Seed, p.StartAmplitude = int(c.time/p.Dt), &seed, 1e-3
@@ -255,6 +255,7 @@ func TestPeriodOfBarkleysSpiral(t *testing.T) {
 // The classes of The Well: gliders and spirals go on for ever, the others come to
 // rest.
 func TestStatesOfGrayScott(t *testing.T) {
+	t.Parallel()
 	if k, err := SelectedKernel(); err != nil || k == "portable" {
 		t.Skip("the portable kernel takes too long")
 	}

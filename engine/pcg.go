@@ -27,7 +27,7 @@ const (
 )
 
 // newPCG returns the generator that pcg_setseq_128_srandom makes of a state and
-// an increment. It adds 2·increment+1 at each step.
+// an increment; the generator adds 2·increment+1.
 func newPCG(state, increment uint128) pcg {
 	add := uint128{increment.hi<<1 | increment.lo>>63, increment.lo<<1 | 1}
 	factor := uint128{pcgFactor >> 64, pcgFactor & lowWord}
@@ -44,7 +44,7 @@ func newPCG(state, increment uint128) pcg {
 	return g
 }
 
-// drawPortable makes the next draws. It alternates between two lanes: one is
+// drawPortable makes the next draws. It works on two lanes in turn: one is
 // computed while the other waits for its product.
 func drawPortable(g *pcg, raw *rawDraws) {
 	factor, add := uint128{g.factorHi, g.factorLo}, uint128{g.addHi, g.addLo}

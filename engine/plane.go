@@ -19,7 +19,8 @@ const (
 	V         Plane = "v"
 )
 
-// scale is the factor from the plane's unit to the unit of its features.
+// scale converts a value of the plane to the unit of its features: volts to mV, any
+// other unit to itself.
 func (p Plane) scale() float64 {
 	if p == Potential || p == "" {
 		return 1000
@@ -71,7 +72,7 @@ const (
 	ListedBoxes    BoxSizeRule = "list"          // FeatureConfig.BoxSizeList
 )
 
-const mostBoxSizes = 20
+const maxBoxSizes = 20
 
 // validatePlane checks the settings that any plane has.
 func (c *FeatureConfig) validatePlane() error {
@@ -106,8 +107,8 @@ func (c *FeatureConfig) validateBoxSizes() error {
 	default:
 		return &ParamError{Name: "box_sizes", Value: string(c.BoxSizes), Allowed: "reference, powers_of_two or a list of sizes"}
 	}
-	if n := len(c.BoxSizeList); n < 2 || n > mostBoxSizes {
-		return &ParamError{Name: "box_sizes", Value: shape(fmt.Sprintf("a list of %v sizes", n)), Allowed: fmt.Sprintf("2 … %v sizes", mostBoxSizes)}
+	if n := len(c.BoxSizeList); n < 2 || n > maxBoxSizes {
+		return &ParamError{Name: "box_sizes", Value: shape(fmt.Sprintf("a list of %v sizes", n)), Allowed: fmt.Sprintf("2 … %v sizes", maxBoxSizes)}
 	}
 	for k, size := range c.BoxSizeList {
 		if size < 1 || size > MaxGridSize {
@@ -123,9 +124,9 @@ func (c *FeatureConfig) validateBoxSizes() error {
 // wants says whether a group of further features is asked for.
 func (c *FeatureConfig) wants(g Group) bool { return slices.Contains(c.Extra, g) }
 
-// resolved returns the settings with every default of a plane in its place: for
-// a plane of mfn, or for one of a model of two species.
+// resolved returns the settings with every default in place.
 func (c FeatureConfig) resolved(periodic bool) FeatureConfig {
+	c = c.withDefaults()
 	mfn := c.Plane.ofMFN()
 	if c.Plane == "" {
 		c.Plane = Potential

@@ -97,7 +97,7 @@ func TestThresholdRules(t *testing.T) {
 	}
 }
 
-// hashField is the field that the reference figures were computed from.
+// hashField is the field of integers that the reference figures start from.
 func hashField(n int) [][]float64 {
 	return fieldOf(n, func(i, j int) float64 { return float64((37*i+61*j+17*i*j)%101)/101.0 - 0.5 })
 }
@@ -237,7 +237,7 @@ func TestFeaturesOfAnotherPlaneOfASimulation(t *testing.T) {
 
 				last, err := FrameFeatures([][]float64{want}, p.GridSize, config)
 				require.NoError(t, err)
-				for _, k := range []int{DBox, DR2, VMin, VMax, VMean, VStd, VSkew, VKurt, FActive, NClustersLow, MaxClusterSize} {
+				for _, k := range []Feature{DBox, DR2, VMin, VMax, VMean, VStd, VSkew, VKurt, FActive, NClustersLow, MaxClusterSize} {
 					assert.Equal(t, last[k], got.Features[k], FeatureNames()[k])
 				}
 				assert.Positive(t, got.Features[DVMax])

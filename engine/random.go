@@ -2,7 +2,7 @@ package engine
 
 import "math"
 
-// rng is the random rng of NumPy's default_rng: PCG64 draws, seeded through
+// rng is the random stream of NumPy's default_rng: PCG64 draws, seeded through
 // a SeedSequence.
 type rng struct {
 	draw func(*pcg, *rawDraws)

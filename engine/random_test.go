@@ -19,6 +19,7 @@ func newStream(seed uint64) rng {
 }
 
 func TestEveryGeneratorDrawsAlike(t *testing.T) {
+	t.Parallel()
 	for _, k := range kernels() {
 		t.Run(k.name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))

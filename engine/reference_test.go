@@ -152,6 +152,7 @@ func assertFeatures(t *testing.T, want map[string]float64, got Features) {
 }
 
 func TestReferenceStreams(t *testing.T) {
+	t.Parallel()
 	for seedText, want := range loadReference(t).RNG {
 		t.Run("seed "+seedText, func(t *testing.T) {
 			seed, err := strconv.ParseUint(seedText, 10, 64)

@@ -80,8 +80,8 @@ func (p *patterned) dimensions() (d0, d1, d2 *float64) {
 	for _, m := range measure {
 		total += m
 	}
-	const least = 1e-300 // the logarithm wants normal numbers
-	if !(total > least) {
+	const minMass = 1e-300 // the logarithm wants normal numbers
+	if !(total > minMass) {
 		return nil, nil, nil
 	}
 	var x, y0, y1, y2 []float64
@@ -96,7 +96,7 @@ func (p *patterned) dimensions() (d0, d1, d2 *float64) {
 		var occupied, information, squares float64
 		for _, m := range mass {
 			m /= total
-			if m < least {
+			if m < minMass {
 				continue
 			}
 			occupied++

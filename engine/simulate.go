@@ -144,8 +144,8 @@ func (s *Simulator) chooseKernel() error {
 func (s *Simulator) start(p *Params) {
 	was := s.layout
 	s.layout = newLayout(p.GridSize)
-	s.planes[0].resize(s.layout, was, mostPlanes, 0)
-	s.planes[1].resize(s.layout, was, mostPlanes, 1)
+	s.planes[0].resize(s.layout, was, maxPlanes, 0)
+	s.planes[1].resize(s.layout, was, maxPlanes, 1)
 
 	now := &s.planes[0]
 	for r := range p.GridSize {
@@ -191,7 +191,7 @@ func drawGrowth(p *Params, random *rng) growth {
 // fields.
 func (s *Simulator) steps(ctx context.Context, p *Params, o Options) error {
 	plane := o.Features.Plane
-	t := tilingFor(s.layout, mostPlanes, o.Threads, p.QuantumJitter || plane != Potential)
+	t := tilingFor(s.layout, maxPlanes, o.Threads, p.QuantumJitter || plane != Potential)
 	if s.tiling != nil {
 		t = *s.tiling
 	}
@@ -202,7 +202,7 @@ func (s *Simulator) steps(ctx context.Context, p *Params, o Options) error {
 	x.workers = slices.Grow(x.workers[:0], t.bands)[:t.bands]
 	w, of := s.watchFor(p, o), planeOf(plane)
 	x.probe = probe{plane: of, row: p.GridSize / 4, column: p.GridSize / 4}
-	x.moving = mostPlanes
+	x.moving = maxPlanes
 	if !p.TuringEnabled {
 		x.moving = 1
 		// Activator and inhibitor stay as they are.
@@ -271,7 +271,8 @@ func (s *Simulator) watchFor(p *Params, o Options) *watch {
 	return &s.watch
 }
 
-// sumsOfPlane returns the sums of a step of one plane, added in the kernels' order.
+// sumsOfPlane returns the sums of a step of one plane, added in the order that
+// kernels use for the potential.
 func (s *Simulator) sumsOfPlane(now, before []float64) stepSums {
 	var sums laneSums
 	for r := range s.layout.n {
@@ -290,7 +291,7 @@ func (s *Simulator) noiseBuffer(n int) []float64 {
 }
 
 // DivergenceError says that a field stopped being finite. With mfn only an
-// initial field far outside the potential's range brings that about.
+// initial field far outside the potential's range causes that.
 type DivergenceError struct {
 	Field string
 	Step  int // from 1

@@ -54,6 +54,7 @@ func (c watched) Err() error {
 // context and the next, some 10 ms by the portable kernel. A run may thus be
 // cancelled within a step.
 func TestContextIsLookedAtOften(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{4, 64, 1024} {
 		for _, threads := range []int{1, 2, 3} {
 			for _, jitter := range []bool{false, true} {

@@ -12,7 +12,7 @@ import (
 //
 // Within a pass the state before step k is in planes[k mod 2]. A band of rows is
 // computed as a trapezoid: step k leaves out the k rows at either end that need
-// what a neighbour has not computed yet. The seams between bands, and that between
+// what a neighbour has not computed. The seams between bands, and that between
 // the last row and the first, are filled in when all bands are done. What a seam
 // reads has not been overwritten by then: step k+1 of a band, which writes where
 // the state before step k was, ends one row further inside.
@@ -25,14 +25,14 @@ type tiling struct {
 const (
 	// cacheBytes is what a pass keeps at hand, about a core's second-level cache.
 	cacheBytes = 1 << 20
-	// gridBytes is the smallest grid that gains from several steps a pass. Smaller
-	// ones stay in the third-level cache, even if each core has one there.
+	// gridBytes is the size of the smallest grid that gains from several steps a pass:
+	// smaller ones stay in the third-level cache, even if each core has one there.
 	gridBytes = 8 << 20
 	// maxDepth bounds the memory of the sums, which are kept for each row of
 	// each step of a pass.
 	maxDepth = 16
-	// longest is how many rows a step goes on at most before the next one follows.
-	longest = 16
+	// maxChunk is how many rows a step goes on at most before the next one follows.
+	maxChunk = 16
 	// bandSteps is how many cell-steps of a pass are worth waking a core for,
 	// which can take as long as a fast kernel takes for a hundred thousand.
 	bandSteps = 1 << 18
@@ -55,7 +55,7 @@ func tilingFor(l layout, planes, threads int, single bool) tiling {
 	}
 	rows := max(cacheBytes/rowBytes, 3)
 	t.depth = min(max(rows*2/3, 2), maxDepth, l.n/t.bands/2)
-	t.chunk = min(max(rows-t.depth-2, 1), longest)
+	t.chunk = min(max(rows-t.depth-2, 1), maxChunk)
 	return t
 }
 
@@ -253,7 +253,7 @@ func (w *worker) kernelRows(first, last int) {
 func (w *worker) growthRow(g *growth) {
 	run, layout := &w.run, w.pass.layout
 	sums, perRow := run.sums, run.perRow
-	run.sums, run.perRow = w.grown[:], false // nobody reads them
+	run.sums, run.perRow = w.grown[:], false // discarded
 	w.kernelRows(g.row, g.row+1)
 	run.sums, run.perRow = sums, perRow
 

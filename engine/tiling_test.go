@@ -42,6 +42,7 @@ func randomParams(r *rand.Rand) Params {
 }
 
 func TestNoTilingChangesABit(t *testing.T) {
+	t.Parallel()
 	for trial := range 300 {
 		r := rand.New(rand.NewPCG(uint64(trial), 2))
 		p := randomParams(r)
@@ -75,7 +76,7 @@ func TestTilingsAreValid(t *testing.T) {
 	for n := MinGridSize; n <= MaxGridSize; n++ {
 		for _, threads := range []int{1, 2, 7, 64, 4096} {
 			for _, jitter := range []bool{false, true} {
-				x := tilingFor(newLayout(n), mostPlanes, threads, jitter)
+				x := tilingFor(newLayout(n), maxPlanes, threads, jitter)
 				name := fmt.Sprintf("%v × %v, %v threads: %+v", n, n, threads, x)
 				require.GreaterOrEqual(t, x.depth, 1, name)
 				require.GreaterOrEqual(t, x.bands, 1, name)

@@ -97,7 +97,7 @@ func cell(plane, row reg.Register, disp int) Mem {
 }
 
 // kernel emits what both kernels share: the loops over rows and columns. A kernel
-// goes over a row in one pass or in several. Each pass takes its part of every eight
+// goes over a row in one pass or in several; each pass takes its part of every eight
 // cells.
 type kernel struct {
 	name, doc string
@@ -212,7 +212,7 @@ func (k kernel) columns(at func(place string) string, pass int, turing bool) {
 // setGhostsOf copies a column to each ghost of the row. The arguments that say
 // where from and where to, of the left one and the right one, begin at offset.
 func setGhostsOf(offset int, planes ...reg.Register) {
-	from, to := above, below // the next row sets them again
+	from, to := above, below // which the next row sets again
 	for _, side := range []int{offset, offset + 16} {
 		MOVQ(here, from)
 		ADDQ(arg(side), from)
