@@ -22,7 +22,7 @@ type kernelArgs struct {
 	turing         uint64  // 0 or 1
 	sums           *laneSums
 	sumsStride     uintptr // bytes from one row's sums to the next's
-	sumsAt         uintptr //nolint:unused // the kernel's own: bytes from sums to this row's; a pointer must not end up behind them
+	sumsAt         uintptr // the kernel's own: bytes from sums to this row's; a pointer must not end up behind them
 
 	activations, clamps int64
 

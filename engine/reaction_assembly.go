@@ -21,7 +21,7 @@ type reactionArgs struct {
 	model          uintptr // in the order of names
 	sums           *laneSums
 	sumsStride     uintptr // bytes from one row's sums to the next's
-	sumsAt         uintptr //nolint:unused // the kernel's own: bytes from sums to this row's
+	sumsAt         uintptr // the kernel's own: bytes from sums to this row's
 	constants      *reactionBroadcast
 
 	// Bytes from a row's first cell to the columns that its ghosts are copies of,
