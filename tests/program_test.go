@@ -323,15 +323,12 @@ func TestEveryStreamOfConfigLintsAndPassesItsTests(t *testing.T) {
 	assert.NoError(t, p.err, p.stdout.String())
 }
 
-// Clients that send their request a byte at a time, or never end it, hold up
-// nobody else and are let go of when the service ends.
-
 // What differs from Benthos's own defaults.
 func TestDefaults(t *testing.T) {
 	dir := t.TempDir()
 	p := run(t, dir, nil, "echo", writeFile(t, dir, "stream.yaml", "input: { mfn_file: { directory: in } }\noutput: { drop: {} }\n"))
 	require.NoError(t, p.err)
-	for _, line := range []string{"  address: 127.0.0.1:4195\n", "shutdown_timeout: 8s\n", "metrics:\n  prometheus: {}\n"} {
+	for _, line := range []string{"  address: 127.0.0.1:4195\n", "shutdown_timeout: 8s\n", "metrics:\n  prometheus:\n    add_process_metrics: true\n"} {
 		assert.Contains(t, p.stdout.String(), line)
 	}
 }
