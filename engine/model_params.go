@@ -63,6 +63,10 @@ const (
 	defaultCount     = 12
 	maxStartCount    = 1000
 	maxAmplitude     = 10
+
+	minDx = 1e-6
+	maxDx = 1e6
+	maxDt = 1e6
 )
 
 // DefaultModelParams returns a model's defaults, without a seed. It returns a
@@ -99,8 +103,8 @@ func (p *ModelParams) Validate() error {
 	if err := m.check(p.Values); err != nil {
 		return err
 	}
-	if !(p.Dx >= 1e-6 && p.Dx <= 1e6) {
-		return &ParamError{Name: "dx", Value: p.Dx, Allowed: "1e-06 … 1e+06"}
+	if !(p.Dx >= minDx && p.Dx <= maxDx) {
+		return &ParamError{Name: "dx", Value: p.Dx, Allowed: fmt.Sprintf("%v … %v", minDx, maxDx)}
 	}
 	switch p.Integrator {
 	case Euler, RK4:
@@ -118,9 +122,8 @@ func (p *ModelParams) Validate() error {
 
 // validateStep checks dt against the limit of diffusion.
 func (p *ModelParams) validateStep() error {
-	const maxDt = 1e6
 	if !(p.Dt > 0 && p.Dt <= maxDt) {
-		return &ParamError{Name: "dt", Value: p.Dt, Allowed: "above 0 and at most 1e+06"}
+		return &ParamError{Name: "dt", Value: p.Dt, Allowed: fmt.Sprintf("above 0 and at most %v", maxDt)}
 	}
 	limit := p.Integrator.limit()
 	for _, name := range []string{"Du", "Dv"} {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -26,6 +27,11 @@ type ParamSpec struct {
 	Default any      // nil for a seed, which is drawn
 	Allowed string   // such as "4 … 1024"
 	Words   []string // of a WordParam, the default first
+
+	// Min and Max bound a number. They have the type of its values: int, uint64 for
+	// a seed, or float64.
+	Min, Max     any
+	Above, Below bool // Min, or Max, itself is not allowed
 }
 
 // ModelInfo describes a model for readers.
@@ -57,19 +63,33 @@ func DescribeModel(name string) (ModelInfo, error) {
 
 // sharedSpecs describe the parameters that every model has.
 func sharedSpecs(gridSize, steps, maxSteps int, boundary Boundary) []ParamSpec {
+	seed := whole("seed", "Seed of the random stream. Without one, each simulation draws its own and reports it.", uint64(0), math.MaxUint64, 0)
+	seed.Default = nil
 	return []ParamSpec{
-		{Name: "grid_size", About: "The grid has this many rows and columns.", Kind: IntParam, Default: gridSize, Allowed: fmt.Sprintf("%v … %v", MinGridSize, MaxGridSize)},
-		{Name: "steps", About: "Time steps.", Kind: IntParam, Default: steps, Allowed: fmt.Sprintf("1 … %v", maxSteps)},
-		{Name: "seed", About: "Seed of the random stream. Without one, each simulation draws its own and reports it.", Kind: IntParam, Allowed: "0 … 18446744073709551615"},
-		words("boundary", "What lies beyond the edge of the grid.", boundary, Neumann, Dirichlet),
+		whole("grid_size", "The grid has this many rows and columns.", MinGridSize, MaxGridSize, gridSize),
+		whole("steps", "Time steps.", 1, maxSteps, steps),
+		seed,
+		words("boundary", "What lies beyond the edge of the grid.", boundary, Periodic, Neumann, Dirichlet),
 	}
 }
 
-// words describes a parameter that takes one of several words, the default first.
-func words[Word ~string](name, about string, options ...Word) ParamSpec {
-	s := ParamSpec{Name: name, About: about, Kind: WordParam, Default: string(options[0])}
+// whole describes a parameter that takes whole numbers.
+func whole[N int | uint64](name, about string, lo, hi, byDefault N) ParamSpec {
+	return ParamSpec{Name: name, About: about, Kind: IntParam, Default: byDefault, Allowed: fmt.Sprintf("%v … %v", lo, hi), Min: lo, Max: hi}
+}
+
+// realNumber describes a parameter that takes numbers with a fraction.
+func realNumber(name, about, allowed string, lo, hi, byDefault float64) ParamSpec {
+	return ParamSpec{Name: name, About: about, Kind: RealParam, Default: byDefault, Allowed: allowed, Min: lo, Max: hi}
+}
+
+// words describes a parameter that takes one of several words.
+func words[Word ~string](name, about string, byDefault Word, options ...Word) ParamSpec {
+	s := ParamSpec{Name: name, About: about, Kind: WordParam, Default: string(byDefault), Words: []string{string(byDefault)}}
 	for _, word := range options {
-		s.Words = append(s.Words, string(word))
+		if word != byDefault {
+			s.Words = append(s.Words, string(word))
+		}
 	}
 	last := len(s.Words) - 1
 	s.Allowed = s.Words[last]
@@ -95,17 +115,19 @@ func ParamSpecs(model string) ([]ParamSpec, error) {
 	}
 	specs := sharedSpecs(p.GridSize, p.Steps, MaxModelSteps, p.Boundary)
 	for _, d := range m.Params {
-		specs = append(specs, ParamSpec{Name: d.Name, About: d.About, Kind: RealParam, Default: d.Default, Allowed: d.allowed()})
+		specs = append(specs, realNumber(d.Name, d.About, d.allowed(), d.Min, d.Max, d.Default))
 	}
-	integrators := []Integrator{p.Integrator, RK4}
+	dt := realNumber("dt", "Time of a step. Diffusion bounds it: D·dt/dx² must be at most 1/4 (euler) or 0.348 (rk4).",
+		"above 0, as far as the integrator is stable", 0, maxDt, p.Dt)
+	dt.Above = true
 	return append(
 		specs,
-		ParamSpec{Name: "dt", About: "Time of a step.", Kind: RealParam, Default: p.Dt, Allowed: "above 0, as far as the integrator is stable"},
-		ParamSpec{Name: "dx", About: "Width of a cell.", Kind: RealParam, Default: p.Dx, Allowed: "1e-06 … 1e+06"},
-		words("integrator", "How the model goes on in time.", integrators...),
-		words("start", "The state before the first step.", m.Starts...),
-		ParamSpec{Name: "start_amplitude", About: "Amplitude of the start's noise.", Kind: RealParam, Default: p.StartAmplitude, Allowed: fmt.Sprintf("0 … %v", maxAmplitude)},
-		ParamSpec{Name: "start_count", About: "How many squares or holes the start has.", Kind: IntParam, Default: p.StartCount, Allowed: fmt.Sprintf("1 … %v", maxStartCount)},
+		dt,
+		realNumber("dx", "Width of a cell.", fmt.Sprintf("%v … %v", minDx, maxDx), minDx, maxDx, p.Dx),
+		words("integrator", "How the model goes on in time.", p.Integrator, Euler, RK4),
+		words("start", "The state before the first step.", p.Start, m.Starts...),
+		realNumber("start_amplitude", "Amplitude of the start's noise.", fmt.Sprintf("0 … %v", maxAmplitude), 0, maxAmplitude, p.StartAmplitude),
+		whole("start_count", "How many squares or holes the start has.", 1, maxStartCount, p.StartCount),
 	), nil
 }
 
@@ -113,7 +135,9 @@ func mfnSpecs() []ParamSpec {
 	p := DefaultParams()
 	specs := sharedSpecs(p.GridSize, p.Steps, MaxSteps, p.Boundary)
 	for _, r := range ranges {
-		specs = append(specs, ParamSpec{Name: r.Name, About: r.About, Kind: RealParam, Default: *r.of(&p), Allowed: r.allowed()})
+		spec := realNumber(r.name, r.about, r.allowed(), r.lo, r.hi, *r.of(&p))
+		spec.Below = r.below
+		specs = append(specs, spec)
 	}
 	after := func(name string, s ParamSpec) {
 		s.Kind, s.Allowed = BoolParam, "true or false"

@@ -55,14 +55,14 @@ func TestParamSpecsOfMFN(t *testing.T) {
 	for _, s := range specs {
 		byName[s.Name] = s
 	}
-	for _, r := range Ranges() {
-		t.Run(r.Name, func(t *testing.T) {
+	for _, r := range ranges {
+		t.Run(r.name, func(t *testing.T) {
 			p := DefaultParams()
 			*r.of(&p) = 99
 			var refused *ParamError
 			require.ErrorAs(t, p.Validate(), &refused)
-			assert.Equal(t, r.Name, refused.Name)
-			assert.Equal(t, byName[r.Name].Allowed, refused.Allowed)
+			assert.Equal(t, r.name, refused.Name)
+			assert.Equal(t, byName[r.name].Allowed, refused.Allowed)
 		})
 	}
 	_, err = ParamSpecs("nope")

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"strconv"
 )
 
@@ -113,16 +112,16 @@ func shorten(s string) string {
 
 const cfl = "the explicit scheme is unstable at a diffusion of 0.25 or more (CFL limit)"
 
-// Range is what a parameter of MFN may be.
-type Range struct {
-	Name, About string
-	Min, Max    float64
-	Below       bool // Max itself is not allowed
+// paramRange is what a parameter of MFN may be.
+type paramRange struct {
+	name, about string
+	lo, hi      float64
+	below       bool // hi itself is not allowed
 	of          func(p *Params) *float64
 }
 
 // ranges are those of the parameters that are numbers with a fraction.
-var ranges = []Range{
+var ranges = []paramRange{
 	{"alpha", "Diffusion of the potential, grid²/step.", 0.05, 0.25, true, func(p *Params) *float64 { return &p.Alpha }},
 	{"spike_probability", "Chance of one growth event a step.", 0, 1, false, func(p *Params) *float64 { return &p.SpikeProbability }},
 	{"turing_threshold", "Activator level above which the potential is lifted.", 0.5, 0.95, false, func(p *Params) *float64 { return &p.TuringThreshold }},
@@ -133,16 +132,12 @@ var ranges = []Range{
 	{"r_inhibitor", "Reaction rate of the inhibitor, 1/step.", 0.001, 0.1, false, func(p *Params) *float64 { return &p.RInhibitor }},
 }
 
-func (r Range) allowed() string {
-	if r.Below {
-		return fmt.Sprintf("at least %v and below %v", r.Min, r.Max)
+func (r paramRange) allowed() string {
+	if r.below {
+		return fmt.Sprintf("at least %v and below %v", r.lo, r.hi)
 	}
-	return fmt.Sprintf("%v … %v", r.Min, r.Max)
+	return fmt.Sprintf("%v … %v", r.lo, r.hi)
 }
-
-// Ranges returns what the parameters of MFN may be that are numbers with a
-// fraction.
-func Ranges() []Range { return slices.Clone(ranges) }
 
 // Validate returns a *ParamError for the first parameter that is outside its
 // range, nil if there is none.
@@ -155,11 +150,11 @@ func (p *Params) Validate() error {
 	}
 	for _, r := range ranges {
 		value := *r.of(p)
-		if value >= r.Min && (value < r.Max || !r.Below && value == r.Max) {
+		if value >= r.lo && (value < r.hi || !r.below && value == r.hi) {
 			continue
 		}
-		e := &ParamError{Name: r.Name, Value: value, Allowed: r.allowed()}
-		if r.Below && value >= r.Max {
+		e := &ParamError{Name: r.name, Value: value, Allowed: r.allowed()}
+		if r.below && value >= r.hi {
 			e.Reason = cfl
 		}
 		return e

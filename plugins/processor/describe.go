@@ -30,7 +30,7 @@ func describeSpec() *service.ConfigSpec {
 		Description(`
 What `+"`mfn_simulate`"+` takes and returns, for those who call it over HTTP: each parameter with its range, its default and what it means. The descriptions come from the same specs as the checks.
 
-`+"`models`"+` is an object with `+"`models`"+`, an array of objects with `+"`name`, `title`, `planes`, `starts`, `equations`, `source` and `parameters`"+`, the default model first. `+"`openapi`"+` describes `+"`POST /simulate`, `POST /features`, `GET /models` and `GET /openapi.json`"+`, with all their responses.`).
+`+"`models`"+` is an object with `+"`models`"+`, an array of objects with `+"`name`, `title`, `planes`, `equations`, `source` and `parameters`"+`, the default model first. `+"`openapi`"+` describes `+"`POST /simulate`, `POST /features`, `GET /models` and `GET /openapi.json`"+`, with all their responses.`).
 		Field(described.Field().
 			Description("What is described.")).
 		Field(service.NewObjectField(fieldLimits,
@@ -83,11 +83,7 @@ func newDescribe(conf *service.ParsedConfig) (*describe, error) {
 	if err != nil {
 		return nil, err
 	}
-	texts, err := parameterTexts()
-	if err != nil {
-		return nil, fmt.Errorf("reading the descriptions of parameters: %w", err)
-	}
-	s := schemas{texts: texts, limits: most}
+	s := schemas{most}
 	content := s.models()
 	if document == documentOpenAPI {
 		content = s.openAPI()
@@ -97,40 +93,6 @@ func newDescribe(conf *service.ParsedConfig) (*describe, error) {
 		return nil, fmt.Errorf("encoding the description: %w", err)
 	}
 	return &describe{text}, nil
-}
-
-// parameterTexts returns the descriptions of mfn's parameters, from the fields that
-// hold their defaults.
-func parameterTexts() (map[string]string, error) {
-	view, ok := service.GlobalEnvironment().GetProcessorConfig("mfn_simulate")
-	if !ok {
-		return nil, nil
-	}
-	document, err := view.FormatJSON()
-	if err != nil {
-		return nil, err
-	}
-	type field struct {
-		Name        string  `json:"name"`
-		Description string  `json:"description"`
-		Children    []field `json:"children"`
-	}
-	var spec struct {
-		Config field `json:"config"`
-	}
-	if err := json.Unmarshal(document, &spec); err != nil {
-		return nil, err
-	}
-	texts := map[string]string{}
-	for _, f := range spec.Config.Children {
-		if f.Name != fieldDefaults {
-			continue
-		}
-		for _, parameter := range f.Children {
-			texts[parameter.Name] = parameter.Description
-		}
-	}
-	return texts, nil
 }
 
 // ProcessBatch replaces the content of each message.

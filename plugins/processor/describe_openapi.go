@@ -82,13 +82,13 @@ func (s schemas) openAPI() schema {
 
 // simulations returns the schemas of requests and results of all models.
 func (s schemas) simulations() (requests, results schema) {
-	mfn := s.mfnParameters()
+	mfn := s.parameters(engine.MFN)
 	alternatives := []schema{s.request(engine.MFN, mfn)}
 	answers := []schema{s.result(engine.MFN, mfn, mfnFeatures(), "growth_events", "turing_activations", "clamping_events",
 		"field_min_mV", "field_max_mV", "field_mean_mV", "field_std_mV", "activator_mean", "inhibitor_mean")}
 	names := engine.ModelFeatureNames()
 	for _, m := range engine.Models() {
-		parameters := s.parameters(m)
+		parameters := s.parameters(m.Name)
 		alternatives = append(alternatives, s.request(m.Name, parameters))
 		answers = append(answers, s.result(m.Name, parameters, names[:],
 			"threshold", "u_mean", "u_std", "u_min", "u_max", "v_mean", "v_std", "v_min", "v_max"))

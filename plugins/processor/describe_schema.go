@@ -1,9 +1,6 @@
 package processor
 
 import (
-	"cmp"
-	"math"
-
 	"github.com/mfn-connect/mfn-connect/engine"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 )
@@ -12,44 +9,51 @@ import (
 type schema map[string]any
 
 // schemas makes the schemas of messages and results.
-type schemas struct {
-	texts  map[string]string // what mfn's parameters mean
-	limits limits
-}
+type schemas struct{ limits limits }
 
 // numberText is how a number is written in a string.
 const numberText = `^\s*-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\s*$`
 
-// with adds a description and a default to a schema.
-func (s schema) with(text string, byDefault any) schema {
-	s["description"], s["default"] = text, byDefault
-	return s
-}
-
-// sizes are whole numbers up to a limit. A default that is above it is none: then
-// each message must have the parameter.
-func sizes(lo, hi int, text string, byDefault int) schema {
-	s := integers(lo, hi).with(text, byDefault)
-	if byDefault > hi {
-		delete(s, "default")
+// parameter returns the schema of a parameter. As all values, numbers and booleans
+// may come as text.
+func (s schemas) parameter(p engine.ParamSpec) schema {
+	of := schema{"description": p.About}
+	switch p.Kind {
+	case engine.WordParam:
+		of["type"], of["enum"] = "string", p.Words
+	case engine.BoolParam:
+		of["type"], of["pattern"] = []string{"boolean", "string"}, `^\s*(true|false)\s*$`
+	case engine.IntParam, engine.RealParam:
+		of["type"], of["pattern"] = []string{"number", "string"}, numberText
+		if p.Kind == engine.IntParam {
+			of["type"] = []string{"integer", "string"}
+		}
+		lo, hi := "minimum", "maximum"
+		if p.Above {
+			lo = "exclusiveMinimum"
+		}
+		if p.Below {
+			hi = "exclusiveMaximum"
+		}
+		of[lo], of[hi] = p.Min, p.Max
 	}
-	return s
+	if p.Default != nil {
+		of["default"] = p.Default
+	}
+	return of
 }
 
-// integers are whole numbers from lo to hi. As all values, they may come as text.
-func integers(lo, hi any) schema {
-	return schema{"type": []string{"integer", "string"}, "minimum": lo, "maximum": hi, "pattern": numberText}
+// within returns a whole number's parameter with a lower maximum. A default above it
+// is none: then each message must have the parameter.
+func within(limit int, p engine.ParamSpec) engine.ParamSpec {
+	highest := min(limit, p.Max.(int))
+	if p.Max = highest; p.Default.(int) > highest {
+		p.Default = nil
+	}
+	return p
 }
 
-func numbers(lo, hi float64) schema {
-	return schema{"type": []string{"number", "string"}, "minimum": lo, "maximum": hi, "pattern": numberText}
-}
-
-func booleans() schema {
-	return schema{"type": []string{"boolean", "string"}, "pattern": `^\s*(true|false)\s*$`}
-}
-
-func words[T ~string](options ...T) schema { return schema{"type": "string", "enum": options} }
+func words(options ...string) schema { return schema{"type": "string", "enum": options} }
 
 // grids are arrays of rows of numbers.
 func grids(most int, text string) schema {
@@ -57,63 +61,25 @@ func grids(most int, text string) schema {
 	return schema{"type": "array", "minItems": 1, "maxItems": most, "items": rows, "description": text}
 }
 
-// shared are the parameters that every model has.
-func (s schemas) shared(model string, steps, mostSteps int, d engine.Params) schema {
-	seeds := integers(0, uint64(math.MaxUint64))
-	seeds["description"] = s.texts["seed"]
-	of := words(model).with("The model.", model)
-	return schema{
-		"model":     of,
-		"grid_size": sizes(engine.MinGridSize, s.limits.gridSize, "The grid has this many rows and columns.", d.GridSize),
-		"steps":     sizes(1, min(s.limits.steps, mostSteps), "Time steps.", steps),
-		"boundary":  words(engine.Periodic, engine.Neumann, engine.Dirichlet).with(s.texts["boundary"], d.Boundary),
-		"seed":      seeds,
-	}
-}
-
-// mfnParameters returns the schemas of the parameters of mfn.
-func (s schemas) mfnParameters() schema {
-	d := engine.DefaultParams()
-	defaults := map[string]float64{
-		"alpha": d.Alpha, "spike_probability": d.SpikeProbability, "turing_threshold": d.TuringThreshold, "jitter_var": d.JitterVar,
-		"d_activator": d.DActivator, "d_inhibitor": d.DInhibitor, "r_activator": d.RActivator, "r_inhibitor": d.RInhibitor,
-	}
-	all := s.shared(engine.MFN, d.Steps, engine.MaxSteps, d)
-	for _, r := range engine.Ranges() {
-		x := numbers(r.Min, r.Max)
-		if r.Below {
-			delete(x, "maximum")
-			x["exclusiveMaximum"] = r.Max
+// parameters returns the schemas of a model's parameters.
+func (s schemas) parameters(model string) schema {
+	of := words(model)
+	of["description"], of["default"] = "The model.", model
+	all := schema{memberModel: of}
+	specs, _ := engine.ParamSpecs(model) // every model has them
+	for _, p := range specs {
+		switch p.Name {
+		case "grid_size":
+			p = within(s.limits.gridSize, p)
+		case "steps":
+			p = within(s.limits.steps, p)
 		}
-		all[r.Name] = x.with(s.texts[r.Name], defaults[r.Name])
+		all[p.Name] = s.parameter(p)
 	}
-	all["turing_enabled"] = booleans().with(s.texts["turing_enabled"], d.TuringEnabled)
-	all["quantum_jitter"] = booleans().with(s.texts["quantum_jitter"], d.QuantumJitter)
-	all["initial_field"] = grids(s.limits.gridSize, "The field before the first step, in volts: grid_size rows of grid_size numbers. It replaces the drawn one.")
-	return all
-}
-
-// parameters returns the schemas of the parameters of a model of two species.
-func (s schemas) parameters(m *engine.Model) schema {
-	d, err := engine.DefaultModelParams(m.Name)
-	if err != nil {
-		panic(err) // the model is one of the engine's
+	if model == engine.MFN {
+		all["initial_field"] = grids(s.limits.gridSize, "The field before the first step, in volts: grid_size rows of grid_size numbers. It replaces the drawn one.")
+		return all
 	}
-	shared := engine.DefaultParams()
-	shared.Boundary = d.Boundary
-	all := s.shared(m.Name, d.Steps, engine.MaxModelSteps, shared)
-	for _, p := range m.Params {
-		all[p.Name] = numbers(p.Min, p.Max).with(p.About, p.Default)
-	}
-	dt := numbers(0, 1e6).with("Time of a step. Diffusion bounds it: D·dt/dx² must be at most 1/4 (euler) or 0.348 (rk4).", d.Dt)
-	delete(dt, "minimum")
-	dt["exclusiveMinimum"] = 0
-	all["dt"] = dt
-	all["dx"] = numbers(1e-6, 1e6).with("Width of a cell.", d.Dx)
-	all["integrator"] = words(engine.Euler, engine.RK4).with("How the model goes on in time.", d.Integrator)
-	all["start"] = words(m.Starts...).with("The state before the first step.", d.Start)
-	all["start_amplitude"] = numbers(0, 10).with("Of the start's noise.", d.StartAmplitude)
-	all["start_count"] = integers(1, 1000).with("How many squares or holes the start has.", d.StartCount)
 	for _, name := range []string{"initial_u", "initial_v"} {
 		all[name] = grids(s.limits.gridSize, "The species before the first step: grid_size rows of grid_size numbers. It replaces that of the start.")
 	}
@@ -176,16 +142,20 @@ func featuresOf(names []string) schema {
 
 // models describes each model.
 func (s schemas) models() schema {
-	all := []schema{{
-		"name": engine.MFN, "title": "MyceliumFractalNet", "parameters": s.mfnParameters(),
-		"planes": []string{planeField, planeActivator, planeInhibitor},
-	}}
-	for _, m := range engine.Models() {
-		all = append(all, schema{
-			"name": m.Name, "title": m.Title, "source": m.Source, "starts": m.Starts, "parameters": s.parameters(m),
-			"planes":    []string{planeU, planeV},
-			"equations": []string{"∂u/∂t = Du·∇²u + " + cmp.Or(m.F, "0"), "∂v/∂t = Dv·∇²v + " + cmp.Or(m.G, "0")},
-		})
+	var all []schema
+	for _, name := range engine.ModelNames() {
+		info, _ := engine.DescribeModel(name) // every model has one
+		model := schema{
+			"name": name, "title": info.Title, "equations": info.Equations, "parameters": s.parameters(name),
+			"planes": []string{planeU, planeV},
+		}
+		if name == engine.MFN {
+			model["planes"] = []string{planeField, planeActivator, planeInhibitor}
+		}
+		if info.Source != "" {
+			model["source"] = info.Source
+		}
+		all = append(all, model)
 	}
 	return schema{"models": all}
 }
