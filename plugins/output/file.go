@@ -22,24 +22,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
-func init() {
-	fields.RegisterBatchOutput(fileType, fileSpec(),
-		func(conf *service.ParsedConfig, res *service.Resources) (service.BatchOutput, service.BatchPolicy, int, error) {
-			batching, err := conf.FieldBatchPolicy(fileFieldBatching)
-			if err != nil {
-				return nil, batching, 0, err
-			}
-			inFlight, err := fileFieldMaxInFlight.Parse(conf)
-			if err != nil {
-				return nil, batching, 0, err
-			}
-			out, err := newFileOutput(conf, res)
-			if err != nil {
-				return nil, batching, 0, err
-			}
-			return newCounted(out), batching, inFlight, nil
-		})
-}
+func init() { register(fileType, fileSpec(), service.BatchPolicy{}, newFileOutput) }
 
 // fileConcurrency is how many files of one batch are written at once.
 const fileConcurrency = 16

@@ -15,19 +15,17 @@ const fileType = "mfn_file"
 
 // The fields of the output, but for those of package retry.
 var (
-	fileFieldDirectory   = fields.NotEmpty("directory")
-	fileFieldPattern     = fields.Interpolated("filename_pattern").Where(fileNameAllowed, fileNameCheck, fileNameValid)
-	fileFieldAppend      = fields.Bool("append_mode")
-	fileFieldMaxBytes    = fields.Bytes("max_bytes", 0, math.MaxInt64)
-	fileFieldMaxAge      = fields.NotNegative("max_age")
-	fileFieldMaxFiles    = fields.Count("max_files", 0)
-	fileFieldFsync       = fields.Bool("fsync")
-	fileFieldMaxInFlight = fields.Count("max_in_flight", 1)
+	fileFieldDirectory = fields.NotEmpty("directory")
+	fileFieldPattern   = fields.Interpolated("filename_pattern").Where(fileNameAllowed, fileNameCheck, fileNameValid)
+	fileFieldAppend    = fields.Bool("append_mode")
+	fileFieldMaxBytes  = fields.Bytes("max_bytes", 0, math.MaxInt64)
+	fileFieldMaxAge    = fields.NotNegative("max_age")
+	fileFieldMaxFiles  = fields.Count("max_files", 0)
+	fileFieldFsync     = fields.Bool("fsync")
 )
 
 const (
 	fileFieldRotation = "rotation"
-	fileFieldBatching = "batching"
 )
 
 func fileSpec() *service.ConfigSpec {
@@ -87,10 +85,10 @@ A full disk, an input or output error, too many open files and the like are retr
 				Description("Whether a message is confirmed only when its file would survive a loss of power. Without it, it survives a crash of the program.").
 				Default(true).
 				Advanced(),
-			fileFieldMaxInFlight.Field().
+			fieldMaxInFlight.Field().
 				Description("How many batches are written at once, waiting retries included.").
 				Default(64),
-			fields.Foreign(service.NewBatchPolicyField(fileFieldBatching)),
+			fields.Foreign(service.NewBatchPolicyField(fieldBatching)),
 		).
 		Fields(retry.Fields()...).
 		LintRule(`

@@ -20,21 +20,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
-func init() {
-	fields.RegisterBatchOutput(kafkaType, kafkaSpec(),
-		func(conf *service.ParsedConfig, res *service.Resources) (out service.BatchOutput, policy service.BatchPolicy, maxInFlight int, err error) {
-			if maxInFlight, err = kafkaFieldMaxInFlight.Parse(conf); err != nil {
-				return nil, policy, 0, err
-			}
-			if policy, err = conf.FieldBatchPolicy(kafkaBatching); err != nil {
-				return nil, policy, 0, err
-			}
-			if out, err = newKafka(conf, res); err != nil {
-				return nil, policy, 0, err
-			}
-			return newCounted(out), policy, maxInFlight, nil
-		})
-}
+func init() { register(kafkaType, kafkaSpec(), service.BatchPolicy{}, newKafka) }
 
 type kafkaOutput struct {
 	conn    kafka.Connection

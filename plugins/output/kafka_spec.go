@@ -12,7 +12,6 @@ const kafkaType = "mfn_kafka"
 
 // The fields that say how records are sent. More are in packages kafka and retry.
 var (
-	kafkaFieldMaxInFlight = fields.Count("max_in_flight", 1)
 	kafkaFieldPartitioner = fields.Enum("partitioner", map[string]string{
 		"murmur2_hash": "By the key's hash, as Kafka's own clients do; messages without a key fill one partition after the other.",
 		"round_robin":  "In turn, whatever the key.",
@@ -28,9 +27,8 @@ var (
 )
 
 const (
-	kafkaBatching = "batching"
-	kafkaManual   = "manual"
-	kafkaAcksAll  = "all"
+	kafkaManual  = "manual"
+	kafkaAcksAll = "all"
 )
 
 func kafkaSpec() *service.ConfigSpec {
@@ -53,7 +51,7 @@ Messages of one batch that go to one partition keep their order. Batches that ar
 each other; set `+"`max_in_flight: 1`"+` where order matters.`).
 		Field(kafka.SeedBrokersField()).
 		Fields(kafkaRecordFields()...).
-		Field(kafkaFieldMaxInFlight.Field().
+		Field(fieldMaxInFlight.Field().
 			Description("How many batches may be on their way at the same time.").
 			Default(64)).
 		Fields(kafka.ConnectionFields()...).
@@ -73,7 +71,7 @@ each other; set `+"`max_in_flight: 1`"+` where order matters.`).
 				Advanced(),
 		).
 		Fields(kafkaRecordTuning("The number of the partition, with the partitioner `manual`.")...).
-		Field(fields.Foreign(service.NewBatchPolicyField(kafkaBatching).
+		Field(fields.Foreign(service.NewBatchPolicyField(fieldBatching).
 			Description("Gathers messages to batches that are published together."))).
 		Fields(retry.Fields()...).
 		LintRule(`root = match {

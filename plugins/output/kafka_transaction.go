@@ -22,7 +22,7 @@ const kafkaTransactionType = "mfn_kafka_transaction"
 func init() {
 	fields.RegisterBatchOutput(kafkaTransactionType, kafkaTransactionSpec(),
 		func(conf *service.ParsedConfig, res *service.Resources) (out service.BatchOutput, policy service.BatchPolicy, maxInFlight int, err error) {
-			if maxInFlight, err = kafkaFieldMaxInFlight.Parse(conf); err != nil {
+			if maxInFlight, err = fieldMaxInFlight.Parse(conf); err != nil {
 				return nil, policy, 0, err
 			}
 			out, err = newKafkaTransaction(conf, res)
@@ -53,7 +53,7 @@ topic can stay in it without its content, by `+"`oversized: describe`"+`.`).
 		Fields(kafkaRecordFields()...).
 		Fields(kafkaRecordTuning("The number of the partition, in place of the one that follows from the key.")...).
 		Fields(
-			kafkaFieldMaxInFlight.Field().
+			fieldMaxInFlight.Field().
 				Description("How many batches may be on their way at the same time, where processors have split that of the transaction.").
 				Default(64).
 				Advanced(),

@@ -17,20 +17,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
-func init() {
-	fields.RegisterBatchOutput(webhookType, webhookSpec(),
-		func(conf *service.ParsedConfig, res *service.Resources) (service.BatchOutput, service.BatchPolicy, int, error) {
-			batching, err := conf.FieldBatchPolicy(webhookBatching)
-			if err != nil {
-				return nil, batching, 0, err
-			}
-			out, err := newWebhookOutput(conf, res)
-			if err != nil {
-				return nil, batching, 0, err
-			}
-			return newCounted(out), batching, cap(out.slots), nil
-		})
-}
+func init() { register(webhookType, webhookSpec(), service.BatchPolicy{}, newWebhookOutput) }
 
 type webhookOutput struct {
 	status  *status.Component
@@ -55,7 +42,7 @@ func newWebhookOutput(conf *service.ParsedConfig, res *service.Resources) (*webh
 	err := cmp.Or(
 		fields.Into(&raw, webhookURL, conf),
 		fields.Into(&w.format, webhookBatchFormat, conf),
-		fields.Into(&inFlight, webhookMaxInFlight, conf),
+		fields.Into(&inFlight, fieldMaxInFlight, conf),
 		fields.Into(&connections, webhookMaxConnections, conf),
 		fields.Into(&successful, webhookSuccessfulOn, conf),
 		fields.Into(&w.key, webhookIdempotencyKey, conf),

@@ -28,13 +28,10 @@ var (
 		webhookArray: "One request with a JSON array of the messages, which must be JSON.",
 		webhookLines: "One request with the messages as lines, as `application/x-ndjson`. JSON is written in one line; any other message must be one.",
 	})
-	webhookMaxInFlight    = fields.Count("max_in_flight", 1)
 	webhookSuccessfulOn   = httpclient.StatusesField("successful_on_status")
 	webhookIdempotencyKey = fields.Interpolated("idempotency_key")
 	webhookMaxConnections = fields.Count("max_connections", 0)
 )
-
-const webhookBatching = "batching"
 
 func webhookSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
@@ -75,8 +72,8 @@ Headers, tokens and secrets appear in no log, error, metric or `+"`echo`"+`. A U
 			webhookBatchFormat.Field().
 				Description("How the messages of a batch are sent. With `array` and `lines`, the interpolated `url` and `headers` are those of the first message.").
 				Default(webhookEach),
-			fields.Foreign(service.NewBatchPolicyField(webhookBatching)),
-			webhookMaxInFlight.Field().
+			fields.Foreign(service.NewBatchPolicyField(fieldBatching)),
+			fieldMaxInFlight.Field().
 				Description("How many requests are under way at once, waiting retries included.").
 				Default(64),
 			httpclient.RateLimitField(),

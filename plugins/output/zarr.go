@@ -17,27 +17,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/zarr"
 )
 
-func init() {
-	fields.RegisterBatchOutput(zarrType, zarrSpec(),
-		func(conf *service.ParsedConfig, res *service.Resources) (service.BatchOutput, service.BatchPolicy, int, error) {
-			batching, err := conf.FieldBatchPolicy(zarrFieldBatching)
-			if err != nil {
-				return nil, batching, 0, err
-			}
-			if batching.IsNoop() {
-				batching = zarrBatching
-			}
-			inFlight, err := zarrFieldMaxInFlight.Parse(conf)
-			if err != nil {
-				return nil, batching, 0, err
-			}
-			out, err := newZarrOutput(conf, res)
-			if err != nil {
-				return nil, batching, 0, err
-			}
-			return newCounted(out), batching, inFlight, nil
-		})
-}
+func init() { register(zarrType, zarrSpec(), zarrBatching, newZarrOutput) }
 
 // zarrBatching collects results, since each batch writes all chunks that its single
 // values are in.

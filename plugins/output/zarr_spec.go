@@ -12,17 +12,14 @@ const zarrType = "mfn_zarr"
 
 // The fields of the output, but for those of package retry.
 var (
-	zarrFieldDirectory   = fields.NotEmpty("directory")
-	zarrFieldIndex       = fields.Interpolated("index")
-	zarrFieldCount       = fields.Interpolated("count")
-	zarrFieldSweep       = fields.Interpolated("sweep")
-	zarrFieldDataType    = fields.Enum("data_type", map[string]string{string(zarr.Float32): "4 bytes a cell, 7 digits.", string(zarr.Float64): "8 bytes a cell, all digits."})
-	zarrFieldExclude     = fields.ListOf(fields.Text("exclude"))
-	zarrFieldFsync       = fields.Bool("fsync")
-	zarrFieldMaxInFlight = fields.Count("max_in_flight", 1)
+	zarrFieldDirectory = fields.NotEmpty("directory")
+	zarrFieldIndex     = fields.Interpolated("index")
+	zarrFieldCount     = fields.Interpolated("count")
+	zarrFieldSweep     = fields.Interpolated("sweep")
+	zarrFieldDataType  = fields.Enum("data_type", map[string]string{string(zarr.Float32): "4 bytes a cell, 7 digits.", string(zarr.Float64): "8 bytes a cell, all digits."})
+	zarrFieldExclude   = fields.ListOf(fields.Text("exclude"))
+	zarrFieldFsync     = fields.Bool("fsync")
 )
-
-const zarrFieldBatching = "batching"
 
 func zarrSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
@@ -77,10 +74,10 @@ A full disk, an input or output error, too many open files and the like are retr
 				Description("Whether a message is confirmed only when its chunks would survive a loss of power. Without it, they survive a crash of the program.").
 				Default(true).
 				Advanced(),
-			zarrFieldMaxInFlight.Field().
+			fieldMaxInFlight.Field().
 				Description("How many batches are written at once, waiting retries included.").
 				Default(4),
-			fields.Foreign(service.NewBatchPolicyField(zarrFieldBatching).
+			fields.Foreign(service.NewBatchPolicyField(fieldBatching).
 				Description("Batches of results: each writes all chunks that its values are in. Without any setting, 4096 results, 32 MiB, or those of one second.")),
 		).
 		Fields(retry.Fields()...).

@@ -11,6 +11,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/signal"
 )
 
 const (
@@ -39,7 +40,7 @@ type queue struct {
 	log      *service.Logger
 	failures *logs.Digest
 
-	wake    chan struct{} // holds one while a batch is full
+	full    signal.Signal // a batch is
 	closing chan struct{}
 	close   func()
 	done    chan struct{}
@@ -54,7 +55,7 @@ type queue struct {
 func newQueue(exporter sdktrace.SpanExporter, address string, log *service.Logger) *queue {
 	q := &queue{
 		exporter: exporter, address: address, log: logs.With(log, "collector", address),
-		wake: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
+		full: signal.New(), closing: make(chan struct{}), done: make(chan struct{}),
 	}
 	q.failures = logs.NewDigest(q.log, (*service.Logger).Warn, 1, logs.DigestWords{
 		More: "More spans were lost",
@@ -75,22 +76,19 @@ func (q *queue) OnEnd(span sdktrace.ReadOnlySpan) {
 		return
 	}
 	q.mu.Lock()
-	full := len(q.waiting) >= maxWaiting
-	if full {
+	dropped := len(q.waiting) >= maxWaiting
+	if dropped {
 		q.lost++
 	} else {
 		q.waiting = append(q.waiting, span)
 	}
 	due := len(q.waiting) >= maxExported
 	q.mu.Unlock()
-	if full {
+	if dropped {
 		q.tell(errTooSlow)
 	}
 	if due {
-		select {
-		case q.wake <- struct{}{}:
-		default:
-		}
+		q.full.Set()
 	}
 }
 
@@ -109,7 +107,7 @@ func (q *queue) run() {
 	defer tick.Stop()
 	for open := true; open; {
 		select {
-		case <-q.wake:
+		case <-q.full.C():
 		case <-tick.C:
 		case <-q.closing:
 			open = false

@@ -99,6 +99,27 @@ func CreateTemp(dir *os.Root, mode fs.FileMode) (*os.File, string, error) {
 	}
 }
 
+// WriteTemp writes a file as CreateTemp makes it, with fsync durably, and returns its
+// name. Nothing is left of it with an error.
+func WriteTemp(dir *os.Root, content []byte, fsync bool) (string, error) {
+	f, name, err := CreateTemp(dir, NewFileMode)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(content)
+	if err == nil && fsync {
+		err = Fsync(f)
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		_ = dir.Remove(name) // the first error tells more
+		return "", err
+	}
+	return name, nil
+}
+
 // LinkUnique gives the file temp of dir a name that nothing has, as UniqueName does, in
 // the way of RenameNew.
 func LinkUnique(dir *os.Root, temp, name string) (string, error) {

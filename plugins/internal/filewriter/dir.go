@@ -118,7 +118,7 @@ func (d *Dir) Write(name string, content []byte, replace bool) (string, error) {
 	}
 	defer dir.Close()
 
-	temp, err := d.writeTemp(dir, content)
+	temp, err := files.WriteTemp(dir, content, d.Fsync)
 	if err != nil {
 		return "", err
 	}
@@ -145,24 +145,4 @@ func (d *Dir) Sync(name string) error {
 	}
 	defer root.Close()
 	return d.sync(root, path.Dir(name))
-}
-
-// writeTemp writes a file under a name of its own, and returns that.
-func (d *Dir) writeTemp(dir *os.Root, content []byte) (string, error) {
-	f, name, err := files.CreateTemp(dir, files.NewFileMode)
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(content)
-	if err == nil && d.Fsync {
-		err = files.Fsync(f)
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		_ = dir.Remove(name) // the first error tells more
-		return "", err
-	}
-	return name, nil
 }

@@ -7,6 +7,7 @@ package tracing
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 
@@ -66,7 +67,7 @@ func FromHeader(m *service.Message, header http.Header) *service.Message {
 	return extract(m, propagation.HeaderCarrier(header))
 }
 
-// ToHeader has an HTTP header name the span of ctx, unless it names one already.
+// ToHeader writes the span of ctx into an HTTP header, unless it names one already.
 func ToHeader(ctx context.Context, header http.Header) {
 	if header.Get(parentHeader) == "" {
 		otel.GetTextMapPropagator().Inject(ctx, propagation.HeaderCarrier(header))
@@ -83,7 +84,7 @@ func FromRecord(m *service.Message, r *kgo.Record) *service.Message {
 	return extract(m, carrier)
 }
 
-// ToRecord has the headers of a record name the span of ctx.
+// ToRecord writes the span of ctx into the headers of a record.
 func ToRecord(ctx context.Context, r *kgo.Record) {
 	otel.GetTextMapPropagator().Inject(ctx, recordCarrier{r})
 }
@@ -158,7 +159,7 @@ func attributeOf(key string, value any) attribute.KeyValue {
 	case string:
 		return attribute.String(key, value)
 	default:
-		return attribute.String(key, "?")
+		return attribute.String(key, fmt.Sprint(value))
 	}
 }
 

@@ -72,7 +72,7 @@ func (w *writer) write(array, name string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	temp, err := w.writeTemp(dir, content)
+	temp, err := files.WriteTemp(dir, content, w.fsync)
 	if err != nil {
 		return err
 	}
@@ -90,25 +90,6 @@ func (w *writer) write(array, name string, content []byte) error {
 		w.touch(path.Join(array, path.Dir(name)))
 	}
 	return nil
-}
-
-func (w *writer) writeTemp(dir *os.Root, content []byte) (string, error) {
-	f, name, err := files.CreateTemp(dir, files.NewFileMode)
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(content)
-	if err == nil && w.fsync {
-		err = files.Fsync(f)
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		_ = dir.Remove(name) // the first error tells more
-		return "", err
-	}
-	return name, nil
 }
 
 // touch notes a directory and those above it, which may be new.
