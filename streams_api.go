@@ -161,7 +161,7 @@ func (a *streamsAPI) handler() http.Handler {
 		if err == nil && !slices.Contains(open, r.URL.Path) {
 			err = a.guard.Key(r)
 		}
-		var refusal *guard.Refusal
+		var refusal *guard.StatusError
 		switch {
 		case errors.As(err, &refusal):
 			w.Header().Set("WWW-Authenticate", "Bearer")

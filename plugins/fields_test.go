@@ -147,8 +147,8 @@ func (c component) leavesOf(t *testing.T) (leaves []leaf) {
 	return leaves
 }
 
-// with returns the configuration of the component in which a field has a value, as
-// it stands in YAML.
+// with returns the configuration of the component with a field set to a value, which
+// is YAML.
 func (c component) with(t *testing.T, path []string, value string) string {
 	t.Helper()
 	fields := maps.Clone(c.required)

@@ -129,7 +129,7 @@ var (
 	// bare are Benthos's own numbers and booleans, which it does not take as text.
 	// What is no such value is an error there, and never taken for another.
 	bare = regexp.MustCompile(`^\s*(threads|max_buffer_size|enabled|cap|count|checkpoint_limit|size|max_messages|max_in_flight): \$\{[A-Z_]+:[a-z0-9-]+\}$`)
-	// quotedLine is a value of which each variable stands in single quotes.
+	// quotedLine is a line whose variables stand in single quotes.
 	quotedLine = regexp.MustCompile(`^\s*(- )?([A-Za-z_-]+: )?(\[ )?'[^']*'( \])?( # .*)?$`)
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sweepOf is a stream of points, some of which are refused.
+// sweepOf is a stream of points. Some of them are refused.
 func sweepOf(count, steps int) string {
 	return withoutService + fmt.Sprintf(`
 logger: { format: json }

@@ -11,14 +11,14 @@ import (
 	"strings"
 )
 
-// Refusal is the answer to a request that may not be sent.
-type Refusal struct {
+// StatusError is the answer to a request that is not allowed.
+type StatusError struct {
 	Status int
 	Reason string
 }
 
 // Error returns the reason.
-func (r *Refusal) Error() string { return r.Reason }
+func (e *StatusError) Error() string { return e.Reason }
 
 // Guard knows the callers of one server.
 type Guard struct {
@@ -56,14 +56,14 @@ func New(address string, hosts, origins, keys []string) (*Guard, error) {
 	return g, nil
 }
 
-// Caller returns a *Refusal if the request is for another host, or comes from a
+// Caller returns a *StatusError if the request is for another host, or comes from a
 // page of another origin.
 func (g *Guard) Caller(r *http.Request) error {
 	if !g.knows(r.Host) {
-		return &Refusal{http.StatusMisdirectedRequest, "this server does not go by the Host of the request"}
+		return &StatusError{http.StatusMisdirectedRequest, "this server does not go by the Host of the request"}
 	}
 	if g.sameOrigin.Check(r) != nil && !slices.Contains(g.origins, "*") {
-		return &Refusal{http.StatusForbidden, "a page of another origin may not send requests"}
+		return &StatusError{http.StatusForbidden, "a page of another origin may not send requests"}
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func (g *Guard) Trusts(origin string) bool {
 	return slices.Contains(g.origins, "*") || slices.Contains(g.origins, origin)
 }
 
-// Key returns a *Refusal if the request lacks a key, after a time that does not
+// Key returns a *StatusError if the request lacks a key, after a time that does not
 // tell how much of it is right.
 func (g *Guard) Key(r *http.Request) error {
 	if len(g.keys) == 0 {
@@ -106,7 +106,7 @@ func (g *Guard) Key(r *http.Request) error {
 		}
 	}
 	if found == 0 {
-		return &Refusal{http.StatusUnauthorized, "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY"}
+		return &StatusError{http.StatusUnauthorized, "an API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY"}
 	}
 	return nil
 }

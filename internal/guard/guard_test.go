@@ -10,8 +10,8 @@ import (
 )
 
 func status(err error) int {
-	if refusal, ok := err.(*Refusal); ok { //nolint:errorlint // it is not wrapped
-		return refusal.Status
+	if status, ok := err.(*StatusError); ok { //nolint:errorlint // it is not wrapped
+		return status.Status
 	}
 	return http.StatusOK
 }

@@ -10,8 +10,8 @@ import (
 type row [][]parquet.Value
 
 // add adds the values of columns from an object. The levels are those of Parquet:
-// at which repeated column a value begins anew, and how many of the columns on the
-// way to it that need not be there are.
+// the repetition level says which repeated column starts a new element, the definition
+// level how many of the optional columns on the way to the value are there.
 func (r row) add(columns []*column, path string, object map[string]any, repetition, definition int) error {
 	for _, c := range columns {
 		if err := r.addColumn(c, path+c.name, object[c.name], repetition, definition); err != nil {

@@ -35,7 +35,7 @@ type fileFormat struct {
 	scanner string
 	pack    func(content string) string // makes a file; nil where all bytes are one
 	read    fileReader
-	json    bool // messages are JSON, of which the value counts
+	json    bool // messages are JSON: their values are compared, not their bytes
 }
 
 // fileReader returns the messages of a file, and the error after the last.
@@ -75,7 +75,7 @@ func wholeFile(file io.Reader) ([]string, error) {
 	return []string{string(content)}, nil
 }
 
-// fileLines are the lines of a file, of which none may have limit bytes.
+// fileLines are the lines of a file. Each must be shorter than limit.
 func fileLines(limit int) fileReader {
 	return func(file io.Reader) (lines []string, err error) {
 		content, err := io.ReadAll(file)
@@ -163,7 +163,7 @@ func fileRows(header bool) fileReader {
 	}
 }
 
-// fileElements are the elements of arrays, of which there is one at least.
+// fileElements are the elements of arrays: of one or more.
 func fileElements(file io.Reader) (elements []string, err error) {
 	decoder := json.NewDecoder(file)
 	for n := 0; ; n++ {
@@ -239,8 +239,8 @@ func unzlib(r io.Reader) (io.Reader, error)  { return zlib.NewReader(r) }
 func inflate(r io.Reader) (io.Reader, error) { return flate.NewReader(r), nil }
 func bunzip(r io.Reader) (io.Reader, error)  { return bzip2.NewReader(r), nil }
 
-// pgunzip reads as pgzip does, to which a file is whole if its last checksum is
-// missing altogether.
+// pgunzip reads as pgzip does: it takes a file for whole although its last checksum is
+// missing.
 func pgunzip(file io.Reader) (io.Reader, error) {
 	raw, err := io.ReadAll(file)
 	if err != nil {
@@ -328,8 +328,8 @@ func jsonOf(value any) string {
 	return string(text)
 }
 
-// settled are the ways in which a file ends.
-var settled = []string{"auto_delete: true", "move_to: %v", "exit_when_empty: true"}
+// disposals are the settings that say what becomes of a file.
+var disposals = []string{"auto_delete: true", "move_to: %v", "exit_when_empty: true"}
 
 // confirmedRun runs a batch job of an mfn_file input to its end, and returns the
 // confirmed messages by the paths of their files. The output rejects the message
@@ -373,7 +373,7 @@ func FuzzFile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, format, ending int, first, second string, pack bool, damage uint, rejects int) {
 		form := formats[uint(format)%uint(len(formats))]
-		ending = int(uint(ending) % uint(len(settled)))
+		ending = int(uint(ending) % uint(len(disposals)))
 		parent := t.TempDir()
 		dir, done := filepath.Join(parent, "in"), filepath.Join(parent, "done")
 		contents := map[string]string{filepath.Join("b", "a.txt"): first, "c.txt": second}
@@ -386,7 +386,7 @@ func FuzzFile(f *testing.F) {
 		}
 		fields := fmt.Sprintf("pattern: '**/*.txt'\nscanner: { %v }\ntracker: %q\n%v", form.scanner, filepath.Join(parent, "tracker.db"), fileJob)
 		if ending < 2 {
-			fields += strings.ReplaceAll(settled[ending], "%v", done)
+			fields += strings.ReplaceAll(disposals[ending], "%v", done)
 		}
 		confirmed, logs := confirmedRun(t, dir, fields, rejects)
 
@@ -399,7 +399,7 @@ func FuzzFile(f *testing.F) {
 			if form.json {
 				want, got = canonical(t, want), canonical(t, got)
 			}
-			if err == nil || !strings.Contains(form.scanner, "json_array") { // of which a plain reader takes whole arrays
+			if err == nil || !strings.Contains(form.scanner, "json_array") { // a plain reader takes only whole arrays
 				assert.ElementsMatch(t, want, got, "%v of %q", form.scanner, content)
 			}
 			at := path

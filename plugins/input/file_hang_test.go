@@ -22,8 +22,8 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/tracker"
 )
 
-// hang mounts a file system over a directory, of which every use hangs until the
-// test ends.
+// hang mounts a file system over a directory. Every use of it hangs until the test
+// ends.
 func hang(t *testing.T, dir string) {
 	t.Helper()
 	fuse, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)

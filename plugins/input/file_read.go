@@ -85,8 +85,7 @@ func (r *fileReading) open(ctx context.Context) error {
 	}
 	details := service.NewScannerSourceDetails()
 	details.SetName(r.in.dir.Join(r.delivery.file.Path))
-	// What is delivered is counted by batches, so the scanner's own count of
-	// them is of no use.
+	// Batches count what is delivered, so the scanner's own count is not needed.
 	scanner, err := r.in.scanner.Create(r.text, func(context.Context, error) error { return nil }, details)
 	r.scanner = scanner
 	return err

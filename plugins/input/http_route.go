@@ -80,7 +80,7 @@ func (r route) negotiate(header http.Header) (contentType string, err error) {
 	if contentType, ok := preferred(accepted, r.contentTypes); ok {
 		return contentType, nil
 	}
-	return "", &refusal{status: http.StatusNotAcceptable, reason: "the answer can be " + strings.Join(r.contentTypes, " or ")}
+	return "", &statusError{status: http.StatusNotAcceptable, reason: "the answer can be " + strings.Join(r.contentTypes, " or ")}
 }
 
 // preferred returns the type that an Accept header likes best, the first of those

@@ -37,7 +37,7 @@ func TestNegotiate(t *testing.T) {
 			got, err := r.negotiate(http.Header{"Accept": test.accept})
 			assert.Equal(t, test.want, got)
 			if test.want == "" {
-				var answer *refusal
+				var answer *statusError
 				require.ErrorAs(t, err, &answer)
 				assert.Equal(t, http.StatusNotAcceptable, answer.status)
 				assert.Equal(t, "the answer can be application/json or image/png", answer.reason)

@@ -30,16 +30,16 @@ type httpRequest struct {
 	answered chan error // holds one
 }
 
-// refusal is a request that this input answers itself.
-type refusal struct {
+// statusError is the answer to a request that does not go through the stream.
+type statusError struct {
 	status int
 	reason string
 	after  time.Duration // when the caller may try again; 0 for no word of it
 }
 
-var errShuttingDown = &refusal{status: http.StatusServiceUnavailable, reason: "the service is shutting down", after: time.Second}
+var errShuttingDown = &statusError{status: http.StatusServiceUnavailable, reason: "the service is shutting down", after: time.Second}
 
-func (r *refusal) Error() string { return r.reason }
+func (e *statusError) Error() string { return e.reason }
 
 // handler returns what answers requests.
 func (in *httpInput) handler() http.Handler {
@@ -48,7 +48,7 @@ func (in *httpInput) handler() http.Handler {
 		mux.HandleFunc(to.path, func(w http.ResponseWriter, r *http.Request) { in.serve(w, r, to) })
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		in.refuse(w, r, &refusal{status: http.StatusNotFound, reason: "there is nothing at this path"})
+		in.refuse(w, r, &statusError{status: http.StatusNotFound, reason: "there is nothing at this path"})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if origin := r.Header.Get("Origin"); origin != "" && in.guard.Trusts(origin) {
@@ -88,7 +88,7 @@ func (in *httpInput) serve(w http.ResponseWriter, r *http.Request, to route) {
 	case in.inFlight <- struct{}{}:
 		defer func() { <-in.inFlight }()
 	default:
-		in.refuse(w, r, &refusal{status: http.StatusServiceUnavailable, reason: "too many requests are under way", after: time.Second})
+		in.refuse(w, r, &statusError{status: http.StatusServiceUnavailable, reason: "too many requests are under way", after: time.Second})
 		return
 	}
 	if !in.begins() {
@@ -128,7 +128,7 @@ func (in *httpInput) begins() bool {
 func (in *httpInput) admit(w http.ResponseWriter, r *http.Request, to route) (body []byte, contentType string, err error) {
 	if !slices.Contains(to.verbs, r.Method) {
 		w.Header().Set("Allow", strings.Join(to.verbs, ", "))
-		return nil, "", &refusal{status: http.StatusMethodNotAllowed, reason: "this method is not allowed here"}
+		return nil, "", &statusError{status: http.StatusMethodNotAllowed, reason: "this method is not allowed here"}
 	}
 	if err := in.guard.Key(r); err != nil {
 		w.Header().Set("WWW-Authenticate", "Bearer")
@@ -138,7 +138,7 @@ func (in *httpInput) admit(w http.ResponseWriter, r *http.Request, to route) (bo
 		return nil, "", err
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return nil, "", &refusal{status: http.StatusUnsupportedMediaType, reason: "the body is encoded: Content-Encoding is not supported"}
+		return nil, "", &statusError{status: http.StatusUnsupportedMediaType, reason: "the body is encoded: Content-Encoding is not supported"}
 	}
 	if len(to.contentTypes) > 1 {
 		w.Header().Add("Vary", "Accept")
@@ -150,9 +150,9 @@ func (in *httpInput) admit(w http.ResponseWriter, r *http.Request, to route) (bo
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, "", &refusal{status: http.StatusRequestEntityTooLarge, reason: fmt.Sprintf("the body is larger than max_body_bytes, which is %v", in.conf.maxBody)}
+		return nil, "", &statusError{status: http.StatusRequestEntityTooLarge, reason: fmt.Sprintf("the body is larger than max_body_bytes, which is %v", in.conf.maxBody)}
 	case err != nil:
-		return nil, "", &refusal{status: http.StatusBadRequest, reason: "the body could not be read to its end"}
+		return nil, "", &statusError{status: http.StatusBadRequest, reason: "the body could not be read to its end"}
 	}
 	return body, contentType, nil
 }
@@ -171,7 +171,7 @@ func (in *httpInput) withinRate(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("asking the rate limit: %w", err)
 	case wait > 0:
-		return &refusal{status: http.StatusTooManyRequests, reason: "there were too many requests lately", after: wait}
+		return &statusError{status: http.StatusTooManyRequests, reason: "there were too many requests lately", after: wait}
 	}
 	return nil
 }
@@ -179,7 +179,7 @@ func (in *httpInput) withinRate(ctx context.Context) error {
 // ask sends a request through the stream, and returns what it answers.
 func (in *httpInput) ask(r *http.Request, body []byte, contentType string) (*service.SyncResponseStore, error) {
 	ctx, cancel := context.WithTimeoutCause(r.Context(), in.conf.timeout,
-		&refusal{status: http.StatusGatewayTimeout, reason: fmt.Sprintf("the answer took longer than timeout, which is %v", in.conf.timeout)})
+		&statusError{status: http.StatusGatewayTimeout, reason: fmt.Sprintf("the answer took longer than timeout, which is %v", in.conf.timeout)})
 	defer cancel()
 	message := service.NewMessage(body).WithContext(ctx)
 	message = tracing.FromHeader(message, r.Header)
@@ -205,7 +205,7 @@ func (in *httpInput) ask(r *http.Request, body []byte, contentType string) (*ser
 	select {
 	case err := <-request.answered:
 		if err != nil && ctx.Err() == nil {
-			return nil, &refusal{status: http.StatusBadGateway, reason: err.Error()}
+			return nil, &statusError{status: http.StatusBadGateway, reason: err.Error()}
 		}
 		return answer, context.Cause(ctx)
 	case <-ctx.Done():
@@ -215,14 +215,14 @@ func (in *httpInput) ask(r *http.Request, body []byte, contentType string) (*ser
 
 // refuse answers a request with an error.
 func (in *httpInput) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	answer := &refusal{status: http.StatusInternalServerError, reason: "the request could not be answered"}
-	var unknown *guard.Refusal
+	answer := &statusError{status: http.StatusInternalServerError, reason: "the request could not be answered"}
+	var unknown *guard.StatusError
 	switch {
 	case errors.As(err, &unknown):
-		answer = &refusal{status: unknown.Status, reason: unknown.Reason}
+		answer = &statusError{status: unknown.Status, reason: unknown.Reason}
 	case errors.As(err, &answer):
 	case r.Context().Err() != nil:
-		answer = &refusal{status: 499, reason: "the client has gone"} // nobody reads it
+		answer = &statusError{status: 499, reason: "the client has gone"} // nobody reads it
 	}
 	if in.refusals.Failed(err, nil) {
 		logs.With(in.log, "method", r.Method, "path", text.Shorten(r.URL.Path, maxLogged), "status", answer.status, "remote", r.RemoteAddr, "error", err.Error()).Warn("Request refused")

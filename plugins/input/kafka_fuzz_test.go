@@ -219,7 +219,7 @@ output:
 			for _, h := range results[i].Headers {
 				got[h.Key] = string(h.Value)
 			}
-			delete(got, "kafka_lag") // of which the ends of transactions are part
+			delete(got, "kafka_lag") // it counts the ends of transactions too
 			assert.Equal(t, want, got)
 		}
 	})

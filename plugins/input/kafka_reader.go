@@ -54,8 +54,8 @@ var kafkaReaderLint = fmt.Sprintf(`
   (%[2]v > %[3]v).catch(false) => [ "fetch_max_partition_bytes: must be no larger than fetch_max_bytes" ]`,
 	topicList, fields.BytesOf(`this.fetch_max_partition_bytes.or("1MiB")`), fields.BytesOf(`this.fetch_max_bytes.or("50MiB")`))
 
-// kafkaReader says what to read and as which member of which group, by the
-// fields that both Kafka inputs have.
+// kafkaReader is what both Kafka inputs have fields for: what to read, as
+// a member of a group.
 type kafkaReader struct {
 	topics                     []string
 	regexp                     bool // topics are regular expressions
@@ -180,7 +180,7 @@ func (r *kafkaReader) parseTopics(conf *service.ParsedConfig) error {
 	return nil
 }
 
-// parseGroup reads as which member of which group to read.
+// parseGroup parses the group and the member.
 func (r *kafkaReader) parseGroup(conf *service.ParsedConfig) error {
 	var balancer string
 	var session time.Duration

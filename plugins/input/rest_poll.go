@@ -162,8 +162,8 @@ func (n restNext) none() bool { return !n.again && n.url == nil }
 // restNextLink, in place of a mapping, stands for the header Link.
 const restNextLink = "link"
 
-// following returns what leads to the page after a response, of which whole is the
-// message for mappings.
+// following returns what leads to the page after a response. whole is the response as
+// a message, for mappings.
 func (r *restInput) following(resp *http.Response, whole *service.Message, body []byte) (restNext, error) {
 	switch {
 	case r.nextLink:

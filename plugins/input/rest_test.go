@@ -675,7 +675,7 @@ func TestRestMaskPathHidesThePath(t *testing.T) {
 	token := rand.Text()
 	for name, answers := range map[string][]http.HandlerFunc{
 		"success": {streamtest.Answer(200, `{"a":1}`)},
-		"refusal": {func(w http.ResponseWriter, r *http.Request) {
+		"refused": {func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusNotFound)
 			streamtest.Print(w, "no "+r.URL.Path)
 		}},

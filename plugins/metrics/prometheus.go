@@ -294,8 +294,8 @@ func (e *exporter) NewTimerCtor(name string, labels ...string) service.MetricsEx
 	}
 }
 
-// texts returns values without the bytes that are no text, such as those of a
-// message from which a metric processor takes a label: Prometheus takes none.
+// texts returns values without the bytes that are not UTF-8, which Prometheus refuses.
+// A metric processor may take a label from any message.
 func texts(values []string) []string {
 	if !slices.ContainsFunc(values, func(value string) bool { return !utf8.ValidString(value) }) {
 		return values

@@ -23,16 +23,16 @@ func TestCountedCountsWhatIsDelivered(t *testing.T) {
 	batch := service.MessageBatch{
 		service.NewMessage(nil), service.NewMessage(nil), service.NewMessage(nil),
 	}
-	refusal := errors.New("refused")
+	failure := errors.New("refused")
 	for _, test := range []struct {
 		name  string
 		err   error
 		count int64
 	}{
 		{"all", nil, 3},
-		{"none", refusal, 0},
-		{"all but one", service.NewBatchError(batch, refusal).Failed(1, refusal), 2},
-		{"an error that marks none", service.NewBatchError(batch, refusal), 0},
+		{"none", failure, 0},
+		{"all but one", service.NewBatchError(batch, failure).Failed(1, failure), 2},
+		{"an error that marks none", service.NewBatchError(batch, failure), 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := ledger.Process.Published.Load()

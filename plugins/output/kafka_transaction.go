@@ -119,8 +119,7 @@ func (k *kafkaTransactionOutput) Connect(context.Context) error {
 	return nil
 }
 
-// WriteBatch publishes the messages inside the transaction in which they were
-// read. Its error tells which messages of the batch are not published.
+// WriteBatch publishes the messages inside the transaction that they were read in. Its error tells which messages of the batch are not published.
 func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages service.MessageBatch) error {
 	end := k.status.Begin()
 	defer end()

@@ -80,7 +80,7 @@ func (z *zarrValues) add(within, prefix string, name, raw []byte) error {
 	return z.keep(v, prefix, name)
 }
 
-// addSeed adds a seed, all bits of which count.
+// addSeed adds a seed with all its bits, which a float64 may not hold.
 func (z *zarrValues) addSeed(within string, name, raw []byte) error {
 	seed, err := strconv.ParseUint(string(raw), 10, 64)
 	if err != nil {
@@ -186,7 +186,7 @@ func (z *zarrValues) keep(v zarrValue, prefix string, name []byte) error {
 	return nil
 }
 
-// firstElement returns the byte with which the first element of a list begins.
+// firstElement returns the first byte of the first element of a list.
 func firstElement(list []byte) byte {
 	s := rawjson.Scanner{Data: list}
 	s.Consume('[')

@@ -37,7 +37,7 @@ func (o ordered) MarshalJSON() ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-// values are forms in which a message may hold a document.
+// values are the forms that a message may hold a document in.
 var values = map[string]func(t *testing.T, document string) any{
 	"object":       decoded,
 	"raw message":  func(_ *testing.T, document string) any { return json.RawMessage(document) },
@@ -132,7 +132,7 @@ func orderedOf(v any) any {
 	return o
 }
 
-// What a message holds decides, not the type in which it is held.
+// The content of a message decides, not the Go type that holds it.
 func TestAMessageMeansTheSameInEveryForm(t *testing.T) {
 	for _, row := range []struct{ name, processor, document string }{
 		{"parameters", "mfn_simulate: {}", `{"id":"a","grid_size":8,"steps":2,"seed":7,"alpha":0.125,"boundary":"neumann"}`},

@@ -166,8 +166,8 @@ func appendMarshalled(b []byte, v any) ([]byte, error) {
 	return append(b, raw...), nil
 }
 
-// decodeForeign replaces a message's value by its JSON if it holds a type in which
-// mappings see nothing: the scanner json_array leaves its elements undecoded. A
+// decodeForeign replaces a message's value by its JSON if it holds a type that
+// mappings cannot read: the scanner json_array leaves its elements undecoded. A
 // value that JSON cannot hold stays, for the error that the processor reports.
 func decodeForeign(msg *service.Message) {
 	if !msg.HasStructured() || msg.HasBytes() {

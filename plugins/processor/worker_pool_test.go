@@ -129,8 +129,8 @@ func TestABatchEndsWithItsContext(t *testing.T) {
 	require.NoError(t, s.Close(t.Context()))
 }
 
-// Metadata stays with results and with what is bad; the messages of which an input
-// has handed out copies, to deliver them again, stay as they were.
+// Results and bad messages keep their metadata. The originals that an input keeps, to
+// deliver them again, stay as they were.
 func TestMetadataStays(t *testing.T) {
 	conf, err := simulateSpec().ParseYAML("", nil)
 	require.NoError(t, err)

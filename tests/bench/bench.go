@@ -204,8 +204,8 @@ func (b *bench) measure(ctx context.Context, s shape, end time.Time) error {
 	return nil
 }
 
-// measurePeaks measures them anew in each round, so that one of them falls into
-// a quiet moment as the best round of a kernel does.
+// measurePeaks measures them again in each round, so that one falls into a quiet
+// moment as the best round of a kernel does.
 func (b *bench) measurePeaks(s shape) error {
 	if b.peaks == nil {
 		return nil

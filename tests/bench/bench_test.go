@@ -132,7 +132,7 @@ func TestMedian(t *testing.T) {
 	assert.Equal(t, 2.0, median([]float64{3, 9, 1, 1}))
 }
 
-// Ratios are taken within a round, and only of rounds in which both took part.
+// Ratios are taken within a round, and only of rounds that both took part in.
 func TestRatio(t *testing.T) {
 	s := shapes[0]
 	fast := &column{rates: map[shape][]float64{s: {20, 2, 0, 60}}}

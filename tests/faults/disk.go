@@ -114,7 +114,7 @@ func fill(path string) error {
 	}
 }
 
-// restore brings back what was renamed away, next to what has been made anew.
+// restore brings back what was renamed away, next to what has been made meanwhile.
 func restore(out string) error {
 	away := out + ".away"
 	entries, err := os.ReadDir(away)

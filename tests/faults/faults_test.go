@@ -24,7 +24,7 @@ func TestShortForm(t *testing.T) {
 	require.True(t, ok, "a fault breaks the promise")
 }
 
-// whole is a result of which a feature has this value.
+// whole is a result with a feature of this value.
 func whole(id string, value int) []byte {
 	features := map[string]int{}
 	for i := range 18 {

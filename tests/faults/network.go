@@ -46,7 +46,7 @@ func networkFaults() []networkFault {
 	}
 }
 
-// allOfIt brings about all that a network does, in some order.
+// allOfIt does everything that a network does, in a random order.
 func allOfIt(ctx context.Context, p *proxy) error {
 	faults := networkFaults()
 	rand.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })

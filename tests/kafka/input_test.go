@@ -281,7 +281,7 @@ func TestStartOffsets(t *testing.T) {
 		eventually(t, func() bool { return committed(adm, group, topic, 0) == 10 })
 		s.Stop()
 		produce(t, numbered(topic, 1, 10, 10)...)
-		deleteRecords(t, topic, 15) // what the group has yet to read is partly gone
+		deleteRecords(t, topic, 15) // a part of what the group has not read is gone
 		var again ledger
 		start(t, inputYAML(group, topic), again.consume)
 		eventually(t, func() bool { return committed(adm, group, topic, 0) == 20 })

@@ -178,7 +178,7 @@ output:
 `, list(kafka.Brokers()), topic, strings.Join(fields, "\n    "))
 }
 
-// ledger counts how often each message was delivered, and in which order.
+// ledger keeps how often each message was delivered, and the order.
 type ledger struct {
 	mu    sync.Mutex
 	count map[string]int

@@ -124,7 +124,7 @@ func TestTransactionIsAbortedAndReadAgain(t *testing.T) {
 }
 
 // Results and dead letters are written in the same transaction; batches are
-// split, filtered and made anew by processors.
+// split, filtered and replaced by processors.
 func TestTransactionOfSeveralOutputs(t *testing.T) {
 	const each = 40
 	from, to, dead, group, id := topic(t, 2), topic(t, 1), topic(t, 1), name(t, "group"), name(t, "id")

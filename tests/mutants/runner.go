@@ -62,7 +62,7 @@ func (r runner) try(ctx context.Context, all []*pkg, f fault) (outcome, by strin
 	return survived, "", nil
 }
 
-// failure is the line with which a test says that it has failed.
+// failure is the line that a test that has failed prints.
 var failure = regexp.MustCompile(`(?m)^(?:\s*--- FAIL: \S+|panic: .*|fatal error: .*|.*\[build failed\])`)
 
 // overlay writes the file with the fault, and what tells the compiler of it.

@@ -13,7 +13,7 @@ const (
 	hubAddress = "10.77.0.1"
 )
 
-// hub is a bridge in this process's namespace, to which those of workers connect.
+// hub is a bridge in this process's namespace. Those of workers connect to it.
 type hub struct{ links int }
 
 // link is a network namespace with an address on the bridge.

@@ -288,7 +288,7 @@ func (d *Dir) entry(ctx context.Context, root *os.Root, rel string, e fs.DirEntr
 			s.Linked = s.Linked || !kind.IsRegular()
 		}
 	}
-	// What vanishes meanwhile, and links to what is no file, are of no interest.
+	// Files that vanish meanwhile, and links to anything but a file, are no failures.
 	if err != nil && ctx.Err() == nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrNotRegular) {
 		s.Failed[rel] = err
 	}

@@ -48,7 +48,7 @@ func (q *Queue) Offer(f File, since time.Time) {
 	q.put(&item{file: f, readyAt: since.Add(q.minAge)})
 }
 
-// Requeue adds a file that was taken tries times in vain, to be ready at a time.
+// Requeue adds a file that has failed tries times, to be ready at a time.
 func (q *Queue) Requeue(f File, tries int, at time.Time) {
 	q.put(&item{file: f, readyAt: at, tries: tries})
 }

@@ -15,8 +15,8 @@ type lintable[Spec any, F any] interface {
 }
 
 // lintInterpolations adds to a field that Benthos takes for a scalar, though it is a
-// map, the lint of the interpolations in it. A lint says must, in which %v stands for
-// the name in the map: Benthos's own would show a part of the value.
+// map, the lint of the interpolations in it. A lint says must, where %v stands for the
+// name in the map: Benthos's own would show a part of the value.
 func lintInterpolations[Spec lintable[Spec, F], F ~func(C, int, int, any) []L, C, L any](
 	wrap func(Spec) *service.ConfigField, field *service.ConfigField, must string,
 ) *service.ConfigField {

@@ -199,7 +199,7 @@ func NumberOr(name string, words ...string) Scalar[string] {
 	}
 }
 
-// Uint64 is a field that takes whole numbers of 0 … 2⁶⁴−1, all digits of which count.
+// Uint64 is a field that takes whole numbers of 0 … 2⁶⁴−1, with all their digits.
 func Uint64(name string) Scalar[uint64] {
 	return Scalar[uint64]{
 		name: name, kind: "int", allowed: "a whole number, 0 … 18446744073709551615",

@@ -15,8 +15,8 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 )
 
-// A name beyond these limits is of no use to other programs, and comes from no
-// honest message.
+// Other programs cannot work with a name beyond these limits, and no honest message
+// asks for one.
 const (
 	maxNameBytes = 4096
 	maxNameDepth = 64

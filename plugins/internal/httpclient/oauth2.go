@@ -178,18 +178,18 @@ func (c *oauth2Client) fetch() (any, error) {
 // explain returns the error of a request for a token. What the provider says is
 // shown without secrets.
 func (c *oauth2Client) explain(err error) error {
-	refusal, ok := errors.AsType[*oauth2.RetrieveError](err)
+	answer, ok := errors.AsType[*oauth2.RetrieveError](err)
 	if !ok {
 		return classify(fmt.Errorf("%v: fetching a token: %w", fieldOAuth2, withoutURL(err)), c.secrets)
 	}
-	status := refusal.Response.StatusCode
-	text := c.secrets.clip(refusal.ErrorCode + " " + refusal.ErrorDescription)
+	status := answer.Response.StatusCode
+	text := c.secrets.clip(answer.ErrorCode + " " + answer.ErrorDescription)
 	err = fmt.Errorf("%v: fetching a token: the provider answered %v: %q", fieldOAuth2, statusText(status), text)
 	if !slices.Contains(defaultRetryOn, any(status)) {
 		return err
 	}
 	transient := &retry.Transient{Err: err}
-	transient.After, _ = RetryAfter(refusal.Response.Header, time.Now())
+	transient.After, _ = RetryAfter(answer.Response.Header, time.Now())
 	return transient
 }
 

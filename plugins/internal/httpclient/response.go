@@ -84,7 +84,7 @@ func (r *Response) ReadAll(limit int64) ([]byte, error) {
 	return body, err
 }
 
-// errorKeeper keeps the error with which a reader ended.
+// errorKeeper keeps the error that a reader ended with.
 type errorKeeper struct {
 	io.Reader
 	err error // nil at the end
@@ -122,8 +122,8 @@ func tooLarge(limit int64) error {
 	return fmt.Errorf("response is larger than %v bytes", limit)
 }
 
-// Discard reads the rest of a body of which nothing is needed, so that its
-// connection can be used again. A long or slow one is left; closing it then
+// Discard reads the rest of a body that nobody needs, so that its connection can be
+// used again. A long or slow one is left; closing it then
 // closes the connection.
 func (r *Response) Discard() {
 	if r.ContentLength > maxDiscard {

@@ -54,7 +54,7 @@ func secretsOf(req *http.Request, values ...string) secrets {
 	return secretsOfValues(values...)
 }
 
-// secretsOfValues returns the values in each form in which they may be repeated.
+// secretsOfValues returns the values in each form that a server may repeat them in.
 func secretsOfValues(values ...string) secrets {
 	var s secrets
 	for _, value := range values {

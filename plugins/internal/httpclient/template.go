@@ -10,8 +10,8 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 )
 
-// Template is a URL with interpolations, of which the author of a configuration
-// is trusted and the values, which come from messages, are not. A value can change
+// Template is a URL with interpolations. The author of the configuration is trusted;
+// the values, which come from messages, are not. A value can change
 // nothing that stands in the fixed part: no scheme, host, port or user, and no
 // segment of the path by "..".
 type Template struct {

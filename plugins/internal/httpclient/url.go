@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// ParseURL parses an absolute http or https URL, in which blanks and other special
-// characters are percent-encoded as browsers do it. Its error shows the URL only
+// ParseURL parses an absolute http or https URL, and percent-encodes blanks and other
+// special characters as browsers do. Its error shows the URL only
 // where it can hold no password and no query.
 func ParseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(encodeURL(raw))

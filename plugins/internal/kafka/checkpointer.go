@@ -3,8 +3,8 @@ package kafka
 import "github.com/twmb/franz-go/pkg/kgo"
 
 // Checkpointer keeps account of the batches of one partition that have been handed
-// out, in the partition's order, and knows the offset up to which all of them
-// are confirmed, which is the one that may be committed. The zero value is
+// out, in the partition's order, and knows the offset that may be committed:
+// all batches before it are confirmed. The zero value is
 // ready for use. It is not safe for concurrent use.
 type Checkpointer struct {
 	batches  []*InFlightBatch // handed out, the oldest first; the first is not confirmed
@@ -21,8 +21,8 @@ type InFlightBatch struct {
 	confirmed bool
 }
 
-// Add notes a batch of count records, the last of which has the given offset
-// and leader epoch, as handed out.
+// Add notes that a batch of count records has been handed out. Its last record has the
+// given offset and leader epoch.
 func (o *Checkpointer) Add(last int64, epoch int32, count int) *InFlightBatch {
 	h := &InFlightBatch{end: kgo.EpochOffset{Epoch: epoch, Offset: last + 1}, count: count}
 	o.batches = append(o.batches, h)

@@ -63,9 +63,9 @@ type ConsumerConfig struct {
 	Batcher         func() (*service.Batcher, error) // decides about batches instead, unless nil
 }
 
-// Consumer is one member of a consumer group. It loses no record: it commits,
-// of each partition it is assigned, the offset up to which everything has been
-// confirmed, and nothing of a partition that it is not assigned any more.
+// Consumer is one member of a consumer group. It loses no record: for each
+// partition that it is assigned, it commits the offset of the first record that is not
+// confirmed. It commits nothing for a partition that it has lost.
 //
 // When partitions are revoked, it stops handing out their records at once,
 // waits for those in flight, within a limit, and commits, all before the group

@@ -26,7 +26,7 @@ type Topics struct {
 	byName map[string]*topic
 }
 
-// topic is one to which records are published.
+// topic is a topic that records are published to.
 type topic struct {
 	name string
 
@@ -51,7 +51,7 @@ func (e *RecreatedError) Error() string {
 // Unwrap returns the brokers' error.
 func (e *RecreatedError) Unwrap() error { return e.err }
 
-// NewTopics returns the topics to which client publishes.
+// NewTopics returns the topics that client publishes to.
 func NewTopics(client *kgo.Client, log *service.Logger) *Topics {
 	return &Topics{client: client, log: log, byName: map[string]*topic{}}
 }

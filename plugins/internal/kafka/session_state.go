@@ -25,9 +25,9 @@ type SessionState struct {
 	retryAtOnce bool                                         // the next one may succeed at once
 }
 
-// NewSessionState returns the state of an input whose transactions have up to maxRecords records, each of which
-// should take as long as period. The pause after one that was aborted is that of a
-// retry.
+// NewSessionState returns the state of an input. A transaction has up to maxRecords
+// records, and should take as long as period. The pause after an aborted one is that
+// of a retry.
 func NewSessionState(policy retry.Policy, maxRecords int, period time.Duration) *SessionState {
 	minRecords := min(runtime.GOMAXPROCS(0), maxRecords)
 	return &SessionState{

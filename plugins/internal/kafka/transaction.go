@@ -40,8 +40,8 @@ func (e *AbortedError) Unwrap() error { return e.cause }
 
 type transactionKey struct{}
 
-// Transaction is the one in which a message was read. What the brokers refuse is not
-// part of it, and does not keep the rest from being committed.
+// Transaction is the transaction that a message was read in. A record that the brokers
+// refuse is not part of it, and does not keep the rest from being committed.
 type Transaction struct {
 	id              string
 	topics          *Topics
@@ -59,8 +59,8 @@ type Transaction struct {
 	produced   int64
 }
 
-// TransactionOf returns the transaction in which the message was read, or that
-// from which it was made was, nil for none.
+// TransactionOf returns the transaction of a message: that of its record, or of the
+// message it was made from; nil for none.
 func TransactionOf(msg *service.Message) *Transaction {
 	tx, _ := msg.Context().Value(transactionKey{}).(*Transaction)
 	return tx
@@ -130,8 +130,8 @@ func (t *Transaction) send(ctx context.Context, records []*kgo.Record, indexes [
 	}
 }
 
-// sendAlone writes a record that may have been refused for others, with which the
-// client has sent it.
+// sendAlone writes a record alone. It may have been refused because of others in the
+// same batch.
 func (t *Transaction) sendAlone(ctx context.Context, r *kgo.Record, result *error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -171,8 +171,8 @@ func (t *Transaction) produceAll(ctx context.Context, records []*kgo.Record, ind
 		return
 	}
 	for _, i := range indexes {
-		// The client may not drop a record of which the brokers may have something
-		// already; aborting does it properly.
+		// The client may not drop a record that the brokers may already have a part of;
+		// aborting does it properly.
 		t.topics.Produce(context.WithoutCancel(ctx), records[i], func(_ *kgo.Record, err error) { outcomes <- outcome{i, err} })
 	}
 	t.mu.RUnlock()

@@ -99,7 +99,7 @@ func (s *TransactionSession) noteCommitted(tx *openTransaction) {
 		"milliseconds", float64(took.Microseconds())/1000).Debug("Transaction committed")
 }
 
-// fail notes that the session is of no use any more.
+// fail notes that the session cannot be used any more.
 func (s *TransactionSession) fail(err error) {
 	err = explainFence(s.conf, err)
 	s.conf.State.failed()

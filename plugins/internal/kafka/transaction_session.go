@@ -47,10 +47,10 @@ type TransactionConfig struct {
 }
 
 // TransactionSession reads records as a member of a consumer group, one
-// transaction at a time: what is produced for them and the offsets up to which
-// they were read are committed together, or not at all.
+// transaction at a time: their offsets and what is produced for them are
+// committed together, or not at all.
 //
-// After an error whose outcome is not known it is of no use any more. What the
+// After an error whose outcome is not known it cannot be used any more. What the
 // brokers hold is the truth then, and the next session begins with it.
 type TransactionSession struct {
 	conf          TransactionConfig
@@ -145,7 +145,7 @@ func (s *TransactionSession) begin(ctx context.Context) error {
 		return fmt.Errorf("making the client: %w", err)
 	}
 	// The offsets of a transaction that was left open are not readable until it
-	// has ended, which this brings about at once.
+	// has ended. This ends it at once.
 	if _, _, err := session.Client().ProducerID(ctx); err != nil {
 		stopClient()
 		session.Close()
@@ -161,7 +161,7 @@ func (s *TransactionSession) begin(ctx context.Context) error {
 
 // Read waits until the transaction before has ended, and for records, for which
 // it begins one. The function that it returns ends it: it commits without an
-// error, and aborts with one. When the session is of no use any more, Read
+// error, and aborts with one. When the session cannot be used any more, Read
 // returns service.ErrNotConnected, and Err says why.
 func (s *TransactionSession) Read(ctx context.Context) (service.MessageBatch, service.AckFunc, error) {
 	select {
@@ -348,7 +348,7 @@ func (s *TransactionSession) producer(ctx context.Context) (p producerID, err er
 	return p, err
 }
 
-// Err says why the session is of no use any more, nil if it is.
+// Err says why the session cannot be used any more, nil if it can.
 func (s *TransactionSession) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

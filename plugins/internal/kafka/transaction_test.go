@@ -154,8 +154,7 @@ func requireEachOnce(t *testing.T, c *kfake.Cluster, partitions int32, each int)
 	assert.ElementsMatch(t, want, answersIn(t, c, kgo.ReadCommitted()))
 }
 
-// lastStable is the offset up to which a consumer of committed records may read
-// the answers.
+// lastStable is the offset where a consumer of committed records stops.
 func lastStable(t *testing.T, c *kfake.Cluster) int64 {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
@@ -192,8 +191,8 @@ func TestTransactionCommits(t *testing.T) {
 	require.NoError(t, s.Err())
 }
 
-// A transaction of which a message is rejected leaves nothing behind, and its
-// messages are read again.
+// A transaction leaves nothing behind if one of its messages is rejected; its messages
+// are read again.
 func TestTransactionIsAbortedByARejection(t *testing.T) {
 	c := newTransactionCluster(t, 1)
 	fill(t, c, 1, 5, "")
@@ -250,8 +249,8 @@ func TestTransactionWithARecordThatIsRefused(t *testing.T) {
 	requireEachOnce(t, c, 1, 3)
 }
 
-// A transaction is not committed if it has a record of which nobody waited to
-// hear whether the brokers have it, though all is said to be delivered.
+// A transaction is not committed if nobody waited to hear whether the brokers have one
+// of its records, though all is said to be delivered.
 func TestTransactionWithARecordThatWasGivenUp(t *testing.T) {
 	c := newTransactionCluster(t, 1)
 	fill(t, c, 1, 3, "")

@@ -253,7 +253,7 @@ func (r *input) deliver(d *delivery) (service.MessageBatch, service.AckFunc) {
 	}
 }
 
-// finish acknowledges a batch of which no message is left.
+// finish acknowledges a batch when all its messages are done.
 func (r *input) finish(ctx context.Context, d *delivery) error {
 	err := d.ack(ctx, d.givenUp)
 	r.mu.Lock()

@@ -84,7 +84,7 @@ func New(p Policy, log *service.Logger, component *status.Component) *Retrier {
 		ReadyToTrip: func(counts gobreaker.Counts) bool {
 			return int64(counts.ConsecutiveFailures) >= int64(p.Breaker.FailureThreshold)
 		},
-		// A refusal that will not pass comes from a server that works.
+		// A permanent error means that the server is up.
 		IsSuccessful: func(err error) bool { return err == nil || !IsTransient(err) },
 		IsExcluded:   func(err error) bool { return errors.Is(err, errInterrupted) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {

@@ -248,7 +248,7 @@ func TestBreakerCountsOnlyWhatSpeaksAgainstTheOtherSide(t *testing.T) {
 			Strategy: NoRetry,
 			Breaker:  Breaker{Enabled: true, FailureThreshold: 1, RecoveryTimeout: time.Minute},
 		})
-		_, err := timesOf(t.Context(), r, errBroken) // a refusal comes from a server that works
+		_, err := timesOf(t.Context(), r, errBroken) // a permanent error means that the server is up
 		require.ErrorIs(t, err, errBroken)
 
 		ctx, cancel := context.WithCancel(t.Context())

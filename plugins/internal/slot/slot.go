@@ -44,15 +44,15 @@ func (s *Slot) Store(key, value any) {
 	s.values[key] = value
 }
 
-// refusal is the key of Refuse.
-type refusal struct{}
+// refusedKey is the key of the error that Refuse keeps.
+type refusedKey struct{}
 
 // Refuse notes that the message cannot be processed, whoever tries again.
-func (s *Slot) Refuse(err error) { s.Store(refusal{}, err) }
+func (s *Slot) Refuse(err error) { s.Store(refusedKey{}, err) }
 
 // Refusal returns the error of Refuse, nil if there is none.
 func (s *Slot) Refusal() error {
-	value, _ := s.Load(refusal{})
+	value, _ := s.Load(refusedKey{})
 	err, _ := value.(error)
 	return err
 }

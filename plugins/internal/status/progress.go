@@ -84,8 +84,7 @@ func (p *progress) report() *ProgressReport {
 	return r
 }
 
-// Progress reports how far the sources of this process are that have an end, in the
-// order in which they were made.
+// Progress reports how far the sources that have an end are, the oldest first.
 func Progress() (reports []ProgressReport) {
 	for _, c := range registered.list() {
 		c.progress.mu.Lock()

@@ -46,8 +46,8 @@ func (b *registry) list() []*Component {
 	return slices.Clone(b.components)
 }
 
-// SetLocation tells the registry where in which stream the component of the given
-// instance number stands. Numbers that it does not know are ignored.
+// SetLocation tells the registry the stream, the path and the label of the component
+// that has the instance number. Numbers that it does not know are ignored.
 func SetLocation(instance, path, label, stream string) {
 	n, err := strconv.ParseUint(instance, 10, 64)
 	if err != nil {
@@ -116,8 +116,7 @@ type PublisherMetrics struct {
 	SuccessRate          float64  `json:"success_rate"`
 }
 
-// Snapshot reports every component of the registry, in the order in which they
-// were made.
+// Snapshot reports every component of the registry, the oldest first.
 func Snapshot() Report {
 	components := registered.list()
 

@@ -29,9 +29,9 @@ const (
 
 var order = binary.NativeEndian
 
-// verify reports what is wrong with the content of a bbolt file. Reading or
-// writing a file in which it finds nothing cannot bring the process down, which
-// the store itself does not promise.
+// verify reports what is wrong with the content of a bbolt file. If it finds
+// nothing, reading and writing the file cannot bring the process down. The store
+// itself does not promise that.
 func verify(content []byte) error {
 	m, err := newestMeta(content)
 	if err != nil {

@@ -27,7 +27,7 @@ type values struct {
 	texts []string
 }
 
-// newValues returns those of a chunk in which all is missing.
+// newValues returns the values of a chunk that holds nothing yet.
 func (a *Array) newValues() *values {
 	if a.Kind == String {
 		return &values{texts: make([]string, a.block())}

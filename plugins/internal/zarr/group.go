@@ -36,7 +36,7 @@ type Group struct {
 	version files.Version // of the metadata that known was read from
 }
 
-// NewGroup returns the group in a directory, both of which may be missing.
+// NewGroup returns the group in a directory. Neither need be there yet.
 func NewGroup(path string, fsync bool) *Group {
 	return &Group{Path: path, Fsync: fsync, turn: make(chan struct{}, 1)}
 }

@@ -34,7 +34,7 @@ const (
 	attrCoordinates = "coordinates"
 )
 
-// Sort puts the arrays in the order of their names, in which every group has them.
+// Sort sorts the arrays by their names, as every group has them.
 func (l *Layout) Sort() {
 	slices.SortFunc(l.Arrays, func(a, b Array) int { return strings.Compare(a.Name, b.Name) })
 	slices.Sort(l.Coordinates)
