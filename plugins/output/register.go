@@ -12,7 +12,7 @@ const fieldBatching = "batching"
 var fieldMaxInFlight = fields.Count("max_in_flight", 1)
 
 // register registers an output that counts what it publishes. byDefault is how it
-// batches where its field has no setting.
+// batches where its field has no setting. Its period holds beside any setting.
 func register[O service.BatchOutput](typ string, spec *service.ConfigSpec, byDefault service.BatchPolicy, construct func(*service.ParsedConfig, *service.Resources) (O, error)) {
 	fields.RegisterBatchOutput(typ, spec,
 		func(conf *service.ParsedConfig, res *service.Resources) (_ service.BatchOutput, batching service.BatchPolicy, maxInFlight int, err error) {
@@ -24,6 +24,9 @@ func register[O service.BatchOutput](typ string, spec *service.ConfigSpec, byDef
 			}
 			if batching.IsNoop() {
 				batching = byDefault
+			}
+			if batching.Period == "" {
+				batching.Period = byDefault.Period
 			}
 			out, err := construct(conf, res)
 			if err != nil {

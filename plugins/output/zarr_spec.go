@@ -78,7 +78,7 @@ A full disk, an input or output error, too many open files and the like are retr
 				Description("How many batches are written at once, waiting retries included.").
 				Default(4),
 			fields.Foreign(service.NewBatchPolicyField(fieldBatching).
-				Description("Batches of results: each writes all chunks that its values are in. Without any setting, 4096 results, 32 MiB, or those of one second.")),
+				Description("Batches of results: each writes all chunks that its values are in. Without any setting, 4096 results, 32 MiB, or those of one second. `period` is one second wherever it is not set.")),
 		).
 		Fields(retry.Fields()...).
 		Example("A map of two parameters", "Writes the field v and all features of 256 simulations. Those that cannot be simulated are left out, with a warning in the log, and read as NaN.", `

@@ -24,6 +24,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/shutdown"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/signal"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
 
@@ -119,8 +120,13 @@ type input struct {
 	open      int                       // batches that are not acknowledged
 	reading   bool
 	ended     bool // in has
+	warned    bool // of messages that nobody delivers
 	closed    bool
 }
+
+// quietPeriod is how long nothing may happen to the last messages of an input that has
+// ended before the log says so.
+const quietPeriod = 10 * time.Second
 
 type result struct {
 	batch service.MessageBatch
@@ -165,6 +171,8 @@ func (r *input) ReadBatch(ctx context.Context) (service.MessageBatch, service.Ac
 		case <-ctx.Done():
 			return nil, nil, ctx.Err()
 		case <-r.changed.C():
+		case <-r.quiet():
+			r.warnOfUnfinished()
 		case read := <-r.results:
 			d, err := r.newDelivery(read)
 			if err != nil {
@@ -196,6 +204,30 @@ func (r *input) next() (d *delivery, ended bool) {
 		r.readWanted <- struct{}{}
 	}
 	return nil, false
+}
+
+// quiet fires after quietPeriod if the input has ended, and waits for deliveries alone.
+func (r *input) quiet() <-chan time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.ended || r.rejected > 0 || r.warned {
+		return nil
+	}
+	return time.After(quietPeriod)
+}
+
+// warnOfUnfinished says that the last messages wait, unless one of them is being
+// simulated. Benthos fills a batch without a period only with messages that never
+// come, and tells nobody.
+func (r *input) warnOfUnfinished() {
+	if len(status.Simulations(0)) > 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.warned = true
+	logs.With(r.opts.Log, "batches", r.open, "seconds", quietPeriod.Seconds()).
+		Warn("The input has ended, but its last messages are not delivered. If they wait for a batch to be full, set period beside count in its batching")
 }
 
 // readAll reads in whenever that is wanted, until the input closes. It has a

@@ -1,12 +1,15 @@
 package replay
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -20,6 +23,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
 var errDown = errors.New("output is down")
@@ -195,6 +199,38 @@ func TestEndWaitsForWhatIsOpen(t *testing.T) {
 			ended <- err
 		}()
 		synctest.Wait()
+		assert.Empty(t, ended)
+		require.NoError(t, ack(t.Context(), nil))
+		require.ErrorIs(t, <-ended, service.ErrEndOfInput)
+		require.NoError(t, in.Close(t.Context()))
+	})
+}
+
+// A message that waits for a batch which never fills is no longer waited for in
+// silence, unless it is being simulated.
+func TestLastMessagesThatNobodyDeliversAreWarnedOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		opts := endless
+		opts.Log = service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(&logged, nil)))
+		in := OnNack(newSource(1), opts)
+		_, _, ack := read(t, in)
+		ended := make(chan error, 1)
+		go func() {
+			_, _, err := in.ReadBatch(t.Context())
+			ended <- err
+		}()
+		var simulation status.Simulation
+		simulation.Begin("a", "mfn", 8, 2)
+		time.Sleep(3 * quietPeriod)
+		synctest.Wait()
+		assert.Empty(t, logged.String())
+
+		simulation.End()
+		time.Sleep(3 * quietPeriod)
+		synctest.Wait()
+		assert.Equal(t, 1, strings.Count(logged.String(), "level=WARN"), logged.String())
+		assert.Contains(t, logged.String(), "set period beside count")
 		assert.Empty(t, ended)
 		require.NoError(t, ack(t.Context(), nil))
 		require.ErrorIs(t, <-ended, service.ErrEndOfInput)
