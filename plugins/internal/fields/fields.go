@@ -36,7 +36,7 @@ func (s Scalar[T]) Name() string { return s.name }
 
 // Field returns the field, with its lint rule.
 func (s Scalar[T]) Field() *service.ConfigField {
-	field := annotate(s.new(s.name).LintRule(s.lint(shapeScalar)), s.secret)
+	field := annotate(lint(s.new(s.name), s.lint(shapeScalar)), s.secret)
 	if s.url {
 		return amend(field, `{"scrubber":`+literal(urlScrubber+s.pathScrubber())+`}`)
 	}
@@ -134,9 +134,9 @@ func (l List[T]) Field() *service.ConfigField {
 	if l.element.secret {
 		// To Benthos it is a single value: of a list it would hide the elements, and
 		// show what stands there instead of a list.
-		return hide(service.NewAnyField(l.element.name).LintRule(l.lintSecrets()), shapeList)
+		return hide(lint(service.NewAnyField(l.element.name), l.lintSecrets()), shapeList)
 	}
-	field := l.element.new(l.element.name).LintRule(l.lint())
+	field := lint(l.element.new(l.element.name), l.lint())
 	return annotate(amend(field, `{"kind":"array"}`), false)
 }
 
@@ -188,14 +188,14 @@ func (m Map[T]) Names(allowed string, pattern *regexp.Regexp) Map[T] {
 // Field returns the field, with its lint rule.
 func (m Map[T]) Field() *service.ConfigField {
 	if m.element.secret {
-		field := hide(service.NewAnyField(m.element.name).LintRule(m.lintSecrets()), shapeMap)
+		field := hide(lint(service.NewAnyField(m.element.name), m.lintSecrets()), shapeMap)
 		if m.element.dynamic {
 			field = lintInterpolations(service.NewInternalField, field, m.element.name+".%v: must be "+m.element.allowed)
 			return amend(field, `{"linter":`+literal(m.lintSecrets())+`}`) // which tells the kind
 		}
 		return field
 	}
-	field := m.element.new(m.element.name).LintRule(m.element.lint(shapeMap))
+	field := lint(m.element.new(m.element.name), m.element.lint(shapeMap))
 	return annotate(amend(field, `{"kind":"map"}`), false)
 }
 
@@ -275,7 +275,7 @@ func amend(field *service.ConfigField, patch string) *service.ConfigField {
 }
 
 func amendSpec[Spec any](wrap func(Spec) *service.ConfigField, field *service.ConfigField, patch string) *service.ConfigField {
-	spec := field.XUnwrapper().(interface{ Unwrap() Spec }).Unwrap()
+	spec := unwrap[Spec](field)
 	if err := json.Unmarshal([]byte(patch), &spec); err != nil {
 		panic(err) // the patches are constant
 	}

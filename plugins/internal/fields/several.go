@@ -18,7 +18,7 @@ func (s Several[T]) Name() string { return s.element.name }
 // Field returns the field, with its lint rule.
 func (s Several[T]) Field() *service.ConfigField {
 	must := s.element.name + ": must be " + s.allowed()
-	return hide(service.NewAnyField(s.element.name).LintRule(kindMark+s.element.kind+" or list of "+s.element.kind+"\nroot = match {\n"+
+	return hide(lint(service.NewAnyField(s.element.name), kindMark+s.element.kind+" or list of "+s.element.kind+"\nroot = match {\n"+
 		fmt.Sprintf("  this.type() == \"null\" => [ %v ]\n", literal(must+", "+itIsNull))+
 		fmt.Sprintf("  this.(%v) => [ %v ]\n}", s.wrong(), literal(must))), shapeList)
 }
@@ -75,7 +75,7 @@ func (l Lists[T]) Name() string { return l.several.Name() }
 func (l Lists[T]) Field() *service.ConfigField {
 	name, kind := l.Name(), l.several.element.kind
 	must := name + ": must be an object"
-	return hide(service.NewAnyField(name).LintRule(kindMark+"map of lists of "+kind+"\nroot = match {\n"+
+	return hide(lint(service.NewAnyField(name), kindMark+"map of lists of "+kind+"\nroot = match {\n"+
 		fmt.Sprintf("  this.type() == \"null\" => [ %v ]\n", literal(must+", "+itIsNull))+
 		fmt.Sprintf("  this.type() != \"object\" => [ %v ]\n", literal(must+", each value of it "+l.several.allowed()))+
 		fmt.Sprintf("  _ => this.key_values().filter(item -> item.value.(%v)).map_each(item -> %v.format(item.key))\n}",
