@@ -118,6 +118,35 @@ func (p *program) kill() {
 	<-p.done
 }
 
+// killOften runs the program again and again, and kills it each time after a file has
+// grown. The last run ends by itself.
+func killOften(t *testing.T, dir, stream, file string, kills int) {
+	t.Helper()
+	size := func() int64 {
+		info, err := os.Stat(file)
+		if err != nil {
+			return 0
+		}
+		return info.Size()
+	}
+	for range kills {
+		before := size()
+		p := start(t, dir, nil, "-c", stream)
+		eventually(t, func() bool {
+			select {
+			case <-p.done:
+				return true
+			default:
+				return size() > before
+			}
+		}, file+" to grow")
+		p.kill()
+	}
+	p := start(t, dir, nil, "-c", stream)
+	p.wait(t, 2*time.Minute)
+	require.NoError(t, p.err)
+}
+
 // freeAddress returns an address of this machine on which nothing listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()

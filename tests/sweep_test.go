@@ -3,13 +3,10 @@ package tests
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // A sweep that is killed again and again gives the result of each point, and
@@ -30,29 +27,7 @@ pipeline: { threads: 2, processors: [ mfn_simulate: {} ] }
 output: { mfn_file: { directory: out, filename_pattern: results.jsonl, append_mode: true, max_in_flight: 4 } }
 `, points))
 	results := filepath.Join(dir, "out", "results.jsonl")
-	size := func() int64 {
-		info, err := os.Stat(results)
-		if err != nil {
-			return 0
-		}
-		return info.Size()
-	}
-	for range kills {
-		before := size()
-		p := start(t, dir, nil, "-c", stream)
-		eventually(t, func() bool {
-			select {
-			case <-p.done:
-				return true
-			default:
-				return size() > before
-			}
-		}, "results")
-		p.kill()
-	}
-	p := start(t, dir, nil, "-c", stream)
-	p.wait(t, 2*time.Minute)
-	require.NoError(t, p.err)
+	killOften(t, dir, stream, results, kills)
 
 	counts := map[string]int{}
 	lines := readLines(t, results)

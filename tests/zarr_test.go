@@ -52,31 +52,7 @@ output: { mfn_zarr: { directory: %v.zarr, batching: { count: 30 }, fsync: false 
 	undisturbed.wait(t, 2*time.Minute)
 	require.NoError(t, undisturbed.err)
 
-	state := filepath.Join(dir, "sweep.state")
-	size := func() int64 {
-		info, err := os.Stat(state)
-		if err != nil {
-			return 0
-		}
-		return info.Size()
-	}
-	killed := stream("killed", "sweep.state")
-	for range kills {
-		before := size()
-		p := start(t, dir, nil, "-c", killed)
-		eventually(t, func() bool {
-			select {
-			case <-p.done:
-				return true
-			default:
-				return size() > before
-			}
-		}, "progress")
-		p.kill()
-	}
-	p := start(t, dir, nil, "-c", killed)
-	p.wait(t, 2*time.Minute)
-	require.NoError(t, p.err)
+	killOften(t, dir, stream("killed", "sweep.state"), filepath.Join(dir, "sweep.state"), kills)
 
 	want, got := filesOf(t, filepath.Join(dir, "undisturbed.zarr")), filesOf(t, filepath.Join(dir, "killed.zarr"))
 	assert.Greater(t, len(want), points)

@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -19,7 +18,6 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/filewriter"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
 func init() { register(fileType, fileSpec(), service.BatchPolicy{}, newFileOutput) }
@@ -28,36 +26,26 @@ func init() { register(fileType, fileSpec(), service.BatchPolicy{}, newFileOutpu
 const fileConcurrency = 16
 
 type fileOutput struct {
-	log     *service.Logger
-	status  *status.Component
-	retrier *retry.Retrier
-	timeout time.Duration // of the check of the directory
+	*directory
 
 	dir      filewriter.Dir
 	name     fileName
 	timed    bool                 // the name holds the time
 	appender *filewriter.Appender // nil for a file a message
-
-	sweeper *filewriter.Sweeper
 }
 
 func newFileOutput(conf *service.ParsedConfig, res *service.Resources) (*fileOutput, error) {
-	o := &fileOutput{log: res.Logger()}
+	o := &fileOutput{}
 	rotation, appends, err := o.parse(conf)
 	if err != nil {
 		return nil, err
 	}
-	policy, err := retry.ParsePolicy(conf)
-	if err != nil {
+	if o.directory, err = newDirectory(conf, res, fileType, o.dir, o.dir.Check); err != nil {
 		return nil, err
 	}
 	if appends {
 		o.appender = filewriter.NewAppender(o.dir, rotation, res.Logger())
 	}
-	o.timeout = policy.Timeout
-	o.sweeper = filewriter.NewSweeper(o.dir)
-	o.status = status.New(res, fileType, status.Publisher)
-	o.retrier = retry.New(policy, res.Logger(), o.status)
 	return o, nil
 }
 
@@ -98,33 +86,6 @@ var clockFunction = regexp.MustCompile(`\$\{![^}]*\b(now|timestamp_unix|timestam
 // that one which repeats is an accident.
 func holdsTime(pattern string) bool {
 	return strings.Contains(pattern, filewriter.Timestamp) || clockFunction.MatchString(pattern)
-}
-
-// Connect looks whether the directory can be opened, if it is there, so that what is
-// wrong is known before there is a message. Each write tries again.
-func (o *fileOutput) Connect(ctx context.Context) error {
-	if o.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.timeout)
-		defer cancel()
-	}
-	dir := o.dir
-	_, err := files.Abandonable(ctx, func() (struct{}, error) { return struct{}{}, dir.Check() }, nil)
-	if err == nil {
-		o.status.Connected()
-		return nil
-	}
-	err = files.Explain(o.dir.Path, err)
-	o.status.Failed(err)
-	o.log.With("path", o.dir.Path, "error", err.Error()).Warn("Directory cannot be opened; each write tries again")
-	return nil
-}
-
-// Close ends the output.
-func (o *fileOutput) Close(ctx context.Context) error {
-	err := o.sweeper.Close(ctx)
-	o.status.Close()
-	return err
 }
 
 // WriteBatch writes the messages of a batch and returns which of them failed.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/filewriter"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
-	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/zarr"
 )
 
@@ -24,29 +22,24 @@ func init() { register(zarrType, zarrSpec(), zarrBatching, newZarrOutput) }
 var zarrBatching = service.BatchPolicy{Count: 16 * zarr.Block, ByteSize: 32 << 20, Period: "1s"}
 
 type zarrOutput struct {
-	log     *service.Logger
-	status  *status.Component
-	retrier *retry.Retrier
-	timeout time.Duration // of the check of the directory
-	version string
+	*directory
 
+	version             string
 	group               *zarr.Group
 	index, count, sweep *service.InterpolatedString
 	settings            zarrSettings
-
-	sweeper *filewriter.Sweeper
 
 	mu   sync.Mutex
 	form *zarrForm // of the layout that was last seen
 }
 
 func newZarrOutput(conf *service.ParsedConfig, res *service.Resources) (*zarrOutput, error) {
-	o := &zarrOutput{log: res.Logger(), version: res.EngineVersion()}
-	var directory, dataType string
+	o := &zarrOutput{version: res.EngineVersion()}
+	var path, dataType string
 	var exclude []string
 	var fsync bool
 	err := cmp.Or(
-		fields.Into(&directory, zarrFieldDirectory, conf),
+		fields.Into(&path, zarrFieldDirectory, conf),
 		fields.Into(&o.index, zarrFieldIndex, conf),
 		fields.Into(&o.count, zarrFieldCount, conf),
 		fields.Into(&o.sweep, zarrFieldSweep, conf),
@@ -57,46 +50,17 @@ func newZarrOutput(conf *service.ParsedConfig, res *service.Resources) (*zarrOut
 	if err != nil {
 		return nil, err
 	}
-	policy, err := retry.ParsePolicy(conf)
-	if err != nil {
-		return nil, err
-	}
 	o.settings = zarrSettings{exclude: map[string]bool{}, dataType: zarr.Kind(dataType)}
 	for _, name := range exclude {
 		o.settings.exclude[name] = true
 	}
-	o.group = zarr.NewGroup(directory, fsync)
-	o.timeout = policy.Timeout
-	o.sweeper = filewriter.NewSweeper(filewriter.Dir{Path: directory})
-	o.status = status.New(res, zarrType, status.Publisher)
-	o.retrier = retry.New(policy, res.Logger(), o.status)
-	return o, nil
-}
-
-// Connect looks whether the directory can be a group's, if it is there, so that what
-// is wrong is known before there is a message. Each write tries again.
-func (o *zarrOutput) Connect(ctx context.Context) error {
-	if o.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.timeout)
-		defer cancel()
-	}
-	_, err := files.Abandonable(ctx, o.group.Layout, nil)
-	if err == nil {
-		o.status.Connected()
-		return nil
-	}
-	err = files.Explain(o.group.Path, err)
-	o.status.Failed(err)
-	o.log.With("path", o.group.Path, "error", err.Error()).Warn("Directory cannot be opened as a group; each write tries again")
-	return nil
-}
-
-// Close ends the output.
-func (o *zarrOutput) Close(ctx context.Context) error {
-	err := o.sweeper.Close(ctx)
-	o.status.Close()
-	return err
+	group := zarr.NewGroup(path, fsync)
+	o.group = group
+	o.directory, err = newDirectory(conf, res, zarrType, filewriter.Dir{Path: path}, func() error {
+		_, err := group.Layout()
+		return err
+	})
+	return o, err
 }
 
 // WriteBatch writes the results of a batch and returns which of them failed.
