@@ -123,7 +123,8 @@ docs:
 ## pictures: make the pictures of the README and the docs again
 pictures: build
 	dir=$$(mktemp -d) && RESULTS=$$dir ./$(BINARY) -c config/quickstart.yaml >/dev/null && \
-		cp $$dir/sweep.png docs/pictures/quickstart.png && rm -r $$dir
+		RESULTS=$$dir ./$(BINARY) -c config/map.yaml && \
+		cp $$dir/sweep.png docs/pictures/quickstart.png && cp $$dir/map.png docs/pictures/map.png && rm -r $$dir
 
 ## clean: remove what the other targets made
 clean:

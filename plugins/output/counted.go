@@ -7,6 +7,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
 // counted counts the messages that an output has published.
@@ -19,6 +20,7 @@ func newCounted(out service.BatchOutput) service.BatchOutput {
 
 // WriteBatch writes a batch.
 func (c counted) WriteBatch(ctx context.Context, batch service.MessageBatch) error {
+	defer status.Working()()
 	err := c.BatchOutput.WriteBatch(ctx, batch)
 	published := len(batch)
 	if each, ok := errors.AsType[*service.BatchError](err); ok && each.IndexedErrors() > 0 {

@@ -42,6 +42,26 @@ func (r *refusals) refuse(msg *service.Message, err error, text string) {
 	kept.Refuse(err)
 }
 
+// refuseTogether counts messages that cannot be processed for one reason. It warns
+// once, at their first delivery only.
+func (r *refusals) refuseTogether(batch service.MessageBatch, err error, text string) {
+	ledger.Process.Refused.Add(int64(len(batch)))
+	told := true
+	for _, msg := range batch {
+		kept := slot.From(msg.Context())
+		told = told && kept.Refusal() != nil
+		kept.Refuse(err)
+	}
+	if told {
+		return
+	}
+	names := identity.Names(batch)
+	status.NoteFailure(r.typ, r.label, r.operation, identity.List(names), err)
+	if r.Failed(err, func() []string { return names }) {
+		logs.With(r.log, "ids", identity.List(names), "error", err.Error()).Warn(text)
+	}
+}
+
 // warn writes a line about a message, or has it summed up.
 func (r *refusals) warn(msg *service.Message, err error, text string) {
 	name := identity.Name(msg)

@@ -87,10 +87,11 @@ func (r *render) processSheet(ctx context.Context, batch service.MessageBatch, s
 		picture, err = r.sheet(slices.DeleteFunc(tiles, func(t *tile) bool { return t == nil }))
 	}
 	if err != nil {
+		r.refusals.refuseTogether(drawn, err, "Messages cannot be rendered")
 		for _, msg := range drawn {
-			failed = append(failed, r.fail(msg, err))
+			msg.SetError(err)
 		}
-		return []service.MessageBatch{failed}, nil
+		return []service.MessageBatch{append(failed, drawn...)}, nil
 	}
 	first := drawn[0]
 	sheet := first.WithContext(identity.WithID(first.Context(), identity.List(identity.Names(drawn))))
@@ -227,5 +228,5 @@ func (r *render) sheet(tiles []*tile) ([]byte, error) {
 }
 
 func (r *render) tooLarge(planes int, pixels string) error {
-	return fmt.Errorf("the sheet of %v has %v pixels, must have at most %v: limits.max_pixels", invalid.Several(planes, "plane"), pixels, r.pixels)
+	return fmt.Errorf("the sheet of %v has %v pixels, must have at most %v: limits.max_pixels. A smaller scale makes a smaller sheet", invalid.Several(planes, "plane"), pixels, r.pixels)
 }

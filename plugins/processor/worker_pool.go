@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
 // workerPool works on messages side by side: those of one batch, and those of batches
@@ -41,6 +43,7 @@ func (c *workerPool) processBatch(ctx context.Context, batch service.MessageBatc
 // forEach calls do for 0 … n−1, until ctx ends. A batch has one slot to its end,
 // and others as long as no batch waits for one.
 func (c *workerPool) forEach(ctx context.Context, n int, do func(k int)) {
+	defer status.Working()()
 	if !c.acquire(ctx) {
 		return
 	}

@@ -216,11 +216,11 @@ func (r *input) quiet() <-chan time.Time {
 	return time.After(quietPeriod)
 }
 
-// warnOfUnfinished says that the last messages wait, unless one of them is being
-// simulated. Benthos fills a batch without a period only with messages that never
-// come, and tells nobody.
+// warnOfUnfinished says that the last messages wait, unless a component works on
+// them. Benthos fills a batch without a period only with messages that never come,
+// and tells nobody.
 func (r *input) warnOfUnfinished() {
-	if len(status.Simulations(0)) > 0 {
+	if !status.Quiet(quietPeriod) {
 		return
 	}
 	r.mu.Lock()

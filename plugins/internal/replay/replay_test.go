@@ -207,7 +207,7 @@ func TestEndWaitsForWhatIsOpen(t *testing.T) {
 }
 
 // A message that waits for a batch which never fills is no longer waited for in
-// silence, unless it is being simulated.
+// silence, unless a component works on messages.
 func TestLastMessagesThatNobodyDeliversAreWarnedOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logged bytes.Buffer
@@ -220,13 +220,12 @@ func TestLastMessagesThatNobodyDeliversAreWarnedOf(t *testing.T) {
 			_, _, err := in.ReadBatch(t.Context())
 			ended <- err
 		}()
-		var simulation status.Simulation
-		simulation.Begin("a", "mfn", 8, 2)
+		workEnds := status.Working()
 		time.Sleep(3 * quietPeriod)
 		synctest.Wait()
 		assert.Empty(t, logged.String())
 
-		simulation.End()
+		workEnds()
 		time.Sleep(3 * quietPeriod)
 		synctest.Wait()
 		assert.Equal(t, 1, strings.Count(logged.String(), "level=WARN"), logged.String())
