@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"image"
+	"image/gif"
 	"image/png"
 	"io"
 	"math"
@@ -70,7 +72,13 @@ func TestSimulateRefuses(t *testing.T) {
 		{"a flag without its value", []string{"--alpha"}, "simulate: flag needs an argument: -alpha"},
 		{"an argument", []string{"--turing-enabled", "false"}, `simulate: "false" belongs to no flag; values of true and false are written --flag=false`},
 		{"a plane of another model", []string{"--plane", "u"}, `plane: "u" is not allowed, must be one of field, activator, inhibitor with the model mfn`},
-		{"an unknown format", []string{"-o", "x.pdf"}, `output: "x.pdf" is not allowed, must end in .json, .npy or .png`},
+		{"an unknown format", []string{"-o", "x.pdf"}, `output: "x.pdf" is not allowed, must end in .gif, .json, .npy or .png`},
+		{"no step between pictures", []string{"-o", "x.gif", "--snapshots-every", "0"}, "snapshots-every: 0 is not allowed, must be a whole number, 1 … 1000000"},
+		{"text for steps between pictures", []string{"-o", "x.gif", "--snapshots-every", "x"}, `snapshots-every: "x" is not allowed, must be a whole number, 1 … 1000000`},
+		{"too many pictures", []string{"-o", "x.gif", "--steps", "2e3", "--snapshots-every", "1"}, "snapshots-every: 1 is not allowed, must be at least 2 with steps of 2000 and a grid_size of 64: an animation has at most 1024 pictures of 512 × 512 pixels"},
+		{"too many large pictures", []string{"-o", "x.gif", "--grid-size", "1024", "--snapshots-every", "1"}, "snapshots-every: 1 is not allowed, must be at least 2 with steps of 64 and a grid_size of 1024: an animation has at most 64 pictures of 1024 × 1024 pixels"},
+		{"snapshots of one picture", []string{"--snapshots-every", "3"}, "snapshots-every: 3 is not allowed, must be left out where output does not end in .gif"},
+		{"no steps for an animation", []string{"-o", "x.gif", "--steps", "0"}, "steps: 0 is not allowed, must be 1 … 10000"},
 		{"a directory that is not there", []string{"-o", filepath.Join(dir, "no", "x.png")}, "output: stat " + filepath.Join(dir, "no") + ": no such file or directory"},
 		{"a directory for a file", []string{"-o", filepath.Join(dir, "directory.png")}, "output: " + filepath.Join(dir, "directory.png") + " is there, and is no regular file"},
 	} {
@@ -106,6 +114,36 @@ func TestSimulateWritesFiles(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, 12*42, picture.Bounds().Dx())
 	})
+	for _, model := range []struct{ name, plane string }{{"mfn", "inhibitor"}, {"gray_scott", ""}, {"barkley", "u"}} {
+		t.Run("animation of "+model.name, func(t *testing.T) {
+			of := []string{"simulate", "--model", model.name, "--grid-size", "64", "--steps", "20", "--seed", "1", "--plane", model.plane, "-o"}
+			out, err := runCommand(t, append(of, path("x.gif"), "--snapshots-every", "5")...)
+			require.NoError(t, err)
+			assert.Regexp(t, `(?m)^D_box +`, out)
+			_, err = runCommand(t, append(of, path("x.png"))...)
+			require.NoError(t, err)
+			animation, err := gif.DecodeAll(bytes.NewReader(read(t, path("x.gif"))))
+			require.NoError(t, err)
+			picture, err := png.Decode(bytes.NewReader(read(t, path("x.png"))))
+			require.NoError(t, err)
+			require.Len(t, animation.Image, 5, "that of the start and four more")
+			last := animation.Image[4]
+			require.Equal(t, picture.Bounds(), last.Bounds())
+			assert.Equal(t, picture.ColorModel(), last.ColorModel())
+			assert.True(t, bytes.Equal(picture.(*image.Paletted).Pix, last.Pix), "it is the picture of the end")
+		})
+	}
+	t.Run("animation of some fifty pictures", func(t *testing.T) {
+		_, err := runCommand(t, "simulate", "--model", "gray_scott", "--grid-size", "8", "-o", path("x.gif"))
+		require.NoError(t, err)
+		animation, err := gif.DecodeAll(bytes.NewReader(read(t, path("x.gif"))))
+		require.NoError(t, err)
+		assert.Len(t, animation.Image, 51)
+	})
+	t.Run("animation of a plane of one value", func(t *testing.T) {
+		_, err := runCommand(t, "simulate", "--model", "gray_scott", "--grid-size", "8", "--steps", "1", "--start", "noise", "--start-amplitude", "0", "-o", path("x.gif"))
+		require.NoError(t, err)
+	})
 	t.Run("array", func(t *testing.T) {
 		_, err := runCommand(t, append(simulated, path("x.npy"), "--plane", "activator")...)
 		require.NoError(t, err)
@@ -137,7 +175,14 @@ func TestSimulateWritesFiles(t *testing.T) {
 	})
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	assert.Len(t, entries, 4, "no temporary file stays")
+	assert.Len(t, entries, 5, "no temporary file stays")
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return content
 }
 
 func activatorOf(t *testing.T, gridSize, steps int, seed uint64) []float64 {

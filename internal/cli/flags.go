@@ -17,6 +17,7 @@ const (
 	flagOutput = "output"
 	flagPlane  = "plane"
 	flagJSON   = "json"
+	flagEvery  = "snapshots-every"
 
 	allModels  = "Parameters of all models"
 	twoSpecies = "Parameters of the models of two species"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"image/png"
 	"io"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -33,6 +34,7 @@ Where standard output is not a terminal, it prints the result as JSON.
 				Name: flagOutput, Aliases: []string{"o"}, TakesFile: true,
 				Usage: "write to this file, in place of one that is there: " + formatNames(),
 			},
+			&cli.StringFlag{Name: flagEvery, Usage: "steps from one picture of a .gif to the next; without it, a .gif has some 50 pictures"},
 			&cli.StringFlag{Name: flagPlane, Usage: "the plane of pictures and arrays: field, activator or inhibitor of mfn, u or v of other models"},
 			&cli.BoolFlag{Name: flagJSON, Usage: "print the result as JSON, whatever standard output is"},
 		}, parameterFlags()...),
@@ -75,8 +77,12 @@ func simulate(ctx context.Context, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	every, err := snapshotsEvery(c, target)
+	if err != nil {
+		return err
+	}
 	stopBar := showSteps(os.Stderr, c.String(flagModel))
-	text, err := through(ctx, simulation(plane), message)
+	text, err := through(ctx, simulation(plane, every), message)
 	stopBar()
 	if err != nil {
 		return err
@@ -93,14 +99,20 @@ func simulate(ctx context.Context, c *cli.Context) error {
 	return r.print(ctx, c.App.Writer, os.Stdout, c.Bool(flagJSON) || target == nil && !isTerminal(os.Stdout))
 }
 
-// simulation is the processor, as for a stream, with all cores for its message.
-func simulation(plane string) stage {
-	return stage{"mfn_simulate", map[string]any{
+// simulation is the processor, as for a stream, with all cores for its message. If
+// every is above 0, it keeps snapshots.
+func simulation(plane string, every int) stage {
+	settings := map[string]any{
 		"include":        []string{plane},
+		"array_format":   "base64",
 		"threads":        runtime.GOMAXPROCS(0),
 		"limits":         map[string]any{"timeout": "0s", "max_result_bytes": "1GiB"},
 		"feature_config": map[string]any{"extra": []engine.Group{engine.SpectrumGroup, engine.ComponentsGroup, engine.DynamicsGroup}},
-	}}
+	}
+	if every > 0 {
+		settings[snapshots] = map[string]any{"every": every, "planes": []string{plane}}
+	}
+	return stage{"mfn_simulate", settings}
 }
 
 // planeOf returns the plane that is shown of a model. Whether there is such a model,
@@ -120,10 +132,10 @@ func planeOf(model, plane string) (string, error) {
 	return plane, nil
 }
 
-// print prints the result: as JSON without the plane, or for a reader.
+// print prints the result: as JSON without planes, or for a reader.
 func (r *result) print(ctx context.Context, w io.Writer, terminal *os.File, asJSON bool) error {
 	if asJSON {
-		text, err := without(r.text, r.plane)
+		text, err := r.withoutPlanes()
 		if err != nil {
 			return err
 		}
@@ -148,15 +160,20 @@ func (r *result) print(ctx context.Context, w io.Writer, terminal *os.File, asJS
 
 // picture returns the plane as a PNG, each cell so many pixels wide.
 func (r *result) picture(ctx context.Context, scale int) ([]byte, error) {
-	return through(ctx, stage{"mfn_render", map[string]any{
-		"plane": r.plane, "scale": scale, "limits": map[string]any{"max_pixels": 1 << 28},
-	}}, r.text)
+	return r.render(ctx, scale, nil)
 }
 
-// without returns a JSON object without one of its members, the others in their
-// order.
-func without(object []byte, member string) ([]byte, error) {
-	decoder := json.NewDecoder(bytes.NewReader(object))
+// render draws the plane with more settings of mfn_render.
+func (r *result) render(ctx context.Context, scale int, more map[string]any) ([]byte, error) {
+	settings := map[string]any{"plane": r.plane, "scale": scale, "limits": map[string]any{"max_pixels": maxPixels}}
+	maps.Copy(settings, more)
+	return through(ctx, stage{"mfn_render", settings}, r.text)
+}
+
+// withoutPlanes returns the result without its plane and its snapshots, its other
+// members in their order.
+func (r *result) withoutPlanes() ([]byte, error) {
+	decoder := json.NewDecoder(bytes.NewReader(r.text))
 	if _, err := decoder.Token(); err != nil {
 		return nil, fmt.Errorf("reading the result: %w", err)
 	}
@@ -170,7 +187,7 @@ func without(object []byte, member string) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the result: %w", err)
 		}
-		if name == member {
+		if name == r.plane || name == snapshots {
 			continue
 		}
 		if len(kept) > 1 {

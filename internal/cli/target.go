@@ -15,8 +15,11 @@ import (
 
 // formats are the kinds of files, by their extensions.
 var formats = map[string]func(context.Context, *result) ([]byte, error){
+	animated: func(ctx context.Context, r *result) ([]byte, error) {
+		return r.animation(ctx, scaleOf(r.Params.GridSize))
+	},
 	".json": func(_ context.Context, r *result) ([]byte, error) {
-		text, err := without(r.text, r.plane)
+		text, err := r.withoutPlanes()
 		return append(text, '\n'), err
 	},
 	".npy": func(_ context.Context, r *result) ([]byte, error) {
@@ -27,9 +30,15 @@ var formats = map[string]func(context.Context, *result) ([]byte, error){
 		return npy(cells, r.Params.GridSize), nil
 	},
 	".png": func(ctx context.Context, r *result) ([]byte, error) {
-		return r.picture(ctx, max(1, 512/r.Params.GridSize))
+		return r.picture(ctx, scaleOf(r.Params.GridSize))
 	},
 }
+
+// animated is the format of snapshots.
+const animated = ".gif"
+
+// scaleOf returns how many pixels wide a cell of a picture is.
+func scaleOf(gridSize int) int { return max(1, 512/gridSize) }
 
 func formatNames() string {
 	var names []string
@@ -105,15 +114,18 @@ func writeWhole(path string, content []byte) error {
 	return nil
 }
 
-// cells returns the cells of the plane, row by row.
-func (r *result) cells() ([]float64, error) {
+// cells returns the cells of the plane, row by row: numbers of 64 bits in
+// little-endian order.
+func (r *result) cells() ([]byte, error) {
 	var planes map[string]json.RawMessage
 	if err := json.Unmarshal(r.text, &planes); err != nil {
 		return nil, fmt.Errorf("reading the result: %w", err)
 	}
-	var rows [][]float64
-	if err := json.Unmarshal(planes[r.plane], &rows); err != nil {
+	var packed struct {
+		Data []byte `json:"data"`
+	}
+	if err := json.Unmarshal(planes[r.plane], &packed); err != nil {
 		return nil, fmt.Errorf("reading the plane %v: %w", r.plane, err)
 	}
-	return slices.Concat(rows...), nil
+	return packed.Data, nil
 }

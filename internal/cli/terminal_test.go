@@ -13,7 +13,7 @@ import (
 
 // A result is shown as the terminal and the environment ask for.
 func TestResultOnTerminal(t *testing.T) {
-	text, err := through(t.Context(), simulation("field"), []byte(`{"grid_size":64,"steps":5,"seed":1}`))
+	text, err := through(t.Context(), simulation("field", 0), []byte(`{"grid_size":64,"steps":5,"seed":1}`))
 	require.NoError(t, err)
 	for _, row := range []struct {
 		name         string

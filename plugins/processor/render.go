@@ -300,11 +300,12 @@ func (r *render) read(from *source) (p squarePlane, err error) {
 
 // raw returns the name of the plane that is to be rendered, and its raw value.
 func (r *render) raw(from *source) (name string, raw []byte, err error) {
-	return r.choose("the message", from.members)
+	return r.choose("the message", "include", from.members)
 }
 
-// choose returns the plane that is to be rendered of what members reads.
-func (r *render) choose(holder string, members func(names []string, raws [][]byte) error) (name string, raw []byte, err error) {
+// choose returns the plane that is to be rendered of what members reads. Setting is
+// that of mfn_simulate which adds planes there.
+func (r *render) choose(holder, setting string, members func(names []string, raws [][]byte) error) (name string, raw []byte, err error) {
 	names := planeNames
 	if r.plane != "" {
 		names = []string{r.plane}
@@ -323,7 +324,16 @@ func (r *render) choose(holder string, members func(names []string, raws [][]byt
 		}
 	}
 	if raw == nil {
-		return "", nil, fmt.Errorf("%v does not hold %v; include of mfn_simulate adds it", holder, strings.Join(names, ", "))
+		return "", nil, fmt.Errorf("%v does not hold %v; %v of mfn_simulate adds it", holder, oneOf(names), setting)
 	}
 	return name, raw, nil
+}
+
+// oneOf returns names as a choice.
+func oneOf(names []string) string {
+	last := len(names) - 1
+	if last == 0 {
+		return names[0]
+	}
+	return "any of " + strings.Join(names[:last], ", ") + " or " + names[last]
 }

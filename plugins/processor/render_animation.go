@@ -17,6 +17,9 @@ import (
 // delayUnit is the unit of delays in a GIF.
 const delayUnit = 10 * time.Millisecond
 
+// snapshotSetting is the setting of mfn_simulate which adds planes to snapshots.
+const snapshotSetting = fieldSnapshots + ".planes"
+
 // frameDelay is how long a frame of an animation is shown.
 var frameDelay = fields.Duration("delay", delayUnit).Where("a duration with a unit, such as 100ms or 1s, 10ms … 10m",
 	"this.parse_duration() <= 600000000000", func(d time.Duration) bool { return d <= 10*time.Minute })
@@ -53,11 +56,11 @@ func (r *render) readSnapshots(from *source) ([]squarePlane, error) {
 	}
 	switch raw := raws[0]; {
 	case raw == nil:
-		return nil, fmt.Errorf("the message does not hold %v, which mfn_simulate adds if it is asked to", fieldSnapshots)
+		return nil, fmt.Errorf("the message does not hold %v; %v of mfn_simulate adds them", fieldSnapshots, snapshotSetting)
 	case rawjson.KindOf(raw) != rawjson.Object:
 		return nil, invalid.Type(fieldSnapshots, raw, "an object of planes")
 	}
-	name, raw, err := r.choose(fieldSnapshots, func(names []string, planes [][]byte) error {
+	name, raw, err := r.choose(fieldSnapshots, snapshotSetting, func(names []string, planes [][]byte) error {
 		return rawjson.Members(raws[0], names, planes)
 	})
 	if err != nil {

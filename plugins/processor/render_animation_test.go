@@ -55,9 +55,10 @@ func TestTheAnimationOfASimulation(t *testing.T) {
 
 func TestSnapshotsThatCannotBeRendered(t *testing.T) {
 	for _, row := range []struct{ name, settings, message, says string }{
-		{"no snapshots", "", `{"v":[[1]]}`, "the message does not hold snapshots"},
+		{"no snapshots", "", `{"v":[[1]]}`, "the message does not hold snapshots; snapshots.planes of mfn_simulate adds them"},
 		{"another kind", "", `{"snapshots":[1]}`, "snapshots: [1] is not allowed, must be an object of planes: it is an array"},
-		{"no plane", "", `{"snapshots":{"steps":[0]}}`, "snapshots does not hold field, activator, inhibitor, u, v"},
+		{"no plane", "", `{"snapshots":{"steps":[0]}}`, "snapshots does not hold any of field, activator, inhibitor, u or v; snapshots.planes of mfn_simulate adds it"},
+		{"another plane", ", plane: u", `{"u":[[1]],"snapshots":{"v":[[[1]]]}}`, "snapshots does not hold u; snapshots.planes of mfn_simulate adds it"},
 		{"two planes", "", `{"snapshots":{"u":[[[1]]],"v":[[[1]]]}}`, "snapshots holds both u and v: plane must say which is rendered"},
 		{"no frames", "", `{"snapshots":{"v":[]}}`, "snapshots.v: [] is not allowed, must be at least one field"},
 		{"a bad number", "", `{"snapshots":{"v":[[[1]],[[null]]]}}`, "snapshots.v[1][0][0]: null is not allowed"},

@@ -96,7 +96,7 @@ func TestThePictureOfASimulation(t *testing.T) {
 func TestMessagesThatCannotBeRendered(t *testing.T) {
 	large := `{"v":[` + strings.Repeat(`[`+strings.Repeat("1,", 63)+`1],`, 63) + `[` + strings.Repeat("1,", 63) + `1]]}`
 	tests := []struct{ name, settings, message, want string }{
-		{"no plane", "", `{"id":"a"}`, "the message does not hold field, activator, inhibitor, u, v; include of mfn_simulate adds it"},
+		{"no plane", "", `{"id":"a"}`, "the message does not hold any of field, activator, inhibitor, u or v; include of mfn_simulate adds it"},
 		{"another plane", "plane: u", `{"v":[[1]]}`, "the message does not hold u; include of mfn_simulate adds it"},
 		{"two planes", "", `{"u":[[1]],"v":[[1]]}`, "the message holds both u and v: plane must say which is rendered"},
 		{"no object", "", `[1]`, "the message is not a JSON object"},
