@@ -26,8 +26,8 @@ const (
 	// cacheBytes is what a pass keeps at hand, about a core's second-level cache.
 	cacheBytes = 1 << 20
 	// gridBytes is the size of the smallest grid that gains from several steps a pass:
-	// smaller ones stay in the third-level cache, even if each core has one there.
-	gridBytes = 8 << 20
+	// smaller ones stay in the second-level cache from step to step.
+	gridBytes = cacheBytes * 3 / 2
 	// maxDepth bounds the memory of the sums, which are kept for each row of
 	// each step of a pass.
 	maxDepth = 16
