@@ -30,34 +30,65 @@ func filesOf(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-// A sweep to a Zarr group that is killed again and again leaves the group of one that
-// was not disturbed, byte for byte.
-func TestZarrOfASweepThatIsKilled(t *testing.T) {
-	const points, kills = 600, 12
-	dir := t.TempDir()
-	stream := func(name, resume string) string {
-		return writeFile(t, dir, name+".yaml", withoutService+fmt.Sprintf(`
+// zarrStream writes a stream that sweeps into a group, or what a shard of it has.
+func zarrStream(t *testing.T, dir, name, group, shard, resume string) string {
+	t.Helper()
+	return writeFile(t, dir, name+".yaml", withoutService+fmt.Sprintf(`
 input:
   mfn_sweep:
     sampling: random
-    count: %v
+    count: 600
     parameters: { alpha: { min: 0.1, max: 0.2 } }
     fixed: { grid_size: 16, steps: 10, seed: 1 }
+    shard: %v
     resume: '%v'
-pipeline: { threads: 2, processors: [ mfn_simulate: { include: [ field ] } ] }
-output: { mfn_zarr: { directory: %v.zarr, batching: { count: 30 }, fsync: false } }
-`, points, resume, name))
-	}
-	undisturbed := start(t, dir, nil, "-c", stream("undisturbed", ""))
-	undisturbed.wait(t, 2*time.Minute)
-	require.NoError(t, undisturbed.err)
+pipeline:
+  threads: 2
+  processors: [ mfn_simulate: { include: [ field ], snapshots: { every: 5, planes: [ field ] } } ]
+output: { mfn_zarr: { directory: %v, batching: { count: 30 }, fsync: false } }
+`, shard, resume, group))
+}
 
-	killOften(t, dir, stream("killed", "sweep.state"), filepath.Join(dir, "sweep.state"), kills)
+// undisturbed returns the files of a group that one program has written.
+func undisturbed(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	p := start(t, dir, nil, "-c", zarrStream(t, dir, "undisturbed", "undisturbed.zarr", "{}", ""))
+	p.wait(t, 2*time.Minute)
+	require.NoError(t, p.err)
+	files := filesOf(t, filepath.Join(dir, "undisturbed.zarr"))
+	assert.Greater(t, len(files), 2*600, "a field and snapshots of each simulation")
+	return files
+}
 
-	want, got := filesOf(t, filepath.Join(dir, "undisturbed.zarr")), filesOf(t, filepath.Join(dir, "killed.zarr"))
-	assert.Greater(t, len(want), points)
+func assertSameFiles(t *testing.T, want, got map[string]string) {
+	t.Helper()
 	assert.Len(t, got, len(want))
 	for name, content := range want {
 		assert.Equal(t, content, got[name], name)
 	}
+}
+
+// A sweep to a Zarr group that is killed again and again leaves the group of one that
+// was not disturbed, byte for byte.
+func TestZarrOfASweepThatIsKilled(t *testing.T) {
+	dir := t.TempDir()
+	killOften(t, dir, zarrStream(t, dir, "killed", "killed.zarr", "{}", "sweep.state"), filepath.Join(dir, "sweep.state"), 6)
+	assertSameFiles(t, undisturbed(t, dir), filesOf(t, filepath.Join(dir, "killed.zarr")))
+}
+
+// So do two processes that share the group, each with a shard of the sweep, and are
+// both killed.
+func TestZarrOfTwoProcessesThatAreKilled(t *testing.T) {
+	dir := t.TempDir()
+	t.Run("both", func(t *testing.T) {
+		for _, shard := range []string{"0", "1"} {
+			t.Run("shard "+shard, func(t *testing.T) {
+				t.Parallel()
+				state := "state-" + shard
+				stream := zarrStream(t, dir, "shard-"+shard, "shared.zarr", "{ index: "+shard+", count: 2 }", state)
+				killOften(t, dir, stream, filepath.Join(dir, state), 5)
+			})
+		}
+	})
+	assertSameFiles(t, undisturbed(t, dir), filesOf(t, filepath.Join(dir, "shared.zarr")))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/mfn-connect/mfn-connect/engine"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
@@ -16,6 +17,7 @@ type zarrRecord struct {
 	count  int64 // of the sweep's simulations, 0 if it is not known
 	model  string
 	sweep  string
+	time   zarr.Time // of the snapshots
 	values zarrValues
 }
 
@@ -47,7 +49,7 @@ func (o *zarrOutput) place(r *zarrRecord, at resolve) (err error) {
 // parse reads the values of a result: those of params, features and pattern by their
 // names, those of other objects with the name of the object before theirs.
 func (r *zarrRecord) parse(body []byte) error {
-	r.model = engine.MFN
+	r.model, r.time = engine.MFN, zarr.Time{}
 	z := &r.values
 	z.found = z.found[:0]
 	var failed error
@@ -63,6 +65,8 @@ func (r *zarrRecord) parse(body []byte) error {
 			}
 		case params:
 			failed = z.addParams(raw)
+		case snapshots:
+			failed = r.addSnapshots(raw)
 		case "features", "pattern":
 			failed = z.addNamed(string(name), raw)
 		case "warnings":
@@ -145,7 +149,7 @@ func (f *zarrForm) name(name []byte) (known string, ok bool) {
 
 // form returns that of a group for results like this one.
 func (r *zarrRecord) form(version string) (*zarrForm, error) {
-	l := &zarr.Layout{Model: r.model, Sweep: r.sweep, Version: version}
+	l := &zarr.Layout{Model: r.model, Sweep: r.sweep, Version: version, Time: r.time}
 	places := map[string]int{}
 	for _, v := range r.values.found {
 		a := zarr.Array{Name: v.name, Kind: v.kind, Shape: v.shape}
@@ -162,22 +166,35 @@ func (r *zarrRecord) form(version string) (*zarrForm, error) {
 	if len(l.Arrays) == 0 {
 		return nil, errors.New("the message has no values to write")
 	}
+	if err := r.checkTime(places); err != nil {
+		return nil, err
+	}
 	l.Sort()
-	nameDimensions(l.Arrays)
+	nameDimensions(l)
 	return newZarrForm(l), nil
 }
 
 // nameDimensions names those of fields x and y, of their sequences time, x and y,
 // and others after their array. A field of another size than that of the first has
-// dimensions of its own, since one name stands for one size.
-func nameDimensions(arrays []zarr.Array) {
+// dimensions of its own, since one name stands for one size, and so has one whose
+// dimension would have the name of an array.
+func nameDimensions(l *zarr.Layout) {
 	sizes := map[string]int{}
-	for k := range arrays {
-		a := &arrays[k]
-		names := map[int][]string{2: {"x", "y"}, 3: {"time", "x", "y"}}[len(a.Shape)]
+	if l.Time.Count > 0 {
+		sizes[zarr.TimeDim] = l.Time.Count
+	}
+	for k := range l.Arrays {
+		sizes[l.Arrays[k].Name] = -1 // no size
+	}
+	for k := range l.Arrays {
+		a := &l.Arrays[k]
+		names := map[int][]string{2: {"x", "y"}, 3: {zarr.TimeDim, "x", "y"}}[len(a.Shape)]
+		if a.Name == snapshotsPrefix+"times" {
+			names = []string{zarr.TimeDim}
+		}
 		for axis, size := range a.Shape {
 			name := fmt.Sprintf("%v_%v", a.Name, axis)
-			if names != nil && (sizes[names[axis]] == 0 || sizes[names[axis]] == size) {
+			if axis < len(names) && (sizes[names[axis]] == 0 || sizes[names[axis]] == size) {
 				name = names[axis]
 			}
 			sizes[name] = size
@@ -196,6 +213,9 @@ func (f *zarrForm) row(r *zarrRecord) (zarr.Row, error) {
 		return row, fmt.Errorf("sweep: the message is of %q, the group holds %q: choose another directory, or remove this one", r.sweep, l.Sweep)
 	case r.model != l.Model:
 		return row, fmt.Errorf("model: the message is of %q, the group holds %q: choose another directory", r.model, l.Model)
+	}
+	if r.time != l.Time {
+		return row, fmt.Errorf("snapshots.steps: the message has %v, the group holds %v: choose another directory", r.time, l.Time)
 	}
 	within := make([]string, len(l.Arrays))
 	content := make([]byte, 0, r.size())
@@ -221,10 +241,21 @@ func (f *zarrForm) row(r *zarrRecord) (zarr.Row, error) {
 	}
 	for at, value := range row.Values {
 		if value == nil {
-			return row, fmt.Errorf("%v: the message has no such member; the group has an array of it", l.Arrays[at].Name)
+			return row, fmt.Errorf("%v: the message has no such member; the group has an array of it%v", l.Arrays[at].Name, whoAdds(&l.Arrays[at]))
 		}
 	}
 	return row, nil
+}
+
+// whoAdds says which setting of mfn_simulate adds a plane to a result.
+func whoAdds(a *zarr.Array) string {
+	switch {
+	case strings.HasPrefix(a.Name, snapshotsPrefix):
+		return "; snapshots.planes of mfn_simulate adds it"
+	case len(a.Shape) == 2:
+		return "; include of mfn_simulate adds it"
+	}
+	return ""
 }
 
 // size returns how many bytes the values have, at most.

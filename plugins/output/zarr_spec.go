@@ -28,7 +28,7 @@ func zarrSpec() *service.ConfigSpec {
 		Description(`
 The group is a directory in the Zarr format, version 3. Its arrays have the dimension `+"`sim`"+` first, which counts the simulations:
 
-- Each field that a result includes, such as `+"`v`"+`, is an array `+"`(sim, x, y)`"+`, and each sequence of fields one of `+"`(sim, time, x, y)`"+`. A simulation is a chunk.
+- Each field that a result includes, such as `+"`v`"+`, is an array `+"`(sim, x, y)`"+`, and each plane of its `+"`snapshots`"+` one of `+"`(sim, time, x, y)`"+`, such as `+"`snapshots_v`"+`. A simulation is a chunk. `+"`time`"+` is a coordinate: the steps of the snapshots, which are the same in all simulations of a group. `+"`snapshots_times`"+` has their times.
 - Each number, text, true or false is an array `+"`(sim)`"+` in chunks of 256 simulations. Parameters and features have their own names, those of a group of `+"`pattern`"+` have the group's name before theirs, as others have that of the object that they are in: `+"`spectrum_wavelength`"+`. Numbers are float64, and true and false are 1 and 0; `+"`seed`"+` is uint64, so that all its digits are kept. `+"`warnings`"+` says how many there are.
 - A list of numbers is an array `+"`(sim, …)`"+`, in chunks of 256 simulations. A list of objects is one of each of their members. Lists of texts are left out.
 

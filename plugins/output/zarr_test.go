@@ -116,6 +116,36 @@ func TestZarrGrowsWithoutACount(t *testing.T) {
 	assert.NotContains(t, arrays, "note")
 }
 
+func TestZarrSnapshotsHaveACoordinate(t *testing.T) {
+	const along = `{"event":"e","snapshots":{"steps":[0,5,10],"times":[0,0.5,1],"v":[[[0]],[[1]],[[2]]]},"v":[[2]]}`
+	dir := t.TempDir()
+	r := runZarr(t, dir, "index: '${! batch_index() }'\ncount: ''\nsweep: ''")
+	require.NoError(t, r.publish(along))
+	l, arrays := layoutOf(t, dir)
+	assert.Equal(t, zarr.Time{First: 0, Every: 5, Count: 3}, l.Time)
+	assert.Equal(t, []string{"time", "x", "y"}, arrays["snapshots_v"].Dims)
+	assert.Equal(t, []string{"time"}, arrays["snapshots_times"].Dims)
+	assert.Equal(t, []string{"x", "y"}, arrays["v"].Dims)
+	assert.NotContains(t, arrays, "snapshots_steps")
+	require.NoError(t, r.publish(along))
+	for says, replace := range map[string][]string{
+		"snapshots.steps: the message has 0, 7 … 14, the group holds 0, 5 … 10: choose another directory":             {"[0,5,10]", "[0,7,14]"},
+		"snapshots.steps: the message has no snapshots, the group holds 0, 5 … 10":                                    {`"snapshots"`, `"other"`},
+		"snapshots.steps: [0,5,11] is not allowed, must be a list of whole numbers, each greater than the one before": {"[0,5,10]", "[0,5,11]"},
+		"snapshots.steps: [0,0.5,1] is not allowed":                                                                   {"[0,5,10]", "[0,0.5,1]"},
+		"snapshots.steps: 5 is not allowed":                                                                           {"[0,5,10]", "5"},
+		"v: the message has no such member; the group has an array of it; include of mfn_simulate adds it":            {`,"v":[[2]]`, ""},
+		"snapshots_v: the message has no such member; the group has an array of it; snapshots.planes of mfn_":         {`,"v":[[[0]],[[1]],[[2]]]`, ""},
+	} {
+		t.Run(says, func(t *testing.T) {
+			require.ErrorContains(t, r.publish(strings.NewReplacer(replace...).Replace(along)), says)
+		})
+	}
+	other := runZarr(t, t.TempDir(), "index: '0'\ncount: ''\nsweep: ''")
+	require.ErrorContains(t, other.publish(strings.Replace(along, "[0,5,10]", "[0,5]", 1)), "snapshots_times: it has 3 snapshots, snapshots.steps has 2")
+	require.ErrorContains(t, other.publish(strings.Replace(along, `"event":"e"`, `"time":1`, 1)), "time: this is the name of the steps of snapshots")
+}
+
 func TestZarrRefusesWhatDoesNotBelongToTheGroup(t *testing.T) {
 	dir := t.TempDir()
 	conf, err := zarrSpec().ParseYAML(fmt.Sprintf("directory: %q", dir), nil)

@@ -28,6 +28,7 @@ pipeline:
   processors:
     - mfn_simulate:
         include: [ u, v ]
+        snapshots: { every: 5, planes: [ v ] }
         feature_config: { extra: [ fit, spectrum, shape, components, dynamics, correlation, topology, entropy, scaling ] }
     - mapping: root = if this.simulation_id == "s-3" { deleted() }
 output:
@@ -86,6 +87,19 @@ class Zarr(unittest.TestCase):
                 numpy.testing.assert_array_equal(ds.topology_betti[i], r["pattern"]["topology"]["betti"])
                 wavelength = r["pattern"]["spectrum"]["wavelength"]
                 numpy.testing.assert_equal(float(ds.spectrum_wavelength[i]), numpy.nan if wavelength is None else wavelength)
+
+    def test_snapshots(self):
+        for consolidated in (True, False):
+            ds = xarray.open_zarr(self.directory / "s.zarr", consolidated=consolidated).load()
+            self.assertEqual(ds.snapshots_v.dims, ("sim", "time", "x", "y"))
+            self.assertIn("time", ds.coords)
+            self.assertIn("time", ds.indexes)
+            self.assertEqual(ds.time.values.tolist(), [0, 5, 10, 15, 20])
+            self.assertEqual(ds.snapshots_times.dims, ("sim", "time"))
+            for i, r in self.results.items():
+                numpy.testing.assert_array_equal(ds.snapshots_v[i], r["snapshots"]["v"])
+                numpy.testing.assert_array_equal(ds.snapshots_times[i], r["snapshots"]["times"])
+                numpy.testing.assert_array_equal(ds.snapshots_v[i].sel(time=20), ds.v[i])
 
     def test_what_is_missing(self):
         ds = xarray.open_zarr(self.directory / "s.zarr").load()

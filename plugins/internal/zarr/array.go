@@ -26,6 +26,7 @@ type Kind string
 const (
 	Float32 Kind = "float32"
 	Float64 Kind = "float64"
+	Int64   Kind = "int64"
 	Uint64  Kind = "uint64"
 	String  Kind = "string"
 )
@@ -35,7 +36,7 @@ func (k Kind) width() int {
 	switch k {
 	case Float32:
 		return 4
-	case Float64, Uint64:
+	case Float64, Int64, Uint64:
 		return 8
 	case String:
 	}
@@ -87,7 +88,7 @@ func missing(kind Kind, n int) []byte {
 			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(NaN)))
 		case Float64:
 			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(NaN))
-		case Uint64, String:
+		case Int64, Uint64, String:
 			b = append(b, make([]byte, kind.width())...)
 		}
 	}

@@ -1,7 +1,6 @@
 package zarr
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -177,23 +176,31 @@ func (g *Group) save(root *os.Root, layout *Layout) error {
 	return g.saveArrays(root, layout)
 }
 
-// saveArrays writes the metadata of the arrays, where they differ from the group's.
+// saveArrays writes the metadata of the arrays, and the coordinate of snapshots, where
+// they differ from the group's.
 func (g *Group) saveArrays(root *os.Root, layout *Layout) error {
 	w := newWriter(root, g.Fsync)
 	defer w.close()
 	err := parallel(len(layout.Arrays), func(k int) error {
 		a := &layout.Arrays[k]
-		text, err := indented(a.metadata(layout.Count))
-		if err != nil {
-			return err
-		}
-		if there, err := root.ReadFile(a.Name + "/" + metadataFile); err == nil && bytes.Equal(there, text) {
-			return nil
-		}
-		return w.write(a.Name, metadataFile, text)
+		return w.writeMetadata(a.Name, a.metadata(layout.Count))
 	})
+	if err == nil && layout.Time.Count > 0 {
+		if err = w.writeMetadata(TimeDim, layout.Time.metadata()); err == nil {
+			err = w.update(TimeDim, "c/0", layout.Time.file())
+		}
+	}
 	if err != nil {
 		return err
 	}
 	return w.sync()
+}
+
+// writeMetadata writes those of an array, if they differ from what is there.
+func (w *writer) writeMetadata(array string, metadata arrayMetadata) error {
+	text, err := indented(metadata)
+	if err != nil {
+		return err
+	}
+	return w.update(array, metadataFile, text)
 }

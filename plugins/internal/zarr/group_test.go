@@ -202,6 +202,44 @@ func TestMetadataThatACrashHasLeftOutAreWritten(t *testing.T) {
 	assert.Equal(t, before, contents(t, g.Path))
 }
 
+func TestTheCoordinateOfSnapshots(t *testing.T) {
+	steps := Time{First: 10, Every: 5, Count: 3}
+	layout := func(of Time) *Layout {
+		l := sample(1)
+		l.Time = of
+		return l
+	}
+	g := NewGroup(t.TempDir(), false)
+	require.NoError(t, g.Write(t.Context(), layout(steps), []Row{row(0)}))
+	text, err := os.ReadFile(filepath.Join(g.Path, "time", "zarr.json"))
+	require.NoError(t, err)
+	assert.JSONEq(t, `{
+		"zarr_format": 3, "node_type": "array", "shape": [3], "data_type": "int64",
+		"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [3]}},
+		"chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+		"fill_value": 0,
+		"codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "zstd", "configuration": {"level": 1, "checksum": false}}],
+		"attributes": {"first": 10, "every": 5}, "dimension_names": ["time"]
+	}`, string(text))
+	file, err := os.ReadFile(filepath.Join(g.Path, "time", "c", "0"))
+	require.NoError(t, err)
+	raw, err := decoder.DecodeAll(file, nil)
+	require.NoError(t, err)
+	for k, want := range []uint64{10, 15, 20} {
+		assert.Equal(t, want, binary.LittleEndian.Uint64(raw[8*k:]))
+	}
+
+	before := contents(t, g.Path)
+	require.NoError(t, os.RemoveAll(filepath.Join(g.Path, "time"))) // as a crash may
+	again := NewGroup(g.Path, false)
+	l, err := again.Layout()
+	require.NoError(t, err)
+	assert.Equal(t, steps, l.Time)
+	require.ErrorIs(t, again.Write(t.Context(), layout(Time{10, 6, 3}), []Row{row(0)}), ErrChanged)
+	require.NoError(t, again.Write(t.Context(), layout(steps), []Row{row(0)}))
+	assert.Equal(t, before, contents(t, g.Path))
+}
+
 func TestOthersFilesAreLeftAlone(t *testing.T) {
 	for name, prepare := range map[string]func(t *testing.T, dir string){
 		"another file": func(t *testing.T, dir string) {
@@ -219,6 +257,15 @@ func TestOthersFilesAreLeftAlone(t *testing.T) {
 			text, err := os.ReadFile(path)
 			require.NoError(t, err)
 			require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(text), "256", "100", 1)), 0o600))
+		},
+		"steps that someone has changed": func(t *testing.T, dir string) {
+			l := sample(1)
+			l.Time = Time{0, 10, 11}
+			require.NoError(t, NewGroup(dir, false).Write(t.Context(), l, nil))
+			path := filepath.Join(dir, "zarr.json")
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(text), `"every": 10`, `"every": "x"`, 1)), 0o600))
 		},
 		"another sweep": func(t *testing.T, dir string) {
 			other := sample(1)

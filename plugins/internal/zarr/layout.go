@@ -15,6 +15,7 @@ type Layout struct {
 	Sweep   string
 	Version string // of the program that has made the group
 	Count   int64  // of simulations
+	Time    Time
 	Arrays  []Array
 	// Coordinates are the names of the arrays that label simulations, such as
 	// parameters. xarray makes coordinates of them.
@@ -42,7 +43,8 @@ func (l *Layout) Sort() {
 
 // Same reports whether another layout is one of the same results.
 func (l *Layout) Same(other *Layout) bool {
-	return l.Model == other.Model && l.Sweep == other.Sweep && slices.EqualFunc(l.Arrays, other.Arrays, func(a, b Array) bool { return a.equal(&b) })
+	return l.Model == other.Model && l.Sweep == other.Sweep && l.Time == other.Time &&
+		slices.EqualFunc(l.Arrays, other.Arrays, func(a, b Array) bool { return a.equal(&b) })
 }
 
 // Grown returns the layout with room for at least so many simulations.
@@ -86,29 +88,35 @@ type consolidated struct {
 	Metadata       map[string]arrayMetadata `json:"metadata"`
 }
 
-// metadata returns that of an array of so many simulations.
-func (a *Array) metadata(count int64) arrayMetadata {
+// newArrayMetadata returns that of an array of a kind and a shape, in chunks of a
+// shape.
+func newArrayMetadata(kind Kind, shape, chunk []int64, dims []string) arrayMetadata {
 	m := arrayMetadata{
 		ZarrFormat: 3, NodeType: "array",
-		Shape: []int64{count}, DataType: a.Kind,
+		Shape: shape, DataType: kind,
+		ChunkGrid:        extension{"regular", map[string]any{"chunk_shape": chunk}},
 		ChunkKeyEncoding: extension{"default", map[string]any{"separator": "/"}},
-		FillValue:        map[Kind]any{Float32: "NaN", Float64: "NaN", Uint64: 0, String: ""}[a.Kind],
+		FillValue:        map[Kind]any{Float32: "NaN", Float64: "NaN", Int64: 0, Uint64: 0, String: ""}[kind],
 		Codecs: []extension{
 			{"bytes", map[string]any{"endian": "little"}},
 			{"zstd", map[string]any{"level": 1, "checksum": false}},
 		},
 		Attributes:     map[string]any{},
-		DimensionNames: append([]string{simDim}, a.Dims...),
+		DimensionNames: dims,
 	}
-	if a.Kind == String {
+	if kind == String {
 		m.Codecs[0] = extension{"vlen-utf8", map[string]any{}}
 	}
-	chunk := []int64{a.block()}
-	for _, size := range a.Shape {
-		m.Shape, chunk = append(m.Shape, int64(size)), append(chunk, int64(size))
-	}
-	m.ChunkGrid = extension{"regular", map[string]any{"chunk_shape": chunk}}
 	return m
+}
+
+// metadata returns that of an array of so many simulations.
+func (a *Array) metadata(count int64) arrayMetadata {
+	shape, chunk := []int64{count}, []int64{a.block()}
+	for _, size := range a.Shape {
+		shape, chunk = append(shape, int64(size)), append(chunk, int64(size))
+	}
+	return newArrayMetadata(a.Kind, shape, chunk, append([]string{simDim}, a.Dims...))
 }
 
 // array returns the array that has the metadata.
@@ -120,16 +128,25 @@ func (m *arrayMetadata) array(name string) (a Array, count int64, err error) {
 	for _, size := range m.Shape[1:] {
 		a.Shape = append(a.Shape, int(size))
 	}
-	expected, err := json.Marshal(a.metadata(m.Shape[0]))
-	if err != nil {
-		return a, 0, err
-	}
-	found := *m
-	found.Attributes = map[string]any{}
-	if written, err := json.Marshal(found); err != nil || string(written) != string(expected) {
-		return a, 0, fmt.Errorf("%v is laid out in another way", name)
+	if err := m.equals(a.metadata(m.Shape[0])); err != nil {
+		return a, 0, fmt.Errorf("%v %w", name, err)
 	}
 	return a, m.Shape[0], nil
+}
+
+// equals returns an error if metadata that were read differ from others by more than
+// their attributes.
+func (m *arrayMetadata) equals(expected arrayMetadata) error {
+	found := *m
+	found.Attributes, expected.Attributes = nil, nil
+	want, err := json.Marshal(expected)
+	if err != nil {
+		return err
+	}
+	if written, err := json.Marshal(found); err != nil || string(written) != string(want) {
+		return errors.New("is laid out in another way")
+	}
+	return nil
 }
 
 // marshal returns the metadata of the group, as it is in its zarr.json.
@@ -143,6 +160,9 @@ func (l *Layout) marshal() ([]byte, error) {
 	arrays := map[string]arrayMetadata{}
 	for k := range l.Arrays {
 		arrays[l.Arrays[k].Name] = l.Arrays[k].metadata(l.Count)
+	}
+	if l.Time.Count > 0 {
+		arrays[TimeDim] = l.Time.metadata()
 	}
 	return indented(groupMetadata{3, "group", attributes, &consolidated{"inline", false, arrays}})
 }
@@ -170,6 +190,13 @@ func parseLayout(text []byte) (*Layout, error) {
 	coordinates, _ := m.Attributes[attrCoordinates].(string)
 	l.Coordinates = strings.Fields(coordinates)
 	for name, array := range m.Consolidated.Metadata {
+		if name == TimeDim && len(array.DimensionNames) == 1 && array.DimensionNames[0] == TimeDim {
+			var err error
+			if l.Time, err = array.time(); err != nil {
+				return nil, fmt.Errorf("%w: %w", errNotOurs, err)
+			}
+			continue
+		}
 		a, count, err := array.array(name)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", errNotOurs, err)

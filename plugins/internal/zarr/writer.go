@@ -1,6 +1,7 @@
 package zarr
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -90,6 +91,14 @@ func (w *writer) write(array, name string, content []byte) error {
 		w.touch(path.Join(array, path.Dir(name)))
 	}
 	return nil
+}
+
+// update writes a file, unless it has this content.
+func (w *writer) update(array, name string, content []byte) error {
+	if there, err := w.root.ReadFile(array + "/" + name); err == nil && bytes.Equal(there, content) {
+		return nil
+	}
+	return w.write(array, name, content)
 }
 
 // touch notes a directory and those above it, which may be new.
