@@ -40,7 +40,7 @@ func TestModelsInC(t *testing.T) {
 	defer p.close()
 	for _, s := range modelShapes {
 		s.n, s.steps = 33, 5
-		took, err := modelLoop{p}.run(s, 3)
+		took, err := modelLoop{process: p}.run(s, 3)
 		require.NoError(t, err)
 		assert.Positive(t, took)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -15,13 +16,15 @@ import (
 )
 
 // What compares the models of two species with a C loop of each, which takes no
-// sums and extracts no feature, and with NumPy.
+// sums and extracts no feature, with NumPy, and with py-pde.
 
 var (
 	//go:embed c/models.c
 	modelsSource []byte
 	//go:embed models.py
 	modelsPython []byte
+	//go:embed pypde.py
+	pypdePython []byte
 )
 
 // modelShapes are the simulations that are compared: gray_scott in every size,
@@ -38,8 +41,13 @@ type modelShape struct {
 }
 
 // modelLoop is a process that takes "model grid steps repetitions" and answers
-// with nanoseconds.
-type modelLoop struct{ *process }
+// with nanoseconds. Its process is nil where the machine cannot run it.
+type modelLoop struct {
+	name string
+	*process
+	share int    // of a slow one: it runs one round of a simulation's steps ÷ share
+	only  string // the model that it has, if it has not all
+}
 
 func (l modelLoop) run(s modelShape, repetitions int) (time.Duration, error) {
 	answer, err := l.ask("%v %v %v %v", s.model, s.n, s.steps, repetitions)
@@ -93,25 +101,35 @@ func (b *bench) models(ctx context.Context, directory string) error {
 		return err
 	}
 	defer p.close()
-	ours := modelLoop{p}
-	loops := []*modelLoop{&ours, nil, nil} // C, NumPy
+	loops := []modelLoop{
+		{name: "engine", process: p}, {name: "C"},
+		{name: "NumPy", share: 100}, {name: "py-pde", share: 4, only: "gray_scott"},
+	}
 	if c, err := startC(ctx, directory, "models", modelsSource, nativeVectors); err == nil {
 		defer c.close()
-		loops[1] = &modelLoop{c}
+		loops[1].process = c
 	}
-	if c, err := startNumPyModels(ctx, directory); err == nil {
+	if c, err := startPython(ctx, directory, "numpy", modelsPython); err == nil {
 		defer c.close()
-		loops[2] = &modelLoop{c}
+		loops[2].process = c
 	}
-	rows := [][]string{{"Models of two species", "engine", "C", "NumPy", "engine ÷ C"}}
+	if c, err := startPython(ctx, directory, "pde", pypdePython); err == nil {
+		defer c.close()
+		loops[3].process = c
+	}
+	header := []string{"Models of two species"}
+	for _, l := range loops {
+		header = append(header, l.name)
+	}
+	rows := [][]string{append(header, "engine ÷ C")}
 	for _, s := range modelShapes {
 		rates := make([][]float64, len(loops))
 		for round := range b.rounds {
 			for k, l := range loops {
 				rate := 0.0
-				if l != nil && (k < 2 || round == 0) {
-					if rate, err = l.rate(s, k, b.turn); err != nil {
-						return fmt.Errorf("%v: %w", s.model, err)
+				if l.process != nil && (l.only == "" || l.only == s.model) && (l.share == 0 || round == 0) {
+					if rate, err = l.rate(s, b.turn); err != nil {
+						return fmt.Errorf("%v of %v: %w", s.model, l.name, err)
 					}
 				}
 				rates[k] = append(rates[k], rate)
@@ -126,35 +144,35 @@ func (b *bench) models(ctx context.Context, directory string) error {
 		under := column{rates: map[shape][]float64{s.shape: rates[1]}}
 		rows = append(rows, append(columns, cell("%.2f", ratio(s.shape, &over, &under))))
 	}
-	b.printf("\nMillion cell-steps a second on one core; the engine draws the start, keeps sums and extracts features, C and NumPy do not.\n")
+	b.printf("\nMillion cell-steps a second on one core; the engine draws the start, keeps sums and extracts features, the others do not.\n")
 	b.table(rows)
 	return b.groups(ctx)
 }
 
-// rate returns cell-steps a second over about a turn. NumPy, the last of the
-// contenders, computes a hundredth of the steps.
-func (l *modelLoop) rate(s modelShape, contender int, turn time.Duration) (float64, error) {
-	if contender == 2 {
-		s.steps = max(s.steps/100, 2)
-	}
+// rate returns cell-steps a second over about a turn.
+func (l modelLoop) rate(s modelShape, turn time.Duration) (float64, error) {
 	repetitions := max(int(turn.Seconds()*1e9/s.cellSteps()), 1)
-	if contender == 2 {
-		repetitions = 1
+	if l.share > 0 {
+		s.steps, repetitions = max(s.steps/l.share, 2), 1
 	}
 	took, err := l.run(s, repetitions)
 	return s.cellSteps() * float64(repetitions) / took.Seconds(), err
 }
 
-func startNumPyModels(ctx context.Context, directory string) (*process, error) {
+// startPython starts a script, if Python has the module that it needs.
+func startPython(ctx context.Context, directory, module string, content []byte) (*process, error) {
 	python, err := oracle.Python()
 	if err != nil {
 		return nil, err
 	}
-	script := filepath.Join(directory, "models.py")
-	if err := os.WriteFile(script, modelsPython, 0o600); err != nil {
+	if err := exec.CommandContext(ctx, python, "-c", "import "+module).Run(); err != nil {
+		return nil, fmt.Errorf("%v has no %v: %w", python, module, err)
+	}
+	script := filepath.Join(directory, "models_"+module+".py")
+	if err := os.WriteFile(script, content, 0o600); err != nil {
 		return nil, err
 	}
-	return startProcess(ctx, nil, python, script)
+	return startProcess(ctx, nil, python, "-W", "ignore", script)
 }
 
 // groups prints what each group of further features takes, beside a simulation
