@@ -115,8 +115,10 @@ fuzz:
 		done; \
 	done
 
-## docs: generate the component reference from the specs
-docs:
+## docs: generate the component reference and the JSON schema for editors from the specs
+docs: build
+	./$(BINARY) schema > config/schema.json.new
+	mv config/schema.json.new config/schema.json
 	go run ./docs/generate > docs/components.md.new
 	mv docs/components.md.new docs/components.md
 

@@ -42,10 +42,11 @@ func main() {
 	}
 	run := job{version: version}
 	signalled := watchSignals(run.hideProgress)
+	config := func() *service.ConfigSchema { return schema(version, built) }
 	watch, serves := watchServer()
 	redirectStandardLog(&run.log)
 	options := append(run.options(), watch, run.flags())
-	for _, command := range cli.Commands() {
+	for _, command := range cli.Commands(config) {
 		options = append(options, service.CLIOptAddCommand(command))
 	}
 	code, err := service.RunCLIToCode(context.Background(), append(options,
@@ -55,7 +56,7 @@ func main() {
 		service.CLIOptSetVersion(version, built),
 		service.CLIOptSetDocumentationURL("https://github.com/mfn-connect/mfn-connect/tree/main/docs"),
 		service.CLIOptSetDefaultConfigPaths("./mfn-connect.yaml", "/mfn-connect.yaml", "/etc/mfn-connect/config.yaml"),
-		service.CLIOptSetMainSchemaFrom(func() *service.ConfigSchema { return schema(version, built) }),
+		service.CLIOptSetMainSchemaFrom(config),
 	)...)
 	if err != nil {
 		// Benthos leaves its own template in one of its errors.

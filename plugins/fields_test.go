@@ -21,6 +21,7 @@ import (
 	_ "github.com/redpanda-data/benthos/v4/public/components/io"
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema/schematest"
 	_ "github.com/mfn-connect/mfn-connect/plugins"
 	_ "github.com/mfn-connect/mfn-connect/plugins/dataset"
 	_ "github.com/mfn-connect/mfn-connect/plugins/tracer"
@@ -33,6 +34,7 @@ type component struct {
 	required   map[string]any
 	lint       func(*service.ComponentConfigLinter, []byte) ([]service.Lint, error)
 	add        func(*service.StreamBuilder, string) error
+	validate   func(conf string) error // by the schema of a stream's file
 }
 
 const nowhere = "127.0.0.1:1"
@@ -61,6 +63,7 @@ func components(t *testing.T) []component {
 		// A collector that is not there is asked for nothing, since no message comes.
 		"tracer open_telemetry_collector": {"http": []any{map[string]any{"address": nowhere}}},
 	}
+	validate := schematest.Validator(t, service.GlobalEnvironment().FullConfigSchema("", ""))
 	var found []component
 	walk := func(kind string, lint func(*service.ComponentConfigLinter, []byte) ([]service.Lint, error), add func(*service.StreamBuilder, string) error) func(string, *service.ConfigView) {
 		return func(name string, _ *service.ConfigView) {
@@ -69,7 +72,7 @@ func components(t *testing.T) []component {
 			}
 			required, ok := known[kind+" "+name]
 			require.True(t, ok, "say above what %v %v needs", kind, name)
-			found = append(found, component{kind, name, required, lint, add})
+			found = append(found, component{kind, name, required, lint, add, validate})
 		}
 	}
 	env := service.GlobalEnvironment()
@@ -186,6 +189,9 @@ var spelled = []string{
 	"2026-11-25", "5s", "''", "[]", "[S3CR3T]", "[~]", "{}", "{S3CR3T: S3CR3T}", "'${! S3CR3T( }'",
 }
 
+// notJSON are values that JSON has no form for, or editors another.
+var notJSON = []string{"!S3CR3T", "!x S3CR3T", "1e400", ".nan", "2026-11-25"}
+
 var nulls = []string{"", "~", "null", "# S3CR3T"}
 
 // partners are components that do not start without another.
@@ -227,6 +233,7 @@ func TestDefaultsAndExamplesOfFieldsAreValid(t *testing.T) {
 					lints, err := c.lint(service.GlobalEnvironment().NewComponentConfigLinter().SetSkipEnvVarCheck(true), []byte(conf))
 					require.NoError(t, err)
 					require.Empty(t, lints, conf)
+					c.compareWithSchema(t, conf, lints)
 				})
 			}
 		}
@@ -239,6 +246,9 @@ func (c component) try(t *testing.T, l leaf, value string) {
 	said := fmt.Sprint(lints, err)
 	require.NotContains(t, said, "itself failed", "the lint rule is no mapping")
 	refused := len(lints) > 0 || err != nil
+	if !slices.Contains(notJSON, value) && err == nil {
+		c.compareWithSchema(t, conf, lints)
+	}
 	if slices.Contains(nulls, value) {
 		require.True(t, refused, "null is taken without a word:\n%v", conf)
 	}
@@ -262,6 +272,35 @@ func (c component) try(t *testing.T, l leaf, value string) {
 		require.NotContains(t, said, "S3CR3T")
 		require.NotContains(t, said, "123456")
 	}
+}
+
+// beyondSchema are the lints of what no schema can say: languages, and fields that
+// depend on others.
+var beyondSchema = []string{
+	"expected query", "expected whitespace", "expected end of expression", "include_patterns", // what is in a text
+	"each needs the other", "topics: must be names of topics", "shard.index: must be below", "count: must be 1 or more",
+	"partition needs partitioner", "fetch_max_partition_bytes", "the same for all messages", "rotation applies to append_mode", "signing_secret",
+	"revoke_timeout", "heartbeat_interval", "client_key and token_url must not be empty",
+}
+
+// compareWithSchema asks the schema for editors to refuse what lint refuses, but for
+// what it cannot say, and to take what lint takes.
+func (c component) compareWithSchema(t *testing.T, conf string, lints []service.Lint) {
+	t.Helper()
+	said := fmt.Sprint(lints)
+	if slices.ContainsFunc(beyondSchema, func(lint string) bool { return strings.Contains(said, lint) }) {
+		return
+	}
+	invalid := c.validate(c.inStream(conf))
+	require.Equal(t, len(lints) > 0, invalid != nil, "%v\nlint: %v\nschema: %v", conf, said, invalid)
+}
+
+// inStream returns the file of a stream that has the component.
+func (c component) inStream(conf string) string {
+	if c.kind == "processor" {
+		return "pipeline:\n  processors:\n    - " + strings.ReplaceAll(conf, "\n", "\n      ")
+	}
+	return c.kind + ":\n  " + strings.ReplaceAll(conf, "\n", "\n  ")
 }
 
 // start runs a stream of the component until it has begun, unlinted, and returns the

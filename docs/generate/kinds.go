@@ -1,26 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
-	"strings"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 )
-
-// kindMarks begin the lint rules of the fields of plugins/internal/fields, whose
-// types Benthos does not know, and of those that it has linted for Benthos.
-var kindMarks = []string{"# kind: ", "# type: "}
-
-// kindOf returns the kind that a lint rule begins with, empty if there is none.
-func kindOf(lintRule string) string {
-	for _, mark := range kindMarks {
-		if rest, ok := strings.CutPrefix(lintRule, mark); ok {
-			kind, _, _ := strings.Cut(rest, "\n")
-			return kind
-		}
-	}
-	return ""
-}
 
 // field is a field of a component, as Benthos encodes it.
 type field struct {
@@ -64,7 +51,8 @@ func collectKinds(fields []field, path string, kinds map[string]string) {
 		case "map":
 			inside, each = "map of ", ".<name>"
 		}
-		if kind := kindOf(f.Linter); kind != "" {
+		note := jsonschema.NoteOf(f.Linter)
+		if kind := cmp.Or(note.Kind, note.Type); kind != "" {
 			kinds[name] = inside + kind
 		}
 		collectKinds(f.Children, name+each+".", kinds)

@@ -17,6 +17,7 @@ import (
 	_ "github.com/redpanda-data/benthos/v4/public/components/io"
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	_ "github.com/mfn-connect/mfn-connect/plugins"
 	_ "github.com/mfn-connect/mfn-connect/plugins/dataset"
 	_ "github.com/mfn-connect/mfn-connect/plugins/tracer"
@@ -82,7 +83,7 @@ func render(env *service.Environment) ([]byte, error) {
 	if err := tmpl.Execute(&out, components); err != nil {
 		return nil, err
 	}
-	text := regexp.MustCompile(`[ \t]+\n`).ReplaceAllString(quoteVariables(markdown(out.String())), "\n")
+	text := regexp.MustCompile(`[ \t]+\n`).ReplaceAllString(quoteVariables(jsonschema.Markdown(out.String())), "\n")
 	text = regexp.MustCompile(`\n{3,}`).ReplaceAllString(text, "\n\n")
 	return []byte(strings.TrimRight(text, "\n") + "\n"), nil
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 )
 
 func TestComponentReferenceIsCurrent(t *testing.T) {
@@ -26,7 +28,7 @@ func TestLinksAreMarkdown(t *testing.T) {
 		"Markdown":      {"[this](https://example.com) [[1]](https://example.com)", "[this](https://example.com) [[1]](https://example.com)"},
 		"YAML":          {"urls: [ https://example.com ]", "urls: [ https://example.com ]"},
 	} {
-		t.Run(name, func(t *testing.T) { require.Equal(t, row.want, markdown(row.text)) })
+		t.Run(name, func(t *testing.T) { require.Equal(t, row.want, jsonschema.Markdown(row.text)) })
 	}
 	require.Equal(t, "a: '${B_C}'\n- '${D:e}'\n'x-${F}'\ng: 'h ${I}' # ${J}\n", quoteVariables("a: ${B_C}\n- ${D:e}\nx-${F}\ng: 'h ${I}' # ${J}\n"))
 	reference, err := render(service.GlobalEnvironment())

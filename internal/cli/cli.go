@@ -10,15 +10,16 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/urfave/cli/v2"
 )
 
 // interrupted is the status of a command that a signal has ended.
 const interrupted = 130
 
-// Commands returns the commands.
-func Commands() []*cli.Command {
-	commands := []*cli.Command{simulateCommand(), modelsCommand(), completionCommand()}
+// Commands returns the commands. Config returns the schema of a stream's file.
+func Commands(config func() *service.ConfigSchema) []*cli.Command {
+	commands := []*cli.Command{simulateCommand(), modelsCommand(), schemaCommand(config), completionCommand()}
 	for _, c := range commands {
 		c.OnUsageError = suggest
 		c.HideHelpCommand = true

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/urfave/cli/v2"
@@ -23,12 +24,16 @@ import (
 	_ "github.com/mfn-connect/mfn-connect/plugins/processor"
 )
 
+func configSchema() *service.ConfigSchema {
+	return service.GlobalEnvironment().FullConfigSchema("", "")
+}
+
 // runCommand runs a command as the program does, and returns what it prints.
 func runCommand(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
 	app := &cli.App{
-		Name: "mfn-connect", Commands: Commands(), Writer: &out, ErrWriter: io.Discard,
+		Name: "mfn-connect", Commands: Commands(configSchema), Writer: &out, ErrWriter: io.Discard,
 		ExitErrHandler: func(*cli.Context, error) {},
 	}
 	err := app.RunContext(t.Context(), append([]string{"mfn-connect"}, args...))

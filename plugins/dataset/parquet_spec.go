@@ -9,6 +9,7 @@ import (
 	"github.com/parquet-go/parquet-go/compress"
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 )
 
@@ -44,8 +45,8 @@ func schemaLint() string {
 	if err != nil {
 		panic(err) // names can be encoded
 	}
-	return fmt.Sprintf(`# kind: list of columns
-map columns {
+	note := jsonschema.Note{Kind: "list of columns", Schema: columnsSchema()}
+	return note.Before(fmt.Sprintf(`map columns {
   root = match {
     this.is.type() != "array" || this.is.length() == 0 => [ "%%v: must be a list of at least one column".format(this.at) ]
     this.is.map_each(c -> c.name.string()).catch([]).unique().length() < this.is.map_each(c -> c.name.string()).catch([]).length() => [ "%%v: there are two columns of one name".format(this.at) ]
@@ -66,7 +67,22 @@ map column {
     _ => []
   }
 }
-root = {"at": "schema", "is": this}.apply("columns")`, types, strings.Join(typeNames(), ", "))
+root = {"at": "schema", "is": this}.apply("columns")`, types, strings.Join(typeNames(), ", ")))
+}
+
+// columnsSchema is the schema of a list of columns. Columns within others are not
+// described.
+func columnsSchema() jsonschema.Object {
+	column := jsonschema.OneOf("must have either a type or fields", "type", "fields")
+	column["type"], column["additionalProperties"], column["required"] = "object", false, []string{"name"}
+	column["properties"] = jsonschema.Object{
+		"name":     jsonschema.NotEmpty(),
+		"type":     jsonschema.Enum(typeNames()),
+		"fields":   jsonschema.Object{"type": "array", "minItems": 1},
+		"repeated": jsonschema.Bool(),
+		"optional": jsonschema.Bool(),
+	}
+	return jsonschema.List(column, 1)
 }
 
 func parquetSpec() *service.ConfigSpec {

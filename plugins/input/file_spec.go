@@ -9,6 +9,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/replay"
@@ -19,9 +20,11 @@ const fileType = "mfn_file"
 
 // The fields of the input, but for those of packages retry and replay.
 var (
-	fileFieldDirectory     = fields.NotEmpty("directory")
-	fileFieldPath          = fields.NotEmpty("path").Where("the path of a file", `!this.string().re_match("(^|/)[.]{0,2}$")`, isFilePath)
-	fileFieldPattern       = fields.Text("pattern").Where(filePatternAllowed, filePatternCheck, filePatternValid)
+	fileFieldDirectory = fields.NotEmpty("directory")
+	fileFieldPath      = fields.NotEmpty("path").Where("the path of a file", `!this.string().re_match("(^|/)[.]{0,2}$")`, isFilePath).
+				Schema(jsonschema.Except("(^|/)[.]{0,2}$"))
+	fileFieldPattern = fields.Text("pattern").Where(filePatternAllowed, filePatternCheck, filePatternValid).
+				Schema(jsonschema.Except("^$|^/|(^|/)[.][.]?(/|$)"))
 	fileFieldAutoDelete    = fields.Bool("auto_delete")
 	fileFieldMoveTo        = fields.Text("move_to")
 	fileFieldPollInterval  = fields.Positive("poll_interval")
@@ -125,8 +128,7 @@ Each message has `+"`path`, `file_name`, `mod_time_unix`"+` (seconds) and `+"`si
 		).
 		Fields(retry.Fields()...).
 		Fields(replay.Fields()...).
-		LintRule(`
-root = if !this.exists("directory") && !this.exists("path") {
+		LintRule(jsonschema.Note{Schema: jsonschema.OneOf("directory or path must be set", "directory", "path")}.Before(`root = if !this.exists("directory") && !this.exists("path") {
   [ "directory or path must be set" ]
 } else if this.exists("directory") && this.exists("path") {
   [ "directory and path exclude each other" ]
@@ -144,7 +146,7 @@ root = if $deletes && $moves != "" {
 } else {
   []
 }
-}`).
+}`)).
 		Example("Files in, files out", "Simulates the parameters in each file that appears, and deletes the file when its result is written. What cannot be simulated is kept in another directory, with the error.", `
 input:
   label: params

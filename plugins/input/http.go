@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/mfn-connect/mfn-connect/internal/guard"
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
@@ -52,7 +53,8 @@ var (
 
 // matching is a text that matches a regular expression.
 func matching(name, allowed, expression string) fields.Scalar[string] {
-	return fields.Text(name).Where(allowed, fmt.Sprintf("this.string().re_match(%q)", expression), regexp.MustCompile(expression).MatchString)
+	return fields.Text(name).Where(allowed, fmt.Sprintf("this.string().re_match(%q)", expression), regexp.MustCompile(expression).MatchString).
+		Schema(jsonschema.Matching(expression))
 }
 
 func httpSpec() *service.ConfigSpec {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 )
 
@@ -41,7 +42,7 @@ func httpPathsField() *service.ConfigField {
 			Examples([]string{"application/json", "image/png"}).
 			Default([]any{}),
 	).Description("What is answered.").
-		LintRule(`root = if this.type() == "array" && this.length() == 0 { [ "paths: must have at least one element" ] } else if this.type() == "array" && this.map_each(p -> p.path.string()).unique().length() < this.length() { [ "paths: must differ in their path" ] }`).
+		LintRule(jsonschema.Note{Schema: jsonschema.Object{"minItems": 1}}.Before(`root = if this.type() == "array" && this.length() == 0 { [ "paths: must have at least one element" ] } else if this.type() == "array" && this.map_each(p -> p.path.string()).unique().length() < this.length() { [ "paths: must differ in their path" ] }`)).
 		Default([]any{map[string]any{"path": "/post"}})
 }
 

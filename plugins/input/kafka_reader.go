@@ -11,6 +11,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/kafka"
 )
@@ -20,7 +21,8 @@ var (
 	kafkaTopics        = fields.ListOf(fields.Text("topics")).NotEmpty()
 	kafkaRegexpTopics  = fields.Bool("regexp_topics")
 	kafkaConsumerGroup = fields.Text("consumer_group").Where("text that is not blank", `this.string().trim() != ""`,
-		func(s string) bool { return strings.TrimSpace(s) != "" })
+		func(s string) bool { return strings.TrimSpace(s) != "" }).
+		Schema(jsonschema.TextMatching(`\S`))
 	kafkaStartOffset = fields.Enum("start_offset", map[string]string{
 		"earliest":  "With the oldest record there is.",
 		"latest":    "With what is written from now on.",

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/replay"
@@ -55,6 +56,12 @@ var (
 )
 
 // sweepLint says what lint finds of what package sweep refuses.
+// sweepSchema says to editors what a schema can of sweepLint.
+var sweepSchema = jsonschema.Object{"properties": jsonschema.Object{sweepFieldParameters: jsonschema.Object{
+	"minProperties":        1,
+	"additionalProperties": jsonschema.Object{"anyOf": []jsonschema.Object{jsonschema.AtLeastOne("values"), {"required": []string{"min", "max"}}}},
+}}}
+
 const sweepLint = `root = match {
   this.parameters.type() != "object" => []
   this.parameters.length() == 0 => [ "parameters: must hold at least one parameter" ]
@@ -143,7 +150,7 @@ Without Kafka, give each machine a `+"`shard`"+` of its own. With Kafka, run the
 				Default("").Examples("sweep.state"),
 		).
 		Fields(replay.Fields()...).
-		LintRule(sweepLint).
+		LintRule(jsonschema.Note{Schema: sweepSchema}.Before(sweepLint)).
 		Example("A map of two parameters", "Simulates 64 points and prints a line for each. Those that cannot be simulated are left out, with a warning in the log.", `
 input:
   mfn_sweep:

@@ -103,17 +103,16 @@ In streams mode, the series of a stream end with it.
 var (
 	useHistogramTiming = fields.Bool(fieldUseHistogramTiming)
 	histogramBuckets   = fields.ListOf(fields.Float(fieldHistogramBuckets, 0, math.MaxFloat64))
-	quantile           = fields.Float(fieldQuantile, 0, 1).Where("a number above 0 and below 1", "this.number() > 0 && this.number() < 1",
-		func(q float64) bool { return q > 0 && q < 1 })
-	quantileError     = fields.Float(fieldQuantileError, 0, 1)
-	addProcessMetrics = fields.Bool(fieldAddProcessMetrics)
-	addGoMetrics      = fields.Bool(fieldAddGoMetrics)
-	pushURL           = fields.Text(fieldPushURL)
-	pushInterval      = fields.Positive(fieldPushInterval)
-	pushJobName       = fields.NotEmpty(fieldPushJobName)
-	username          = fields.Text(fieldUsername)
-	password          = fields.Secret(fieldPassword)
-	fileOutputPath    = fields.Text(fieldFileOutputPath)
+	quantile           = fields.Between(fieldQuantile, 0, 1)
+	quantileError      = fields.Float(fieldQuantileError, 0, 1)
+	addProcessMetrics  = fields.Bool(fieldAddProcessMetrics)
+	addGoMetrics       = fields.Bool(fieldAddGoMetrics)
+	pushURL            = fields.Text(fieldPushURL)
+	pushInterval       = fields.Positive(fieldPushInterval)
+	pushJobName        = fields.NotEmpty(fieldPushJobName)
+	username           = fields.Text(fieldUsername)
+	password           = fields.Secret(fieldPassword)
+	fileOutputPath     = fields.Text(fieldFileOutputPath)
 )
 
 func init() {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/filewriter"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
@@ -16,12 +17,13 @@ const fileType = "mfn_file"
 // The fields of the output, but for those of package retry.
 var (
 	fileFieldDirectory = fields.NotEmpty("directory")
-	fileFieldPattern   = fields.Interpolated("filename_pattern").Where(fileNameAllowed, fileNameCheck, fileNameValid)
-	fileFieldAppend    = fields.Bool("append_mode")
-	fileFieldMaxBytes  = fields.Bytes("max_bytes", 0, math.MaxInt64)
-	fileFieldMaxAge    = fields.NotNegative("max_age")
-	fileFieldMaxFiles  = fields.Count("max_files", 0)
-	fileFieldFsync     = fields.Bool("fsync")
+	fileFieldPattern   = fields.Interpolated("filename_pattern").Where(fileNameAllowed, fileNameCheck, fileNameValid).
+				Schema(jsonschema.Except(fileNameNever))
+	fileFieldAppend   = fields.Bool("append_mode")
+	fileFieldMaxBytes = fields.Bytes("max_bytes", 0, math.MaxInt64)
+	fileFieldMaxAge   = fields.NotNegative("max_age")
+	fileFieldMaxFiles = fields.Count("max_files", 0)
+	fileFieldFsync    = fields.Bool("fsync")
 )
 
 const (

@@ -11,6 +11,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
@@ -24,7 +25,7 @@ var (
 		`this.string().trim() != ""`, func(topic *service.InterpolatedString) bool {
 			text, static := topic.Static()
 			return !static || strings.TrimSpace(text) != ""
-		})
+		}).Schema(jsonschema.TextMatching(`\S`))
 	kafkaFieldKey         = fields.Interpolated("key")
 	kafkaFieldPartition   = number("partition", math.MaxInt32)
 	kafkaFieldTimestampMs = number("timestamp_ms", math.MaxInt64)
@@ -52,7 +53,7 @@ func number(name string, maximum int64) fields.Scalar[*service.InterpolatedStrin
 			}
 			n, err := strconv.ParseInt(static, 10, 64)
 			return err == nil && n >= 0 && n <= maximum
-		})
+		}).Schema(jsonschema.Number("integer", "^$|[$][{]|^[0-9]{1,18}$", 0, maximum))
 }
 
 // kafkaRecordFields are the first of them, kafkaRecordTuning those that few users

@@ -10,6 +10,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/httpclient"
 )
@@ -20,7 +21,7 @@ var webhookSigningSecret = fields.OneOrMore(fields.Secret("signing_secret").Wher
 	"empty, or whsec_ and a key in base64",
 	fmt.Sprintf("this.string().re_match(%q)", signingKeyPattern),
 	regexp.MustCompile(signingKeyPattern).MatchString,
-))
+).Schema(jsonschema.TextMatching(signingKeyPattern)))
 
 // webhookSigner signs requests as the Standard Webhooks specification says: by each
 // of its secrets, so that a receiver may know an old one or a new one.

@@ -10,6 +10,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/array"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
@@ -58,7 +59,8 @@ with all 18 features of a plane of `+"`mfn`"+`, the potential unless `+"`feature
 			limitHistoryBytes.Field().Default("512MiB").
 				Description("The largest history, at 8 bytes a number. As many messages as there are cores may take so much at once."),
 		).Description("What a message may ask for. One that asks for more fails.").Advanced()).
-		LintRule(`root = if this.exists("field") && this.exists("history") { [ "field and history cannot both be set" ] }`).
+		LintRule(jsonschema.Note{Schema: jsonschema.Object{"not": jsonschema.Object{"required": []string{"field", "history"}}}}.
+			Before(`root = if this.exists("field") && this.exists("history") { [ "field and history cannot both be set" ] }`)).
 		Example("Features of measured fields", "Reads fields in millivolts, one JSON object a line, and prints the fractal dimension of each.", `
 input:
   file:

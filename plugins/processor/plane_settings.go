@@ -9,6 +9,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 )
 
@@ -32,6 +33,11 @@ var (
 )
 
 const boxSizes = "box_sizes"
+
+var boxSizesSchema = jsonschema.Object{"anyOf": []jsonschema.Object{
+	jsonschema.Enum([]string{"reference", "powers_of_two"}),
+	{"type": "array", "items": jsonschema.Integer(1, 1024), "minItems": 2, "maxItems": 20, "uniqueItems": true},
+}}
 
 func groupNames() map[string]string {
 	names := map[string]string{}
@@ -60,14 +66,13 @@ func planeFields() []*service.ConfigField {
 			Description("Whether what reaches the edge of the grid goes on at the opposite one."),
 		service.NewAnyField(boxSizes).Optional().Example("powers_of_two").Example([]any{1, 3, 9, 27, 81}).
 			Description("The sizes of boxes, in cells: `reference` (from `min_box_size`, `max_box_size` and `num_scales`; the default of `mfn`), `powers_of_two` (2, 4, 8, … up to half the grid; the default of models of two species), or a list of 2 to 20 sizes. Sizes that do not divide the grid leave out cells, and can take the dimension above 2; `extra: [ fit ]` says so.").
-			LintRule(`
-let sizes = if this.type() == "array" {
+			LintRule(jsonschema.Note{Schema: boxSizesSchema}.Before(`let sizes = if this.type() == "array" {
   this.length() >= 2 && this.length() <= 20 && this.unique().length() == this.length() &&
     this.all(e -> e.string().re_match("^[0-9]{1,4}$") && e.number() >= 1 && e.number() <= 1024)
 } else { false }
 root = if !($sizes.catch(false) || ["reference", "powers_of_two"].contains(this.string().catch(""))) {
   [ "box_sizes: must be reference, powers_of_two or a list of 2 … 20 different sizes, each a whole number, 1 … 1024" ]
-}`),
+}`)),
 		extra.Field().Default([]any{}).Example([]string{"spectrum", "dynamics"}).
 			Description("Groups of further features, which the result holds in `pattern`: `fit` (sizes, counts and error of the box counting), `spectrum` (wavelength, mean wave number, anisotropy), `shape` (area, perimeter, Euler number), `components`, `dynamics` (change, state, period), `correlation` (length, gradient), `topology` (Betti numbers, persistence), `entropy`, `scaling` (lacunarity, generalised dimensions). Each takes time only when it is asked for."),
 	}

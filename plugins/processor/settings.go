@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 )
 
@@ -22,25 +22,19 @@ const (
 	formatArray  = "array"
 )
 
-// below is a field that takes numbers of at least lo and below hi.
-func below(name string, lo, hi float64) fields.Scalar[float64] {
-	return fields.Float(name, lo, hi).Where(fmt.Sprintf("a number of at least %v and below %v", lo, hi),
-		"this.number() < "+strconv.FormatFloat(hi, 'f', -1, 64), func(x float64) bool { return x < hi })
-}
-
 // The parameters of messages, as fields.
 var (
 	gridSize         = fields.Int("grid_size", engine.MinGridSize, engine.MaxGridSize)
 	steps            = fields.Int("steps", 1, engine.MaxSteps)
-	alpha            = below("alpha", 0.05, 0.25)
+	alpha            = fields.Below("alpha", 0.05, 0.25)
 	spikeProbability = fields.Float("spike_probability", 0, 1)
 	turingEnabled    = fields.Bool("turing_enabled")
 	turingThreshold  = fields.Float("turing_threshold", 0.5, 0.95)
 	quantumJitter    = fields.Bool("quantum_jitter")
 	jitterVar        = fields.Float("jitter_var", 0, 0.01)
 	seed             = fields.Uint64("seed")
-	dActivator       = below("d_activator", 0.01, 0.25)
-	dInhibitor       = below("d_inhibitor", 0.01, 0.25)
+	dActivator       = fields.Below("d_activator", 0.01, 0.25)
+	dInhibitor       = fields.Below("d_inhibitor", 0.01, 0.25)
 	rActivator       = fields.Float("r_activator", 0.001, 0.1)
 	rInhibitor       = fields.Float("r_inhibitor", 0.001, 0.1)
 	edge             = fields.Enum("boundary", map[string]string{
@@ -136,10 +130,12 @@ var (
 	thresholdMed       = threshold("threshold_med_mv")
 	thresholdHigh      = threshold("threshold_high_mv")
 	stabilityThreshold = fields.Float("stability_threshold_mv", 0, math.MaxFloat64).
-				Where("a number above 0", "this.number() > 0", func(x float64) bool { return x > 0 })
+				Where("a number above 0", "this.number() > 0", func(x float64) bool { return x > 0 }).
+				Schema(jsonschema.Above(0))
 	stabilityWindow = fields.Count("stability_window", 1)
 	connectivity    = fields.Int("connectivity", 4, 8).
-			Where("4 or 8", "[4, 8].contains(this.number())", func(n int) bool { return n == 4 || n == 8 })
+			Where("4 or 8", "[4, 8].contains(this.number())", func(n int) bool { return n == 4 || n == 8 }).
+			Schema(jsonschema.Enum([]string{"4", "8"}))
 
 	featuresFormat = fields.Enum(fieldFeaturesFormat, map[string]string{
 		formatObject: "An object of features by name.",

@@ -5,6 +5,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 )
 
@@ -20,11 +21,12 @@ var hostAndPort = regexp.MustCompile(`^(\[[0-9A-Fa-f:.]+\]|[^:/\s@]+):[0-9]{1,5}
 
 var (
 	serviceName = fields.NotEmpty("service")
-	address     = fields.Text("address").Where("host:port, without a scheme", `this.string().re_match("""`+hostAndPort.String()+`""")`, hostAndPort.MatchString)
-	secure      = fields.Bool("secure")
-	tags        = fields.MapOf(fields.Text("tags"))
-	enabled     = fields.Bool("enabled")
-	ratio       = fields.Float("ratio", 0, 1)
+	address     = fields.Text("address").Where("host:port, without a scheme", `this.string().re_match("""`+hostAndPort.String()+`""")`, hostAndPort.MatchString).
+			Schema(jsonschema.Matching(hostAndPort.String()))
+	secure  = fields.Bool("secure")
+	tags    = fields.MapOf(fields.Text("tags"))
+	enabled = fields.Bool("enabled")
+	ratio   = fields.Float("ratio", 0, 1)
 )
 
 func collectorSpec() *service.ConfigSpec {
@@ -77,5 +79,6 @@ The name and the fields are those of Redpanda Connect. Headers that a collector 
 					Default(1),
 			).Description("Which traces are sent. All by default."),
 		).
-		LintRule(`root = if (this.http.or([]).length() == 0 && this.grpc.or([]).length() == 0).catch(false) { [ "http and grpc: name at least one collector" ] }`)
+		LintRule(jsonschema.Note{Schema: jsonschema.Object{"anyOf": []jsonschema.Object{jsonschema.AtLeastOne("http"), jsonschema.AtLeastOne("grpc")}}}.
+			Before(`root = if (this.http.or([]).length() == 0 && this.grpc.or([]).length() == 0).catch(false) { [ "http and grpc: name at least one collector" ] }`))
 }

@@ -11,10 +11,13 @@ package fields
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 )
 
 // Scalar is a field that holds one value.
@@ -24,6 +27,7 @@ type Scalar[T any] struct {
 	allowed string // what a value must be, in words
 	check   string // a Bloblang condition on `this`, a string, number, boolean or timestamp
 	parse   func(scalar) (T, bool)
+	accepts jsonschema.Object // for editors
 	new     func(name string) *service.ConfigField
 	secret  bool
 	url     bool // may hold a secret: its user and its query are hidden
@@ -36,7 +40,7 @@ func (s Scalar[T]) Name() string { return s.name }
 
 // Field returns the field, with its lint rule.
 func (s Scalar[T]) Field() *service.ConfigField {
-	field := annotate(lint(s.new(s.name), s.lint(shapeScalar)), s.secret)
+	field := annotate(lint(s.new(s.name), jsonschema.Note{Kind: s.kind, Schema: s.schema()}, s.lint(shapeScalar)), s.secret)
 	if s.url {
 		return amend(field, `{"scrubber":`+literal(urlScrubber+s.pathScrubber())+`}`)
 	}
@@ -53,6 +57,19 @@ func (s Scalar[T]) Where(allowed, check string, ok func(T) bool) Scalar[T] {
 		return x, valid && ok(x)
 	}
 	return s
+}
+
+// Schema replaces the schema of what the field takes, where Where has narrowed it.
+func (s Scalar[T]) Schema(of jsonschema.Object) Scalar[T] {
+	s.accepts = of
+	return s
+}
+
+// schema returns the schema of what the field takes, with the words of lint.
+func (s Scalar[T]) schema() jsonschema.Object {
+	of := maps.Clone(s.accepts)
+	of["errorMessage"] = "must be " + s.allowed
+	return of
 }
 
 // Given says whether the configuration has the field.
@@ -134,10 +151,18 @@ func (l List[T]) Field() *service.ConfigField {
 	if l.element.secret {
 		// To Benthos it is a single value: of a list it would hide the elements, and
 		// show what stands there instead of a list.
-		return hide(lint(service.NewAnyField(l.element.name), l.lintSecrets()), shapeList)
+		note := jsonschema.Note{Kind: "list of " + l.element.kind, Schema: l.schema()}
+		return hide(lint(service.NewAnyField(l.element.name), note, l.lintSecrets()), shapeList)
 	}
-	field := lint(l.element.new(l.element.name), l.lint())
+	field := lint(l.element.new(l.element.name), jsonschema.Note{Kind: l.element.kind, Schema: l.schema()}, l.lint())
 	return annotate(amend(field, `{"kind":"array"}`), false)
+}
+
+func (l List[T]) schema() jsonschema.Object {
+	if l.notEmpty {
+		return jsonschema.List(l.element.schema(), 1)
+	}
+	return jsonschema.List(l.element.schema(), 0)
 }
 
 // Parse reads the list.
@@ -188,15 +213,24 @@ func (m Map[T]) Names(allowed string, pattern *regexp.Regexp) Map[T] {
 // Field returns the field, with its lint rule.
 func (m Map[T]) Field() *service.ConfigField {
 	if m.element.secret {
-		field := hide(lint(service.NewAnyField(m.element.name), m.lintSecrets()), shapeMap)
+		note := jsonschema.Note{Kind: "map of " + m.element.kind, Schema: m.schema()}
+		field := hide(lint(service.NewAnyField(m.element.name), note, m.lintSecrets()), shapeMap)
 		if m.element.dynamic {
 			field = lintInterpolations(service.NewInternalField, field, m.element.name+".%v: must be "+m.element.allowed)
-			return amend(field, `{"linter":`+literal(m.lintSecrets())+`}`) // which tells the kind
+			return amend(field, `{"linter":`+literal(note.Before(m.lintSecrets()))+`}`) // which LinterFunc removes
 		}
 		return field
 	}
-	field := lint(m.element.new(m.element.name), m.element.lint(shapeMap))
+	field := lint(m.element.new(m.element.name), jsonschema.Note{Kind: m.element.kind, Schema: m.schema()}, m.element.lint(shapeMap))
 	return annotate(amend(field, `{"kind":"map"}`), false)
+}
+
+func (m Map[T]) schema() jsonschema.Object {
+	of := jsonschema.Map(m.element.schema())
+	if m.names != nil {
+		of["propertyNames"] = jsonschema.Object{"pattern": m.names.String()}
+	}
+	return of
 }
 
 // Parse reads the map.
@@ -222,20 +256,6 @@ func (m Map[T]) Parse(conf *service.ParsedConfig) (map[string]T, error) {
 		}
 	}
 	return parsed, nil
-}
-
-// kindMark begins the lint rule of each field of this package.
-const kindMark = "# kind: "
-
-// KindOf returns what the reference calls the kind of a field, from its lint rule.
-// It is empty for a field that is not of this package.
-func KindOf(lintRule string) string {
-	rest, ok := strings.CutPrefix(lintRule, kindMark)
-	if !ok {
-		return ""
-	}
-	kind, _, _ := strings.Cut(rest, "\n")
-	return kind
 }
 
 // annotate gives the field a type under which lint sees values undecoded, null

@@ -4,23 +4,23 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 )
 
-// foreignKinds say what a value of one of Benthos's types must be, in words and as
-// a condition. They allow no more than Benthos's own decoding does.
-var foreignKinds = map[string]struct{ allowed, check string }{
-	"string": {"text", "true"},
-	"bool":   {"true or false", `this.type() == "bool"`},
-	"int":    {"a whole number", `this.type() == "number" && this.string().re_match("^-?[0-9]{1,15}$")`},
-	"float":  {"a number", `this.type() == "number"`},
+// foreignKinds say what a value of one of Benthos's types must be, in words, as a
+// condition and as a schema. They allow no more than Benthos's own decoding does.
+var foreignKinds = map[string]struct {
+	allowed, check string
+	accepts        jsonschema.Object
+}{
+	"string": {"text", "true", jsonschema.Text()},
+	"bool":   {"true or false", `this.type() == "bool"`, jsonschema.Only("boolean")},
+	"int":    {"a whole number", `this.type() == "number" && this.string().re_match("^-?[0-9]{1,15}$")`, jsonschema.Only("integer")},
+	"float":  {"a number", `this.type() == "number"`, jsonschema.Only("number")},
 }
-
-// foreignMark begins the lint rule of each field that Benthos makes, before the type
-// under which Benthos reads it.
-const foreignMark = "# type: "
 
 // Foreign gives lint rules to a field that Benthos makes and reads, such as tls or
 // batching, and to the fields in it. Benthos itself takes null there for a field
@@ -67,32 +67,29 @@ func lintForeign(field map[string]any) {
 		return
 	}
 	if mapping, _ := field["bloblang"].(bool); mapping {
-		kind.allowed, kind.check = "a mapping", `this.type() == "string"`
+		kind.allowed, kind.check, kind.accepts = "a mapping", `this.type() == "string"`, jsonschema.Object{"type": "string"}
 	}
 	switch name {
 	case "include_patterns":
-		kind.allowed, kind.check = "a regular expression", `"".re_match(this.string()).type() == "bool"`
+		kind.allowed, kind.check, kind.accepts = "a regular expression", `"".re_match(this) || true`, jsonschema.Object{"type": "string"}
 	case "period":
 		kind.allowed, kind.check = "a duration with a unit, such as 500ms, 30s or 5m, or empty", `this == "" || this.parse_duration() >= 0`
-	}
-	if name == "include_patterns" {
-		kind.allowed, kind.check = "a regular expression", `"".re_match(this) || true`
+		kind.accepts = jsonschema.DurationOrEmpty()
 	}
 	of := map[any]shape{"array": shapeList, "map": shapeMap}[field["kind"]]
 	secret, _ := field["is_secret"].(bool)
-	s := Scalar[string]{name: name, allowed: kind.allowed, check: kind.check, secret: secret}
-	_, lint, _ := strings.Cut(s.lint(of), "\n")
-	field["type"], field["linter"] = "unknown", foreignMark+typ+"\n"+lint
+	s := Scalar[string]{name: name, allowed: kind.allowed, check: kind.check, accepts: kind.accepts, secret: secret}
+	note := jsonschema.Note{Type: typ, Schema: s.schema()}
+	switch of {
+	case shapeList:
+		note.Schema = jsonschema.List(note.Schema, 0)
+	case shapeMap:
+		note.Schema = jsonschema.Map(note.Schema)
+	}
+	field["type"], field["linter"] = "unknown", note.Before(s.lint(of))
 	if secret {
 		field["scrubber"] = scrubber(of)
 	}
-}
-
-// typeOf returns the type under which Benthos reads a foreign field, by its lint rule.
-func typeOf(lintRule string) (typ string, ok bool) {
-	rest, ok := strings.CutPrefix(lintRule, foreignMark)
-	typ, _, _ = strings.Cut(rest, "\n")
-	return typ, ok
 }
 
 // rewrite changes each object of a document in JSON.

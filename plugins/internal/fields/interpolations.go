@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 )
 
 // lintInterpolations adds to a field that Benthos takes for a scalar, though it is a
@@ -15,7 +17,7 @@ func lintInterpolations[Spec lintable[Spec, F], F ~func(C, int, int, any) []L, C
 ) *service.ConfigField {
 	whole := unwrap[Spec](field).GetLintFunc()
 	interpolation := unwrap[Spec](service.NewInterpolatedStringField("")).GetLintFunc()
-	says := unwrap[Spec](lint(service.NewStringField(""), "root = [ "+literal(must)+".format(this) ]")).GetLintFunc()
+	says := unwrap[Spec](lint(service.NewStringField(""), jsonschema.Note{}, "root = [ "+literal(must)+".format(this) ]")).GetLintFunc()
 	return wrap(unwrap[Spec](field).LinterFunc(func(ctx C, line, col int, value any) []L {
 		lints := whole(ctx, line, col, value)
 		object, _ := value.(map[string]any)

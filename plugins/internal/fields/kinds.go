@@ -11,13 +11,15 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/bloblang"
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 )
 
 // Text is a field that takes strings, and numbers and booleans as the text that
 // was written.
 func Text(name string) Scalar[string] {
 	return Scalar[string]{
-		name: name, kind: "text", allowed: "text", check: "true", new: service.NewStringField,
+		name: name, kind: "text", allowed: "text", check: "true", new: service.NewStringField, accepts: jsonschema.Text(),
 		parse: func(s scalar) (string, bool) { return s.text, true },
 	}
 }
@@ -31,7 +33,8 @@ func Secret(name string) Scalar[string] {
 
 // NotEmpty is a text that has at least one character.
 func NotEmpty(name string) Scalar[string] {
-	return Text(name).Where("text that is not empty", `this.string() != ""`, func(s string) bool { return s != "" })
+	return Text(name).Where("text that is not empty", `this.string() != ""`, func(s string) bool { return s != "" }).
+		Schema(jsonschema.NotEmpty())
 }
 
 // URL is a text that may hold a user, a password, and secrets in its query, which
@@ -55,14 +58,16 @@ func InterpolatedURL(name string) Scalar[string] {
 
 // BaseURL is an absolute URL of the schemes http and https.
 func BaseURL(name string) Scalar[string] {
-	return URL(name).Where(absoluteURLWords, fmt.Sprintf("this.string().re_match(%v)", literal(absoluteURL.String())), absoluteURL.MatchString)
+	return URL(name).Where(absoluteURLWords, fmt.Sprintf("this.string().re_match(%v)", literal(absoluteURL.String())), absoluteURL.MatchString).
+		Schema(jsonschema.Matching(absoluteURL.String()))
 }
 
 // OptionalURL is a BaseURL, or empty.
 func OptionalURL(name string) Scalar[string] {
 	return URL(name).Where("empty or "+absoluteURLWords,
 		fmt.Sprintf(`this.string() == "" || this.string().re_match(%v)`, literal(absoluteURL.String())),
-		func(s string) bool { return s == "" || absoluteURL.MatchString(s) })
+		func(s string) bool { return s == "" || absoluteURL.MatchString(s) }).
+		Schema(jsonschema.Matching("^$|" + absoluteURL.String()))
 }
 
 const absoluteURLWords = "a URL that begins with http:// or https:// and names a host; special characters in it must be percent-encoded"
@@ -80,7 +85,7 @@ const urlScrubber = `root = this.string().re_replace_all("//[^/?#]*@", "//xxxxx@
 func Interpolated(name string) Scalar[*service.InterpolatedString] {
 	return Scalar[*service.InterpolatedString]{
 		name: name, kind: "text", allowed: "text whose interpolations can be parsed", check: "true",
-		new: service.NewInterpolatedStringField, dynamic: true,
+		new: service.NewInterpolatedStringField, dynamic: true, accepts: jsonschema.Text(),
 		parse: func(s scalar) (*service.InterpolatedString, bool) {
 			expr, err := service.NewInterpolatedString(s.text)
 			return expr, err == nil
@@ -108,7 +113,8 @@ func Enum(name string, options map[string]string) Scalar[string] {
 	}
 	return Scalar[string]{
 		name: name, kind: "text", allowed: "one of " + strings.Join(words, ", "),
-		check: fmt.Sprintf("[%v].contains(this.string())", strings.Join(quoted, ", ")),
+		check:   fmt.Sprintf("[%v].contains(this.string())", strings.Join(quoted, ", ")),
+		accepts: jsonschema.Enum(words),
 		new: func(name string) *service.ConfigField {
 			for _, description := range options {
 				if description == "" {
@@ -126,8 +132,9 @@ func Bool(name string) Scalar[bool] {
 	yes, no := []string{"true", "yes", "on"}, []string{"false", "no", "off"}
 	return Scalar[bool]{
 		name: name, kind: "bool", allowed: "true or false",
-		check: `["true", "yes", "on", "false", "no", "off"].contains(this.string().lowercase())`,
-		new:   service.NewBoolField,
+		check:   `["true", "yes", "on", "false", "no", "off"].contains(this.string().lowercase())`,
+		accepts: jsonschema.Bool(),
+		new:     service.NewBoolField,
 		parse: func(s scalar) (bool, bool) {
 			word := strings.ToLower(canonical(s.value))
 			return slices.Contains(yes, word), slices.Contains(yes, word) || slices.Contains(no, word)
@@ -137,10 +144,15 @@ func Bool(name string) Scalar[bool] {
 
 // Duration is a field that takes durations of at least minimum.
 func Duration(name string, minimum time.Duration) Scalar[time.Duration] {
+	duration := jsonschema.Duration()
+	if minimum > 0 {
+		duration = jsonschema.PositiveDuration()
+	}
 	return Scalar[time.Duration]{
 		name: name, kind: "duration", allowed: fmt.Sprintf("a duration with a unit, such as 500ms, 30s or 5m, of at least %v", minimum),
-		check: fmt.Sprintf(`this.type() == "string" && this.parse_duration() >= %v`, minimum.Nanoseconds()),
-		new:   service.NewDurationField,
+		check:   fmt.Sprintf(`this.type() == "string" && this.parse_duration() >= %v`, minimum.Nanoseconds()),
+		accepts: duration,
+		new:     service.NewDurationField,
 		parse: func(s scalar) (time.Duration, bool) {
 			text, ok := s.value.(string)
 			d, err := time.ParseDuration(text)
@@ -155,7 +167,8 @@ func NotNegative(name string) Scalar[time.Duration] { return Duration(name, 0) }
 // Positive is a duration of more than 0s.
 func Positive(name string) Scalar[time.Duration] {
 	return NotNegative(name).Where("a duration with a unit, such as 500ms, 30s or 5m, above 0s",
-		"this.parse_duration() > 0", func(d time.Duration) bool { return d > 0 })
+		"this.parse_duration() > 0", func(d time.Duration) bool { return d > 0 }).
+		Schema(jsonschema.PositiveDuration())
 }
 
 // Int is a field that takes whole numbers from lo to hi.
@@ -167,8 +180,9 @@ func Int(name string, lo, hi int) Scalar[int] {
 	return Scalar[int]{
 		name: name, kind: "int", allowed: allowed,
 		// Longer numbers than these lose their last digits in a comparison.
-		check: fmt.Sprintf(`this.string().re_match("^-?[0-9]{1,18}$") && this.number() >= %v && this.number() <= %v`, lo, hi),
-		new:   service.NewIntField,
+		check:   fmt.Sprintf(`this.string().re_match("^-?[0-9]{1,18}$") && this.number() >= %v && this.number() <= %v`, lo, hi),
+		accepts: jsonschema.Integer(lo, hi),
+		new:     service.NewIntField,
 		parse: func(s scalar) (int, bool) {
 			text := canonical(s.value)
 			n, err := strconv.Atoi(text)
@@ -190,7 +204,8 @@ func NumberOr(name string, words ...string) Scalar[string] {
 		name: name, kind: "text", allowed: "a number, " + strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1],
 		check: fmt.Sprintf(`[%v].contains(this.string()) || (this.string().re_match(%v) && this.string().number().type() == "number")`,
 			strings.Join(quoted, ", "), literal(decimal.String())),
-		new: service.NewStringField,
+		accepts: jsonschema.NumberOr(words, decimal.String()),
+		new:     service.NewStringField,
 		parse: func(s scalar) (string, bool) {
 			text := canonical(s.value)
 			_, err := strconv.ParseFloat(text, 64)
@@ -203,8 +218,9 @@ func NumberOr(name string, words ...string) Scalar[string] {
 func Uint64(name string) Scalar[uint64] {
 	return Scalar[uint64]{
 		name: name, kind: "int", allowed: "a whole number, 0 … 18446744073709551615",
-		check: fmt.Sprintf(`this.string().re_match(%v)`, literal(digitsUpTo(strconv.FormatUint(math.MaxUint64, 10)))),
-		new:   service.NewAnyField,
+		check:   fmt.Sprintf(`this.string().re_match(%v)`, literal(digitsUpTo(strconv.FormatUint(math.MaxUint64, 10)))),
+		accepts: jsonschema.Number("integer", digitsUpTo(strconv.FormatUint(math.MaxUint64, 10)), 0, uint64(math.MaxUint64)),
+		new:     service.NewAnyField,
 		parse: func(s scalar) (uint64, bool) {
 			text := canonical(s.value)
 			n, err := strconv.ParseUint(text, 10, 64)
@@ -232,7 +248,8 @@ type Mapping struct{ Scalar[string] }
 func MappingField(name string) Mapping {
 	return Mapping{Scalar[string]{
 		name: name, kind: "mapping", allowed: "a mapping", check: `this.type() == "string" && this.trim() != ""`,
-		new: service.NewBloblangField,
+		accepts: jsonschema.Mapping(),
+		new:     service.NewBloblangField,
 		parse: func(s scalar) (string, bool) {
 			text, ok := s.value.(string)
 			return text, ok && strings.TrimSpace(text) != ""
@@ -264,7 +281,7 @@ func Float(name string, lo, hi float64) Scalar[float64] {
 		check += " && this.number() <= " + plainDecimal(hi)
 	}
 	return Scalar[float64]{
-		name: name, kind: "float", allowed: allowed, check: check,
+		name: name, kind: "float", allowed: allowed, check: check, accepts: jsonschema.Float(lo, hi),
 		new: service.NewFloatField,
 		parse: func(s scalar) (float64, bool) {
 			text := canonical(s.value)
@@ -274,12 +291,27 @@ func Float(name string, lo, hi float64) Scalar[float64] {
 	}
 }
 
+// Below is a field that takes numbers of at least lo and below hi.
+func Below(name string, lo, hi float64) Scalar[float64] {
+	return Float(name, lo, hi).Where(fmt.Sprintf("a number of at least %v and below %v", lo, hi),
+		"this.number() < "+plainDecimal(hi), func(x float64) bool { return x < hi }).
+		Schema(jsonschema.Below(lo, hi))
+}
+
+// Between is a field that takes numbers above lo and below hi.
+func Between(name string, lo, hi float64) Scalar[float64] {
+	return Below(name, lo, hi).Where(fmt.Sprintf("a number above %v and below %v", lo, hi),
+		"this.number() > "+plainDecimal(lo), func(x float64) bool { return x > lo }).
+		Schema(jsonschema.Between(lo, hi))
+}
+
 // Number is a field that takes any finite number.
 func Number(name string) Scalar[float64] {
 	return Scalar[float64]{
 		name: name, kind: "float", allowed: "a number",
-		check: fmt.Sprintf(`this.string().re_match(%v) && this.number().type() == "number"`, literal(decimal.String())),
-		new:   service.NewFloatField,
+		check:   fmt.Sprintf(`this.string().re_match(%v) && this.number().type() == "number"`, literal(decimal.String())),
+		accepts: jsonschema.Number("number", decimal.String(), nil, nil),
+		new:     service.NewFloatField,
 		parse: func(s scalar) (float64, bool) {
 			text := canonical(s.value)
 			x, err := strconv.ParseFloat(text, 64)
@@ -292,8 +324,9 @@ func Number(name string) Scalar[float64] {
 func Value(name string) Scalar[any] {
 	return Scalar[any]{
 		name: name, kind: "any", allowed: "a number, a text, true or false",
-		check: `this.type() != "number" || this.string().re_match("^[^IN]*$")`, // neither infinite nor NaN
-		new:   service.NewAnyField,
+		check:   `this.type() != "number" || this.string().re_match("^[^IN]*$")`, // neither infinite nor NaN
+		accepts: jsonschema.Text(),
+		new:     service.NewAnyField,
 		parse: func(s scalar) (any, bool) {
 			x, ok := s.value.(float64)
 			return s.value, !ok || !math.IsInf(x, 0) && !math.IsNaN(x)
@@ -311,8 +344,9 @@ func Bytes(name string, lo, hi int64) Scalar[int64] {
 	}
 	return Scalar[int64]{
 		name: name, kind: "bytes", allowed: allowed,
-		check: fmt.Sprintf(`%v.(b -> b >= %v && b <= %v)`, BytesOf("this"), lo, hi),
-		new:   service.NewStringField,
+		check:   fmt.Sprintf(`%v.(b -> b >= %v && b <= %v)`, BytesOf("this"), lo, hi),
+		accepts: jsonschema.Bytes(lo, hi),
+		new:     service.NewStringField,
 		parse: func(s scalar) (int64, bool) {
 			m := byteSize.FindStringSubmatch(canonical(s.value))
 			if m == nil {

@@ -40,7 +40,7 @@ func (s Scalar[T]) lint(of shape) string {
 			literal(fmt.Sprintf("%v: must be an object, each value of it %v", s.name, s.allowed)))
 	}
 	must := s.name + ": must be " + s.allowed
-	return kindMark + s.kind + "\nroot = match {\n" + whole +
+	return "root = match {\n" + whole +
 		fmt.Sprintf("  this.type() == \"null\" => [ %v ]\n", literal(must+", "+itIsNull)) +
 		fmt.Sprintf("  [\"array\", \"object\"].contains(this.type()) => [ %v + this.type() ]\n", literal(must+", it is an ")) +
 		fmt.Sprintf("  !(%v).catch(false) => [ %v + %v ]\n}", s.check, literal(must), got)
@@ -51,7 +51,7 @@ func (s Scalar[T]) lint(of shape) string {
 func (l List[T]) lintSecrets() string {
 	s := l.element
 	must := literal(fmt.Sprintf("%v: must be a list, each of it %v", s.name, s.allowed))
-	return kindMark + "list of " + s.kind + "\nroot = match {\n" +
+	return "root = match {\n" +
 		fmt.Sprintf("  this.type() == \"null\" => [ %v ]\n", literal(s.name+": must be a list, "+itIsNull)) +
 		fmt.Sprintf("  this.type() != \"array\" => [ %v ]\n", must) +
 		fmt.Sprintf("  this.any(e -> [\"null\", \"array\", \"object\"].contains(e.type()) || !(e.(%v)).catch(false)) => [ %v ]\n}", s.check, must)
@@ -66,7 +66,7 @@ func (m Map[T]) lintSecrets() string {
 			literal(m.names.String()), literal(m.element.name+": %q must be "+m.allowed))
 	}
 	must := m.element.name + ": must be an object"
-	return kindMark + "map of " + m.element.kind + "\nroot = match {\n" +
+	return "root = match {\n" +
 		fmt.Sprintf("  this.type() == \"null\" => [ %v ]\n", literal(must+", "+itIsNull)) +
 		fmt.Sprintf("  this.type() != \"object\" => [ %v ]\n", literal(must+", each value of it "+m.element.allowed)) +
 		fmt.Sprintf("  _ => %v.concat(this.key_values().filter(item -> [\"null\", \"array\", \"object\"].contains(item.value.type()) || !(item.value.(%v)).catch(false)).map_each(item -> %v.format(item.key)))\n}",

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
+
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 )
 
 // Several is a field that holds one scalar or a list of them.
@@ -18,9 +20,14 @@ func (s Several[T]) Name() string { return s.element.name }
 // Field returns the field, with its lint rule.
 func (s Several[T]) Field() *service.ConfigField {
 	must := s.element.name + ": must be " + s.allowed()
-	return hide(lint(service.NewAnyField(s.element.name), kindMark+s.element.kind+" or list of "+s.element.kind+"\nroot = match {\n"+
+	note := jsonschema.Note{Kind: s.element.kind + " or list of " + s.element.kind, Schema: s.schema()}
+	return hide(lint(service.NewAnyField(s.element.name), note, "root = match {\n"+
 		fmt.Sprintf("  this.type() == \"null\" => [ %v ]\n", literal(must+", "+itIsNull))+
 		fmt.Sprintf("  this.(%v) => [ %v ]\n}", s.wrong(), literal(must))), shapeList)
+}
+
+func (s Several[T]) schema() jsonschema.Object {
+	return jsonschema.Object{"anyOf": []jsonschema.Object{s.element.schema(), jsonschema.List(s.element.schema(), 0)}}
 }
 
 func (s Several[T]) allowed() string {
@@ -73,9 +80,10 @@ func (l Lists[T]) Name() string { return l.several.Name() }
 
 // Field returns the field, with its lint rule.
 func (l Lists[T]) Field() *service.ConfigField {
-	name, kind := l.Name(), l.several.element.kind
+	name := l.Name()
 	must := name + ": must be an object"
-	return hide(lint(service.NewAnyField(name), kindMark+"map of lists of "+kind+"\nroot = match {\n"+
+	note := jsonschema.Note{Kind: "map of lists of " + l.several.element.kind, Schema: jsonschema.Map(l.several.schema())}
+	return hide(lint(service.NewAnyField(name), note, "root = match {\n"+
 		fmt.Sprintf("  this.type() == \"null\" => [ %v ]\n", literal(must+", "+itIsNull))+
 		fmt.Sprintf("  this.type() != \"object\" => [ %v ]\n", literal(must+", each value of it "+l.several.allowed()))+
 		fmt.Sprintf("  _ => this.key_values().filter(item -> item.value.(%v)).map_each(item -> %v.format(item.key))\n}",

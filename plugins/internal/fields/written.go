@@ -10,6 +10,8 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"gopkg.in/yaml.v3"
+
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 )
 
 // RegisterBatchInput registers an input whose values are taken as written.
@@ -70,10 +72,10 @@ func takeAsWritten(spec *service.ConfigSpec, name string, registered func(string
 func rewriteTypes(document []byte) ([]byte, error) {
 	return rewrite(document, func(field map[string]any) {
 		rule, _ := field["linter"].(string)
-		if KindOf(rule) != "" {
+		if note := jsonschema.NoteOf(rule); note.Kind != "" {
 			field["type"], field["kind"] = "written", "scalar"
-		} else if typ, ok := typeOf(rule); ok {
-			field["type"] = typ
+		} else if note.Type != "" {
+			field["type"] = note.Type
 		}
 	})
 }

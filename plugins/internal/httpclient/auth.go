@@ -10,6 +10,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 )
 
@@ -20,8 +21,9 @@ const (
 )
 
 var (
-	bearerToken = fields.Secret("bearer_token").Where("a token of "+AllowedValue, `this.string().re_match("^[\\t -~]*$")`, ValidValue)
-	bearerFile  = fields.Text("bearer_token_file")
+	bearerToken = fields.Secret("bearer_token").Where("a token of "+AllowedValue, `this.string().re_match("^[\\t -~]*$")`, ValidValue).
+			Schema(jsonschema.TextMatching(`^[\t -~]*$`))
+	bearerFile = fields.Text("bearer_token_file")
 )
 
 // signers are the ways of Benthos, each with a field enabled.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
@@ -128,7 +129,8 @@ func New(conf *service.ParsedConfig, res *service.Resources, opts Options) (*Cli
 // MethodField is a field that takes HTTP methods.
 func MethodField(name string) fields.Scalar[string] {
 	return fields.Text(name).Where("an HTTP method",
-		fmt.Sprintf("this.string().re_match(%q)", headerName), headerName.MatchString)
+		fmt.Sprintf("this.string().re_match(%q)", headerName), headerName.MatchString).
+		Schema(jsonschema.TextMatching(headerName.String()))
 }
 
 // Method reads an HTTP method.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 )
 
@@ -36,4 +37,4 @@ var headers = fields.MapOf(fields.InterpolatedSecret(FieldHeaders).Where(
 		value, static := expr.Static()
 		return !static || ValidValue(value)
 	},
-)).Names("a header name", headerName)
+).Schema(jsonschema.TextMatching(`[$][{]!|^[\t -~]*$`))).Names("a header name", headerName)

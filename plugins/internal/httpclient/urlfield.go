@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 )
 
@@ -14,5 +15,5 @@ func TemplateField(name string) fields.Scalar[string] {
 			_, err := NewTemplate(raw, false)
 			return err == nil
 		},
-	)
+	).Schema(jsonschema.Matching(`[$][{]!|^\s*https?://([^/?#\s@]*@)?([0-9A-Za-z._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?([/?#]|\s*$)`))
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 )
 
@@ -45,7 +46,8 @@ const metadataMinAge = time.Second
 
 var (
 	seedBrokers = fields.ListOf(fields.Text(fieldSeedBrokers).Where("at least one address of a broker",
-		`this.string().re_match("[^,\\s]")`, func(s string) bool { return len(SplitList([]string{s})) > 0 })).NotEmpty()
+		`this.string().re_match("[^,\\s]")`, func(s string) bool { return len(SplitList([]string{s})) > 0 }).
+		Schema(jsonschema.TextMatching(`[^,\s]`))).NotEmpty()
 	clientID  = fields.Text(fieldClientID)
 	mechanism = fields.Enum(fieldMechanism, map[string]string{
 		mechanismNone:        "No authentication.",

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 )
@@ -19,7 +20,8 @@ import (
 // FieldTransactionalID is the field by which the input and the outputs of a stream
 // find each other.
 var FieldTransactionalID = fields.Text("transactional_id").Where("text that is not blank",
-	`this.string().trim() != ""`, func(id string) bool { return strings.TrimSpace(id) != "" })
+	`this.string().trim() != ""`, func(id string) bool { return strings.TrimSpace(id) != "" }).
+	Schema(jsonschema.TextMatching(`\S`))
 
 var (
 	errTransactionOver = errors.New("the transaction that this message belongs to has ended")
