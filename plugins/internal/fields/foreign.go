@@ -81,6 +81,7 @@ func lintForeign(field map[string]any) {
 	s := Scalar[string]{name: name, allowed: kind.allowed, check: kind.check, accepts: kind.accepts, secret: secret}
 	note := jsonschema.Note{Type: typ, Schema: s.schema()}
 	switch of {
+	case shapeScalar:
 	case shapeList:
 		note.Schema = jsonschema.List(note.Schema, 0)
 	case shapeMap:
