@@ -42,6 +42,7 @@ var (
 	kafkaHeartbeat        = fields.Positive("heartbeat_interval")
 	kafkaFetchMaxBytes    = fields.Bytes("fetch_max_bytes", 1, math.MaxInt32)
 	kafkaFetchMaxPart     = fields.Bytes("fetch_max_partition_bytes", 1, math.MaxInt32)
+	kafkaMaxBatchBytes    = fields.Bytes("max_batch_bytes", 1, math.MaxInt32)
 	kafkaFetchMaxWait     = fields.Positive("fetch_max_wait")
 	kafkaMultiHeader      = fields.Bool("multi_header")
 )
@@ -121,6 +122,10 @@ func kafkaReaderTuning() []*service.ConfigField {
 		kafkaFetchMaxPart.Field().
 			Description("The most bytes of one partition in a fetch, and about as many of its records may wait here. A larger record still comes, alone.").
 			Default("1MiB").
+			Advanced(),
+		kafkaMaxBatchBytes.Field().
+			Description("The most bytes that a batch of records, as its producer made it, may have when it is decompressed: a few kilobytes that a sender chooses can become a gigabyte. A larger batch holds up its partition, with an error that names its offset, until this is raised or the batch is deleted; nothing is skipped.").
+			Default("64MiB").
 			Advanced(),
 		kafkaFetchMaxWait.Field().
 			Description("How long a broker waits for records before it answers a fetch.").
@@ -224,10 +229,12 @@ func (r *kafkaReader) revokeLimit() time.Duration {
 func (r *kafkaReader) parseFetch(conf *service.ParsedConfig) error {
 	var from string
 	var wait time.Duration
+	var batchBytes int64
 	err := cmp.Or(
 		fields.Into(&from, kafkaStartOffset, conf),
 		fields.Into(&r.fetchBytes, kafkaFetchMaxBytes, conf),
 		fields.Into(&r.partitionBytes, kafkaFetchMaxPart, conf),
+		fields.Into(&batchBytes, kafkaMaxBatchBytes, conf),
 		fields.Into(&wait, kafkaFetchMaxWait, conf),
 		fields.Into(&r.maxMessages, kafkaMaxMessages, conf),
 		fields.Into(&r.pollTimeout, kafkaTimeout, conf),
@@ -249,6 +256,7 @@ func (r *kafkaReader) parseFetch(conf *service.ParsedConfig) error {
 		kgo.ConsumeResetOffset(start),
 		kgo.FetchMaxBytes(int32(r.fetchBytes)),
 		kgo.FetchMaxPartitionBytes(int32(r.partitionBytes)),
+		kgo.MaxDecompressBatchBytes(int(batchBytes)),
 		kgo.FetchMaxWait(wait),
 		kgo.BrokerMaxReadBytes(int32(max(100<<20, r.fetchBytes))),
 	)

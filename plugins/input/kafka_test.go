@@ -102,6 +102,39 @@ func TestKafkaReadsCommitsAndCounts(t *testing.T) {
 }
 
 // What is not committed when a stream stops is delivered again to the next.
+// A batch that expands enormously holds up its partition, and is named.
+func TestKafkaBatchThatIsTooLargeDecompressed(t *testing.T) {
+	for _, codec := range []struct {
+		name string
+		kgo.CompressionCodec
+	}{
+		{"zstd", kgo.ZstdCompression()}, {"gzip", kgo.GzipCompression()}, {"lz4", kgo.Lz4Compression()}, {"snappy", kgo.SnappyCompression()},
+	} {
+		t.Run(codec.name, func(t *testing.T) {
+			c := kafkaCluster(t, "before")
+			cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic("params"),
+				kgo.ProducerBatchCompression(codec.CompressionCodec), kgo.ProducerBatchMaxBytes(64<<20))
+			require.NoError(t, err)
+			defer cl.Close()
+			large := kgo.StringRecord(strings.Repeat(" ", 4<<20))
+			require.NoError(t, cl.ProduceSync(t.Context(), large).FirstErr())
+			require.NoError(t, cl.ProduceSync(t.Context(), kgo.StringRecord("after")).FirstErr())
+
+			r := runKafka(t, c, "max_batch_bytes: 1MiB")
+			streamtest.Await(t, func() bool {
+				return strings.Contains(r.Logs.String(), "topic params, partition 0: the batch of offsets 1 to 1 has more than max_batch_bytes")
+			}, "the error")
+			streamtest.Await(t, func() bool { return kafkaCommitted(c) == 1 }, "the commit of what came before")
+			assert.Equal(t, []string{"before"}, r.values())
+			r.Stop(t)
+
+			r = runKafka(t, c, "")
+			streamtest.Await(t, func() bool { return len(r.values()) == 2 }, "what is let in")
+			assert.Equal(t, "after", r.values()[1])
+		})
+	}
+}
+
 func TestKafkaGoesOnWhereItWas(t *testing.T) {
 	c := kafkaCluster(t, "a", "b")
 	first := runKafka(t, c, "commit_period: 1h")

@@ -21,6 +21,7 @@ type polled struct {
 	messages   int
 	bytes      int64
 	deleted    map[string]topicID // topics that the brokers do not know any more
+	tooLarge   []*kgo.ErrDecompressTooLarge
 	err        error
 }
 
@@ -41,6 +42,7 @@ func (c *Consumer) pollAll() {
 		if len(got.deleted) > 0 {
 			err = errors.Join(err, c.resubscribe(got.deleted))
 		}
+		c.askAgain(got.tooLarge)
 		if err == nil {
 			continue
 		}
@@ -105,6 +107,9 @@ func (c *Consumer) poll() polled {
 				got.deleted[topic.Topic] = topic.TopicID
 			default:
 				got.err = errors.Join(got.err, fetchError(topic.Topic, f))
+				if tooLarge, ok := errors.AsType[*kgo.ErrDecompressTooLarge](f.Err); ok {
+					got.tooLarge = append(got.tooLarge, tooLarge)
+				}
 			}
 			got.records += len(f.Records)
 			if messages, bytes := c.enqueue(topic, f); messages > 0 {
@@ -120,6 +125,20 @@ func (c *Consumer) poll() polled {
 		c.pauseFull()
 	}
 	return got
+}
+
+// askAgain fetches batches again, after a pause, that are too large when they are
+// decompressed. The client fetches nothing more of their partitions by itself, and
+// would say nothing more of them.
+func (c *Consumer) askAgain(batches []*kgo.ErrDecompressTooLarge) {
+	for _, b := range batches {
+		time.AfterFunc(errorLogInterval, func() {
+			// The client ignores a position that it has already; another epoch makes another one.
+			for _, epoch := range []int32{-1, b.Epoch} {
+				c.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{b.Topic: {b.Partition: {Epoch: epoch, Offset: b.Offset}}})
+			}
+		})
+	}
 }
 
 // enqueue puts what was fetched of a partition into its queue and returns how many
@@ -176,6 +195,9 @@ func fetchError(topic string, f kgo.FetchPartition) error {
 	err := Classify(f.Err)
 	if missing := noOffset(f.Err); missing != nil {
 		err = missing
+	}
+	if b, ok := errors.AsType[*kgo.ErrDecompressTooLarge](f.Err); ok {
+		err = fmt.Errorf("the batch of offsets %v to %v has more than max_batch_bytes when it is decompressed: the partition waits", b.Offset, b.NextOffset-1)
 	}
 	switch {
 	case topic == "":
