@@ -103,6 +103,7 @@ func TestFileHoldsWhatTheMessagesHold(t *testing.T) {
 				files, failed := encode(t, wantedSchema+"default_compression: "+codec+"\ndefault_encoding: "+encoding,
 					`{"z":9223372036854775807,"b":true,"i":-2147483648,"f":0.5,"d":0.1,"s":"ä","bytes":"xyz","at":"1970-01-01T00:00:01.000000002Z","list":[1,2.5],"cells":[{"x":1,"n":7},{"x":2}],"inner":{"x":3,"n":null},"other":1}`,
 					`{"z":-9223372036854775808,"b":false,"i":1.0,"f":2,"d":null,"s":"","bytes":"","at":"1970-01-01T01:00:00+01:00","list":[]}`,
+					`{"z":0,"b":false,"i":1,"f":2,"d":null,"s":"","bytes":"","at":"1970-01-01T01:00:00+01:00","list":[4],"cells":[{"x":5}]}`,
 				)
 				require.Empty(t, failed)
 				require.Len(t, files, 1)
@@ -113,7 +114,7 @@ func TestFileHoldsWhatTheMessagesHold(t *testing.T) {
 					names = append(names, field.Name())
 				}
 				require.Equal(t, "z b i f d s bytes at list cells inner", strings.Join(names, " "), "columns are in the order of the schema")
-				require.EqualValues(t, 2, f.NumRows())
+				require.EqualValues(t, 3, f.NumRows())
 				rows, err := parquet.Read[wanted](bytes.NewReader(files[0]), int64(len(files[0])))
 				require.NoError(t, err)
 				require.Equal(t, wanted{
@@ -129,6 +130,8 @@ func TestFileHoldsWhatTheMessagesHold(t *testing.T) {
 				require.Empty(t, rows[1].List)
 				require.Empty(t, rows[1].Cells)
 				require.Nil(t, rows[1].Inner)
+				require.Equal(t, []float64{4}, rows[2].List)
+				require.Equal(t, []cell{{5, nil}}, rows[2].Cells)
 			})
 		}
 	}

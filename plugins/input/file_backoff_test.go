@@ -60,3 +60,41 @@ func TestFileDirectoryOfWhichTheSystemTellsIsSeldomLookedAt(t *testing.T) {
 	require.NoError(t, os.Symlink("sub/1.json", filepath.Join(dir, "link.json")))
 	assert.Equal(t, 60, scansIn(t, in, &clock, time.Minute), "what a link leads to may change unseen")
 }
+
+// The directory is looked at each time while anything may happen that the system does
+// not tell of.
+func TestFileDirectoryIsLookedAtWhileAnythingWaits(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	in := openFile(t, fmt.Sprintf("directory: %q\n", t.TempDir()))
+	watcher := in.watcher
+	defer func() {
+		in.watcher = watcher
+		require.NoError(t, in.Close(t.Context()))
+	}()
+	if in.watcher.Add("."); !in.watcher.Reliable() {
+		t.Skip("here the system does not tell of all changes")
+	}
+	for _, row := range []struct {
+		name   string
+		happen func(*fileState, *dirwatch.Scan)
+		pauses bool
+	}{
+		{"nothing", func(*fileState, *dirwatch.Scan) {}, true},
+		{"the system tells nothing", func(*fileState, *dirwatch.Scan) { in.watcher = &dirwatch.Watcher{} }, false},
+		{"there is a link", func(_ *fileState, scan *dirwatch.Scan) { scan.Linked = true }, false},
+		{"a file could not be looked at", func(_ *fileState, scan *dirwatch.Scan) { scan.Failed = map[string]error{"a": os.ErrPermission} }, false},
+		{"a file waits", func(s *fileState, _ *dirwatch.Scan) { s.queue.Offer(dirwatch.File{Path: "a"}, time.Time{}) }, false},
+		{"a file is in flight", func(s *fileState, _ *dirwatch.Scan) { s.inFlight["a"] = &fileDelivery{} }, false},
+		{"a file could not be deleted", func(s *fileState, _ *dirwatch.Scan) { s.disposeRetry["a"] = fileRetry{} }, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var scan dirwatch.Scan
+			in.watcher, in.state = watcher, newFileState(0)
+			row.happen(&in.state, &scan)
+			now := time.Now()
+			in.setBackoff(scan, now)
+			assert.Equal(t, row.pauses, now.Before(in.state.backoff.until))
+		})
+		in.state = newFileState(0)
+	}
+}

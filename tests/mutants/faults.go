@@ -57,7 +57,7 @@ func (p *pkg) faults(only *regexp.Regexp, changed map[string]map[int]bool, lines
 	size := 0 // of the package, in lines
 	for _, name := range p.files {
 		path := filepath.Join(p.dir, name)
-		if !only.MatchString(path) || strings.Contains(name, "_tables") || changed != nil && changed[path] == nil {
+		if strings.Contains(name, "_tables") || changed != nil && changed[path] == nil {
 			continue
 		}
 		source, err := os.ReadFile(path)
@@ -82,6 +82,7 @@ func (p *pkg) faults(only *regexp.Regexp, changed map[string]map[int]bool, lines
 	}
 	slices.SortFunc(found, func(a, b fault) int { return cmp.Compare(a.rank, b.rank) })
 	found = found[:min(len(found), 1+size/lines)]
+	found = slices.DeleteFunc(found, func(f fault) bool { return !only.MatchString(f.file) })
 	slices.SortFunc(found, func(a, b fault) int {
 		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.from, b.from))
 	})
@@ -94,6 +95,7 @@ type finder struct {
 	path   string
 	set    *token.FileSet
 	source []byte
+	unused []ast.Expr // what the last return statement returns beside a failure
 	found  []fault
 }
 
@@ -155,17 +157,38 @@ func (f *finder) visit(n ast.Node) bool {
 			f.add(n, "")
 		}
 	case *ast.ReturnStmt:
-		if last := len(n.Results) - 1; last >= 0 && f.text(n.Results[last]) == "err" {
+		last := len(n.Results) - 1
+		if last < 0 {
+			break
+		}
+		if f.text(n.Results[last]) == "err" {
 			f.add(n.Results[last], "nil")
 		}
+		f.unused = nil
+		if isFailure(n.Results[last]) {
+			f.unused = n.Results[:last]
+		}
 	case *ast.BasicLit:
-		if n.Kind == token.INT {
+		if n.Kind == token.INT && !slices.Contains(f.unused, ast.Expr(n)) {
 			if value, err := strconv.Atoi(n.Value); err == nil {
 				f.add(n, strconv.Itoa(value+1))
 			}
 		}
 	}
 	return true
+}
+
+// isFailure says whether an expression that a function returns last tells callers
+// that they cannot use the others.
+func isFailure(x ast.Expr) bool {
+	switch x := x.(type) {
+	case *ast.Ident:
+		return x.Name == "false" || x.Name == "err"
+	case *ast.CallExpr:
+		f, ok := x.Fun.(*ast.SelectorExpr)
+		return ok && (f.Sel.Name == "Errorf" || f.Sel.Name == "New")
+	}
+	return false
 }
 
 // isText says whether an expression is a text, or ends with one.

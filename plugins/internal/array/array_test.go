@@ -162,6 +162,12 @@ var badFields = []struct{ name, raw, says string }{
 	{"padding inside", `{"dtype":"<f4","shape":[1,2],"data":"AAAAAA=="}`, "v.shape"},
 	{"bits left over", `{"dtype":"<f8","shape":[1,1],"data":"AAAAAAAAAAB="}`, "v.data: AAAAAAAAAAB="},
 	{"a line break", `{"dtype":"<f8","shape":[1,1],"data":"AAAAAA\nAAAA="}`, "v.data: AAAAAA AAAA= is not allowed, must be base64, padded and without line breaks"},
+	{"no rows", "[]", "v: [] is not allowed, must be an array of rows of numbers"},
+	{"a row of nothing", "[[]]", "v[0]: a row of 0 numbers is not allowed, must be 1 … 1024 numbers"},
+	{"a long row", "[[" + strings.Repeat("1,", 1024) + "1]]", "v[0]: a row of 1025 numbers is not allowed, must be 1 … 1024 numbers"},
+	{"a shorter row", "[[1,2],[3]]", "v[1]: a row of 1 number is not allowed, must be 2 numbers as the first row: the field is ragged"},
+	{"more rows than numbers", "[[1],[2]]", "v: an array of 2 rows is not allowed, must be 1 row"},
+	{"fewer rows than numbers", "[[1,2]]", "v: an array of 1 row is not allowed, must be 2 rows"},
 	{"not a number", pack("<f8", "[2,2]", 1, 2, math.NaN(), 3), "v[1][0]: NaN is not allowed, must be a finite number"},
 	{"infinite", pack("<f4", "[2,2]", 1, math.Inf(-1), 2, 3), "v[0][1]: -Inf is not allowed, must be a finite number"},
 }
@@ -206,6 +212,45 @@ func TestBadSeriesAreNamed(t *testing.T) {
 		assert.Equal(t, 1, n)
 		assert.Equal(t, [][]float64{{1}, {2}}, frames)
 	})
+}
+
+func TestIsPacked(t *testing.T) {
+	for raw, want := range map[string]bool{
+		`{"dtype":0,"shape":0,"data":0}`:          true,
+		`{"data":0,"more":0,"dtype":0,"shape":0}`: true,
+		`{"shape":0,"data":0}`:                    false,
+		`{"dtype":0,"data":0}`:                    false,
+		`{"dtype":0,"shape":0}`:                   false,
+		`{}`:                                      false,
+		`[1]`:                                     false,
+	} {
+		assert.Equal(t, want, IsPacked([]byte(raw)), raw)
+	}
+}
+
+func TestReadPackedTakesAnyShape(t *testing.T) {
+	for _, row := range []struct {
+		raw   string
+		shape []int
+		says  string
+	}{
+		{raw: pack("<f8", "[3]", 1, 2, 3), shape: []int{3}},
+		{raw: pack("<f8", "[1,2,3]", ramp(6)...), shape: []int{1, 2, 3}},
+		{raw: pack("<f8", "[]"), says: "v.shape: [] is not allowed, must be 1 … 3 lengths"},
+		{raw: pack("<f8", "[1,1,1,1]", 1), says: "v.shape: [1,1,1,1] is not allowed, must be 1 … 3 lengths"},
+		{raw: `[1]`, says: "v is "},
+	} {
+		t.Run(row.raw, func(t *testing.T) {
+			cells, shape, err := ReadPacked("v", []byte(row.raw), 3)
+			if row.says != "" {
+				require.ErrorContains(t, err, row.says)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, row.shape, shape)
+			assert.NotEmpty(t, cells)
+		})
+	}
 }
 
 // A shape is not believed before the data is there.

@@ -51,7 +51,7 @@ func lintForeign(field map[string]any) {
 	typ, _ := field["type"].(string)
 	rule, _ := field["linter"].(string)
 	children, _ := field["children"].([]any)
-	if name == "" || rule != "" || len(children) > 0 {
+	if rule != "" || len(children) > 0 {
 		return
 	}
 	kind, ok := foreignKinds[typ]

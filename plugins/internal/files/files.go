@@ -82,7 +82,7 @@ func Parent(root *os.Root, name string, mk bool) (dir *os.Root, base string, err
 		parent = "."
 	}
 	dir, err = root.OpenRoot(parent)
-	if err != nil && mk && os.IsNotExist(err) {
+	if err != nil && mk {
 		if err = root.MkdirAll(parent, NewDirMode); err == nil {
 			dir, err = root.OpenRoot(parent)
 		}

@@ -162,6 +162,47 @@ func TestRenamesNeverOverwrite(t *testing.T) {
 	}
 }
 
+func TestAReservedNameIsGivenBackUnlessItIsInUse(t *testing.T) {
+	dir := t.TempDir()
+	root := openRoot(t, dir)
+	for _, row := range []struct {
+		name   string
+		change func()
+		stays  bool
+	}{
+		{"nothing happened", func() {}, false},
+		{"it was written into", func() { write(t, dir, "a", "text") }, true},
+		{"another file has the name", func() {
+			write(t, dir, "b", "")
+			require.NoError(t, os.Rename(filepath.Join(dir, "b"), filepath.Join(dir, "a")))
+		}, true},
+		{"it is gone", func() { require.NoError(t, os.Remove(filepath.Join(dir, "a"))) }, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			write(t, dir, "a", "")
+			reserved, err := root.Stat("a")
+			require.NoError(t, err)
+			row.change()
+			removeReserved(root, "a", reserved)
+			if _, err := root.Stat("a"); row.stays {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, fs.ErrNotExist)
+			}
+		})
+	}
+}
+
+// What a file system cannot do is done in another way; any other error is told.
+func TestUnsupported(t *testing.T) {
+	for _, err := range []error{syscall.EINVAL, syscall.ENOSYS, syscall.ENOTSUP, syscall.EXDEV, syscall.EMLINK, syscall.EPERM, errors.ErrUnsupported} {
+		assert.True(t, unsupported(&os.LinkError{Op: "rename", Err: err}), err)
+	}
+	for _, err := range []error{nil, syscall.EEXIST, syscall.ENOENT, syscall.ENOSPC, syscall.EACCES} {
+		assert.False(t, unsupported(err), err)
+	}
+}
+
 func TestLinkUniqueNeverOverwrites(t *testing.T) {
 	dir := t.TempDir()
 	root := openRoot(t, dir)

@@ -22,8 +22,8 @@ const NonBlock = unix.O_NONBLOCK
 // unlocks it. File systems that cannot lock are taken to be used by one
 // process.
 func Lock(ctx context.Context, f *os.File) error {
-	const maxWait = 20 * time.Millisecond
-	for wait := time.Millisecond; ; wait = min(2*wait, maxWait) {
+	const pause = 5 * time.Millisecond
+	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		switch {
 		case err == nil, unsupported(err), errors.Is(err, unix.ENOLCK):
@@ -33,7 +33,7 @@ func Lock(ctx context.Context, f *os.File) error {
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			return &os.PathError{Op: "lock", Path: f.Name(), Err: err}
 		}
-		if err := retry.Sleep(ctx, wait); err != nil {
+		if err := retry.Sleep(ctx, pause); err != nil {
 			return &os.PathError{Op: "lock", Path: f.Name(), Err: errors.New("another writer holds it")}
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // renameNew renames a file, and fails with fs.ErrExist if the new name is taken.
-// Its error is errors.ErrUnsupported where the kernel or the file system cannot.
+// Its error is unsupported where the kernel or the file system cannot.
 // Both names are of the directory itself.
 func renameNew(root *os.Root, from, to string) error {
 	if strings.Contains(from, "/") || strings.Contains(to, "/") {
@@ -22,9 +22,6 @@ func renameNew(root *os.Root, from, to string) error {
 	defer dir.Close() //nolint:errcheck // it is only read
 	fd := int(dir.Fd())
 	err = unix.Renameat2(fd, from, fd, to, unix.RENAME_NOREPLACE)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		return errors.ErrUnsupported
-	}
 	if err != nil {
 		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
 	}

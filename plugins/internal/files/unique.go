@@ -131,7 +131,7 @@ func LinkUnique(dir *os.Root, temp, name string) (string, error) {
 // a moment; on file systems without hard links, an empty file reserves the name.
 func RenameNew(dir *os.Root, from, to string) error {
 	err := renameNew(dir, from, to)
-	if !errors.Is(err, errors.ErrUnsupported) {
+	if !unsupported(err) {
 		return err
 	}
 	return linkNew(dir, from, to)
@@ -143,7 +143,7 @@ func RenameNew(dir *os.Root, from, to string) error {
 // step, it looks before.
 func RenameAtOnce(dir *os.Root, from, to string) error {
 	err := renameNew(dir, from, to)
-	if !errors.Is(err, errors.ErrUnsupported) {
+	if !unsupported(err) {
 		return err
 	}
 	if _, err := dir.Lstat(to); err == nil {
@@ -173,12 +173,17 @@ func reserveNew(dir *os.Root, from, to string) error {
 		err = dir.Rename(from, to)
 	}
 	if err != nil {
-		// The first error tells more. A file that has replaced ours stays.
-		if now, statErr := dir.Lstat(to); statErr == nil && os.SameFile(now, ours) && now.Size() == 0 {
-			_ = dir.Remove(to)
-		}
+		removeReserved(dir, to, ours)
 	}
 	return err
+}
+
+// removeReserved removes an empty file that reserved a name. A file that has replaced
+// it stays, as does one that something was written into.
+func removeReserved(dir *os.Root, name string, reserved fs.FileInfo) {
+	if now, err := dir.Lstat(name); err == nil && os.SameFile(now, reserved) && now.Size() == 0 {
+		_ = dir.Remove(name) // why it is of no use tells more
+	}
 }
 
 // ErrChanged is the error of a file that is no longer what it was.

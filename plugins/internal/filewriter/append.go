@@ -92,11 +92,7 @@ func (a *Appender) appendTo(ctx context.Context, root *os.Root, name string, lin
 	if err != nil {
 		return false, err
 	}
-	defer func() {
-		if closeErr := f.Close(); err == nil && closeErr != nil {
-			done, err = false, closeErr
-		}
-	}()
+	defer func() { err = errors.Join(err, f.Close()) }()
 	if err := files.Lock(ctx, f); err != nil {
 		return false, err
 	}

@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -202,6 +203,19 @@ func TestBearerTokenFileIsReadAgain(t *testing.T) {
 		_, err := get(t, c, server.URL)
 		require.ErrorContains(t, err, row.want)
 		assert.NotContains(t, err.Error(), "v4lue")
+	}
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.Mkdir(path, 0o700))
+	_, err = get(t, c, server.URL)
+	require.ErrorContains(t, err, "auth.bearer_token_file: read "+path+": is a directory")
+	require.NoError(t, os.Remove(path))
+	for size, want := range map[int]string{64 << 10: "", 64<<10 + 1: path + " is larger than 65536 bytes"} {
+		require.NoError(t, os.WriteFile(path, append([]byte("token"), bytes.Repeat([]byte(" "), size-len("token"))...), 0o600))
+		if _, err := get(t, c, server.URL); want == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, want)
+		}
 	}
 }
 

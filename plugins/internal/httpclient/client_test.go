@@ -183,12 +183,14 @@ func TestRetryAfterOfAResponse(t *testing.T) {
 
 func TestExcerptOfABody(t *testing.T) {
 	for body, want := range map[string]string{
-		"":                             "server answered 400 Bad Request",
-		"\x00\x01\x02":                 "server answered 400 Bad Request",
-		"caf\xc3\xa9 \xff":             `server answered 400 Bad Request: "café"`,
-		strings.Repeat("é", 200):       `server answered 400 Bad Request: "` + strings.Repeat("é", 100) + `…"`,
-		"a" + strings.Repeat("é", 200): `server answered 400 Bad Request: "a` + strings.Repeat("é", 99) + `…"`,
-		`{"error":"no \"grid_size\""}`: `server answered 400 Bad Request: "{\"error\":\"no \\\"grid_size\\\"\"}"`,
+		"":                                 "server answered 400 Bad Request",
+		"\x00\x01\x02":                     "server answered 400 Bad Request",
+		"caf\xc3\xa9 \xff":                 `server answered 400 Bad Request: "café"`,
+		strings.Repeat("é", 200):           `server answered 400 Bad Request: "` + strings.Repeat("é", 100) + `…"`,
+		"a" + strings.Repeat("é", 200):     `server answered 400 Bad Request: "a` + strings.Repeat("é", 99) + `…"`,
+		strings.Repeat(" ", 4000) + "text": `server answered 400 Bad Request: "text"`,
+		strings.Repeat(" ", 5000) + "text": "server answered 400 Bad Request",
+		`{"error":"no \"grid_size\""}`:     `server answered 400 Bad Request: "{\"error\":\"no \\\"grid_size\\\"\"}"`,
 	} {
 		server := streamtest.Serve(t, streamtest.Answer(400, body))
 		_, err := get(t, client(t, `{}`), server.URL)
@@ -345,6 +347,17 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What holds the request of an error, such as a signer, may show its URL.
+func TestTheUserOfAURLIsInAHeaderAlone(t *testing.T) {
+	u, err := url.Parse("http://user:password@host/path?a=b#part")
+	require.NoError(t, err)
+	req, _, err := client(t, `{}`).build(t.Context(), Request{Method: http.MethodGet, URL: u})
+	require.NoError(t, err)
+	assert.Equal(t, "http://host/path?a=b", req.URL.String())
+	user, password, _ := req.BasicAuth()
+	assert.Equal(t, "user:password", user+":"+password)
 }
 
 func TestProxyErrorHoldsNoPassword(t *testing.T) {

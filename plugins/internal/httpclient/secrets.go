@@ -33,9 +33,8 @@ func secretsOf(req *http.Request, values ...string) secrets {
 		}
 		for _, value := range all {
 			add(value)
-			if _, credentials, ok := strings.Cut(value, " "); ok && name == "Authorization" {
-				add(credentials)
-			}
+			_, credentials, _ := strings.Cut(value, " ") // a scheme may stand before them
+			add(credentials)
 		}
 	}
 	if user, password, ok := req.BasicAuth(); ok {

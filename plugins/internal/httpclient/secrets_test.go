@@ -24,5 +24,9 @@ func TestSecretThatBeginsWithAnotherIsHiddenWhole(t *testing.T) {
 			}
 		})
 	}
+	server := streamtest.Serve(t, streamtest.Answer(403, "no s3cr3t-v4lue"))
+	_, err := get(t, client(t, "headers: { X-Auth: Token s3cr3t-v4lue }"), server.URL)
+	require.EqualError(t, err, `server answered 403 Forbidden: "no xxxxx"`, "as in Authorization, a scheme is no part of it")
+	assert.Equal(t, "xxxxx abc", secretsOfValues("abcd", "abc").mask("abcd abc"), "what is short is a common word")
 	assert.Equal(t, "a xxxxx b", secretsOfValues("abcd", "abcdef").mask("a abcdef b"))
 }

@@ -68,8 +68,9 @@ func typed(log *service.Logger, keyValues []any) (*service.Logger, bool) {
 }
 
 // wrapped returns the logger inside log as a value that can be called and set;
-// the zero Value if log is not built as Benthos 4.60 builds it.
-func wrapped(log *service.Logger) reflect.Value {
+// the zero Value if log is not built as Benthos 4.60 builds it. It is a pointer to a
+// service.Logger but in tests.
+func wrapped(log any) reflect.Value {
 	field := reflect.ValueOf(log).Elem().FieldByName("m")
 	if !field.IsValid() || field.Kind() != reflect.Interface {
 		return reflect.Value{}

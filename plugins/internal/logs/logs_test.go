@@ -80,6 +80,12 @@ func TestNumbersStayNumbersInALoggerOfSlog(t *testing.T) {
 	logged(t, out.Bytes())
 }
 
+func TestALoggerThatIsBuiltInAnotherWay(t *testing.T) {
+	assert.False(t, wrapped(&struct{ n any }{}).IsValid())
+	assert.False(t, wrapped(&struct{ m int }{}).IsValid())
+	assert.True(t, wrapped(&struct{ m any }{}).IsValid())
+}
+
 func TestNoLogger(t *testing.T) {
 	assert.Nil(t, With(nil, "key", 1))
 }

@@ -349,6 +349,61 @@ func TestMessagesThatWaitAreDeliveredOnceTheOutputIsBack(t *testing.T) {
 	})
 }
 
+// An outage that is shorter than two pauses is none: what waits goes on waiting.
+func TestHowLongAnOutageIs(t *testing.T) {
+	for after, want := range map[time.Duration]time.Duration{1999 * time.Millisecond: 3 * time.Second, 2 * time.Second: 2 * time.Second} {
+		t.Run(after.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				opts := endless
+				opts.Policy.InitialDelay, opts.Policy.MaxDelay = time.Second, time.Hour
+				in := OnNack(newSource(1, 1), opts)
+				_, _, first := read(t, in)
+				_, _, second := read(t, in)
+				begin := time.Now()
+				require.NoError(t, first(t.Context(), errDown))
+				_, _, first = read(t, in) // after a second
+				require.NoError(t, first(t.Context(), errDown))
+				time.Sleep(after - time.Since(begin))
+				require.NoError(t, second(t.Context(), nil))
+				_, _, first = read(t, in)
+				assert.Equal(t, want, time.Since(begin))
+				require.NoError(t, first(t.Context(), nil))
+				require.NoError(t, in.Close(t.Context()))
+			})
+		})
+	}
+}
+
+func TestFiniteInputIsMorePatientWithErrorsThatMayPass(t *testing.T) {
+	for name, row := range map[string]struct {
+		err        error
+		deliveries int
+	}{
+		"one that lasts":    {errDown, 3},
+		"one that may pass": {&retry.Transient{Err: errDown}, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				opts := endless
+				opts.Finite, opts.Policy.MaxRetries = true, 2
+				in := OnNack(newSource(1), opts)
+				deliveries := 0
+				for {
+					_, ack, err := in.ReadBatch(t.Context())
+					if err != nil {
+						require.ErrorIs(t, err, service.ErrEndOfInput)
+						break
+					}
+					deliveries++
+					_ = ack(t.Context(), row.err) // the source's own answer
+				}
+				assert.Equal(t, row.deliveries, deliveries)
+				require.NoError(t, in.Close(t.Context()))
+			})
+		})
+	}
+}
+
 func TestFiniteInputGivesUpWhatIsRefusedOrFailsTooOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := endless
@@ -399,8 +454,12 @@ func TestToggled(t *testing.T) {
 	off, err := spec.ParseYAML("auto_replay_nacks: false", nil)
 	require.NoError(t, err)
 	src := newSource(1)
-	in, err := Toggled(off, src, endless)
+	finite := endless
+	finite.Finite = true
+	in, err := Toggled(off, src, finite)
 	require.NoError(t, err)
+	assert.True(t, ledger.Process.Finite())
+	assert.Contains(t, ledger.Process.Fields(), "taken")
 	before := ledger.Process.Undelivered()
 	_, _, ack := read(t, in)
 	require.ErrorIs(t, ack(t.Context(), errDown), errDown, "the input learns of it")

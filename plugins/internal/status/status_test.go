@@ -181,6 +181,35 @@ func TestReportListsTheLastFailures(t *testing.T) {
 	assert.Len(t, got[0].Messages, maxMessages)
 }
 
+func TestFailuresAreTheSameOnlyIfAllIsTheSame(t *testing.T) {
+	one, two := component(t, Publisher), component(t, Publisher)
+	two.typ = one.typ
+	again := errors.New("again")
+	for _, row := range []struct {
+		name string
+		note func()
+		same bool
+	}{
+		{"the same", func() { one.NoteFailure("POST", []string{"a"}, again) }, true},
+		{"another component", func() { two.NoteFailure("POST", []string{"a"}, again) }, false},
+		{"another operation", func() { one.NoteFailure("GET", []string{"a"}, again) }, false},
+		{"other messages", func() { one.NoteFailure("POST", []string{"b"}, again) }, false},
+		{"no component", func() { NoteFailure(one.typ, "", "POST", "a", again) }, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			recent = failures{}
+			one.NoteFailure("POST", []string{"a"}, errors.New("first"))
+			row.note()
+			assert.Len(t, Snapshot().Failures, map[bool]int{true: 1, false: 2}[row.same])
+		})
+	}
+	recent = failures{}
+	NoteFailure("mfn_simulate", "label", "simulation", "a", again)
+	NoteFailure("mfn_simulate", "another", "simulation", "a", again)
+	NoteFailure("mfn_features", "label", "simulation", "a", again)
+	assert.Len(t, Snapshot().Failures, 3)
+}
+
 func marshal(t *testing.T, v any) string {
 	t.Helper()
 	text, err := json.Marshal(v)
