@@ -844,6 +844,26 @@ func TestFileJobEndsWhenAllIsDelivered(t *testing.T) {
 	assert.ElementsMatch(t, []string{"1", "2", "3"}, r.contents(t))
 }
 
+func TestFileJobTellsHowFarItIs(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "a.json", "1")
+	put(t, dir, "b.json", "123456789")
+	held := newGate()
+	r := runFile(t, dir, "max_in_flight: 1\n"+fileJob, held.pass)
+	progress := func() string {
+		p := streamtest.Report(t, fileType).Progress
+		if p == nil {
+			return ""
+		}
+		return fmt.Sprintf("%v of %v %v", p.Done, p.Total, p.Unit)
+	}
+	streamtest.Await(t, func() bool { return len(r.contents(t)) == 1 }, "the first")
+	assert.Equal(t, "0 of 10 bytes", progress())
+	close(held.opened)
+	r.AwaitEnd(t)
+	assert.Equal(t, "10 of 10 bytes", progress())
+}
+
 func TestFileJobLeavesWhatFailed(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "a.json", "1")

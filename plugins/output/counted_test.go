@@ -38,6 +38,7 @@ func TestCountedCountsWhatIsDelivered(t *testing.T) {
 			before := ledger.Process.Published.Load()
 			err := newCounted(answers{err: test.err}).WriteBatch(t.Context(), batch)
 			assert.Equal(t, test.err, err)
+			assert.Contains(t, ledger.Process.Fields(), "published")
 			assert.Equal(t, test.count, ledger.Process.Published.Load()-before)
 		})
 	}

@@ -62,22 +62,22 @@ func (n *fileName) add(text string) {
 // firstInterpolation parses the interpolation that a text begins with, up to the
 // first brace that makes it whole, as an expression that must not be null.
 func firstInterpolation(text string) (end int, expr *service.InterpolatedString) {
-	for at := strings.IndexByte(text, '}'); at >= 0; {
-		end = at + 1
-		if plain, err := service.NewInterpolatedString(text[:end]); err == nil {
-			strict, err := service.NewInterpolatedString("${! (" + text[len("${!"):at] + "\n).not_null() }")
-			if err != nil {
-				return end, plain
-			}
-			return end, strict
-		}
+	for {
 		next := strings.IndexByte(text[end:], '}')
 		if next < 0 {
-			break
+			return 0, nil
 		}
-		at = end + next
+		end += next + 1
+		plain, err := service.NewInterpolatedString(text[:end])
+		if err != nil {
+			continue
+		}
+		strict, err := service.NewInterpolatedString("${! (" + text[len("${!"):end-1] + "\n).not_null() }")
+		if err != nil {
+			return end, plain
+		}
+		return end, strict
 	}
-	return 0, nil
 }
 
 // of returns the name for a message, by what evaluates interpolations for it.

@@ -44,6 +44,7 @@ func TestFileNameOfAMissingValueIsAnErrorThatNamesIt(t *testing.T) {
 		`x/${! json("a.b") }.json`:               `${! json("a.b") }: is null for this message`,
 		`${! this.id }.json`:                     `${! this.id }: is null for this message`,
 		`${! meta("topic") }/${! json("n") }`:    `${! meta("topic") }: is null for this message`,
+		`${! {"a":{"b":this.id}}.a.b }.json`:     `{"a":{"b":this.id}}.a.b }: is null for this message`,
 		`${! @topic }.json`:                      `${! @topic }: is null for this message`,
 		`${! json("blank") }.json`:               `${! json("blank") }: is empty for this message`,
 		`${! json("id").escape_url_query() }.js`: `${! json("id").escape_url_query() }: expected string value`,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,75 +13,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
-
-// noted is a metrics exporter that notes what it is given, by name and labels.
-type noted struct {
-	mu     sync.Mutex
-	counts map[string]float64
-}
-
-func (n *noted) note(name string, labels []string) func(values ...string) func(float64, bool) {
-	return func(values ...string) func(float64, bool) {
-		key := name
-		if k := slices.Index(labels, "outcome"); k >= 0 {
-			key = name + " " + values[k]
-		}
-		return func(x float64, add bool) {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			if add {
-				x += n.counts[key]
-			}
-			n.counts[key] = x
-		}
-	}
-}
-
-type metric struct{ note func(float64, bool) }
-
-func (m metric) Incr(count int64)          { m.note(float64(count), true) }
-func (m metric) IncrFloat64(count float64) { m.note(count, true) }
-func (m metric) Set(value int64)           { m.note(float64(value), false) }
-func (m metric) SetFloat64(value float64)  { m.note(value, false) }
-func (m metric) Timing(int64)              { m.note(1, true) }
-
-func (n *noted) NewCounterCtor(name string, labels ...string) service.MetricsExporterCounterCtor {
-	return func(values ...string) service.MetricsExporterCounter {
-		return metric{n.note(name, labels)(values...)}
-	}
-}
-
-func (n *noted) NewTimerCtor(name string, labels ...string) service.MetricsExporterTimerCtor {
-	return func(values ...string) service.MetricsExporterTimer {
-		return metric{n.note(name, labels)(values...)}
-	}
-}
-
-func (n *noted) NewGaugeCtor(name string, labels ...string) service.MetricsExporterGaugeCtor {
-	return func(values ...string) service.MetricsExporterGauge {
-		return metric{n.note(name, labels)(values...)}
-	}
-}
-
-func (n *noted) Close(context.Context) error { return nil }
-
-var notes = &noted{counts: map[string]float64{}}
-
-func init() {
-	err := service.RegisterMetricsExporter("noted", service.NewConfigSpec(),
-		func(*service.ParsedConfig, *service.Logger) (service.MetricsExporter, error) { return notes, nil })
-	if err != nil {
-		panic(err)
-	}
-}
 
 // Each metric is the sum of what its name says, over the results.
 func TestMetricsCountWhatTheyAreCalled(t *testing.T) {
-	clear(notes.counts)
+	metrics, counts := streamtest.NoteMetrics(t)
 	builder := service.NewStreamBuilder()
 	require.NoError(t, builder.SetLoggerYAML(`level: "OFF"`))
-	require.NoError(t, builder.SetMetricsYAML("noted: {}"))
+	require.NoError(t, builder.SetMetricsYAML(metrics))
 	require.NoError(t, builder.AddProcessorYAML("mfn_simulate: {}"))
 	send, err := builder.AddBatchProducerFunc()
 	require.NoError(t, err)
@@ -123,11 +62,9 @@ func TestMetricsCountWhatTheyAreCalled(t *testing.T) {
 	want["mfn_simulations_total success"] = 2
 	want["mfn_simulations_total error"] = 3
 	want["mfn_simulation_duration_seconds"] = 2
-	notes.mu.Lock()
-	defer notes.mu.Unlock()
-	seen := map[float64]string{}
+	noted, seen := counts(), map[float64]string{}
 	for name, value := range want {
-		assert.Equal(t, value, notes.counts[name], name)
+		assert.Equal(t, value, noted[name], name)
 		assert.Positive(t, value, name)
 		if !strings.Contains(name, "success") && !strings.Contains(name, "duration") {
 			assert.Empty(t, seen[value], "%v and %v could be mixed up", name, seen[value])
@@ -160,9 +97,9 @@ func (d *dying) Err() error {
 
 // A simulation that was interrupted is neither a result nor a failure.
 func TestAnInterruptedSimulationIsNotCounted(t *testing.T) {
-	clear(notes.counts)
+	metrics, counts := streamtest.NoteMetrics(t)
 	builder := service.NewResourceBuilder()
-	require.NoError(t, builder.SetMetricsYAML("noted: {}"))
+	require.NoError(t, builder.SetMetricsYAML(metrics))
 	require.NoError(t, builder.AddProcessorYAML("label: it\nmfn_simulate: { limits: { timeout: 0s } }"))
 	resources, end, err := builder.Build()
 	require.NoError(t, err)
@@ -175,8 +112,8 @@ func TestAnInterruptedSimulationIsNotCounted(t *testing.T) {
 		}))
 	}
 	require.NoError(t, end(t.Context()))
-	assert.Zero(t, notes.counts["mfn_simulations_total error"])
-	assert.Zero(t, notes.counts["mfn_simulations_total success"])
+	assert.Zero(t, counts()["mfn_simulations_total error"])
+	assert.Zero(t, counts()["mfn_simulations_total success"])
 	assert.Equal(t, refused, ledger.Process.Refused.Load())
 	assert.Equal(t, simulated, ledger.Process.Simulated.Load())
 }

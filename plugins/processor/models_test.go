@@ -116,6 +116,7 @@ func TestParametersOfAnotherModelAreRefused(t *testing.T) {
 		`{"model":"mfn","F":0.03}`:                          "F: 0.03 is not allowed, must be left out with the model mfn: it is a parameter of gray_scott",
 		`{"F":0.03}`:                                        "F: 0.03 is not allowed, must be left out with the model mfn",
 		`{"dt":1}`:                                          "dt: 1 is not allowed, must be left out with the model mfn",
+		`{"initial_u":[[1]]}`:                               "initial_u: [[1]] is not allowed, must be left out with the model mfn: it is a parameter of gray_scott, schnakenberg, ",
 		`{"model":"grayscott"}`:                             `model: "grayscott" is not allowed, must be mfn, gray_scott`,
 		`{"model":5}`:                                       "model: 5 is not allowed",
 		`{"model":null}`:                                    "model: null is not allowed",

@@ -75,6 +75,12 @@ func TestMessageThatCannotBeProcessedIsNamedInOneLine(t *testing.T) {
 			res := service.MockResources(service.MockResourcesOptUseLogger(service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(&out, nil)))))
 			p, err := row.make(res)
 			require.NoError(t, err)
+			once := service.MessageBatch{service.NewMessage([]byte(row.content))}
+			slot.Attach(once)
+			_, err = p.ProcessBatch(t.Context(), once)
+			require.NoError(t, err)
+			assert.Equal(t, 1, strings.Count(out.String(), "level=WARN"), "the first delivery is told of")
+			out.Reset()
 			first, second := again(t, p, row.content)
 			require.Error(t, first[0].GetError())
 			require.Error(t, second[0].GetError())

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -635,6 +637,25 @@ func TestBadSettingsAreNamed(t *testing.T) {
 		builder = service.NewStreamBuilder()
 		assert.Error(t, builder.AddProcessorYAML("mfn_simulate: { "+setting+" }"), "lint finds nothing wrong with %v", setting)
 	}
+}
+
+// The kernel is chosen once, so that the test runs itself with another environment.
+func TestAKernelThatTheMachineDoesNotHaveIsNamedAtTheStart(t *testing.T) {
+	if os.Getenv(engine.KernelVariable) == "sse9" {
+		builder := service.NewStreamBuilder()
+		require.NoError(t, builder.SetYAML("input: { generate: { count: 1, mapping: 'root = {}' } }\noutput: { drop: {} }\nlogger: { level: \"OFF\" }\n"))
+		require.NoError(t, builder.AddProcessorYAML("mfn_simulate: {}"))
+		stream, err := builder.Build()
+		if err == nil {
+			err = stream.Run(t.Context())
+		}
+		require.ErrorContains(t, err, `MFN_KERNEL: "sse9" is not a kernel of this machine`)
+		return
+	}
+	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	again.Env = append(os.Environ(), engine.KernelVariable+"=sse9")
+	out, err := again.CombinedOutput()
+	require.NoError(t, err, "%s", out)
 }
 
 func TestExamplesLintAndAllFieldsAreDocumented(t *testing.T) {

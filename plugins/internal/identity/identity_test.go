@@ -31,3 +31,22 @@ func TestIDs(t *testing.T) {
 		})
 	}
 }
+
+func TestList(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		names []string
+		want  string
+	}{
+		{"none", nil, ""},
+		{"one", []string{"a"}, "a"},
+		{"as many as are listed", []string{"a", "b", "c", "d", "e"}, "a, b, c, d, e"},
+		{"one more", []string{"a", "b", "c", "d", "e", "f"}, "a, b, c, d, e and 1 more"},
+		{"empty ones", []string{"", "a", "", "b", "c", "d", "", "e"}, "a, b, c, d, e"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			require.Equal(t, row.want, List(row.names))
+		})
+	}
+	require.Equal(t, "a and 2 more", ListUpTo(1, []string{"a", "b", "c"}))
+}

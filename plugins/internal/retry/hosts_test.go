@@ -42,7 +42,7 @@ func (l *limited) attempt(ctx context.Context) (int64, error) {
 func TestPauseOfAHostHoldsForAllOperationsOnIt(t *testing.T) {
 	const messages = 60
 	synctest.Test(t, func(t *testing.T) {
-		r, _, metrics := retrier(t, Policy{Strategy: ExponentialBackoff, MaxRetries: 3, InitialDelay: time.Second, MaxDelay: time.Minute})
+		r, _, metrics := retrier(t, Policy{Strategy: ExponentialBackoff, MaxRetries: 10, InitialDelay: time.Second, MaxDelay: time.Minute})
 		server := &limited{latency: time.Millisecond, allowed: 5}
 		op := operation
 		op.Host = t.Name()
