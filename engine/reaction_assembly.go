@@ -29,11 +29,9 @@ type reactionArgs struct {
 	leftFrom, leftTo, rightFrom, rightTo int
 }
 
-// reactAssembly runs the rows by an assembly kernel, the wider one if there are two.
+// reactAssembly runs the rows, one or more, by an assembly kernel, the wider one if
+// there are two.
 func reactAssembly(run *rowRun, wide bool) {
-	if run.first >= run.last {
-		return
-	}
 	l, base, old := run.layout, run.base, run.old
 	if base == nil {
 		base, old = run.src, run.src

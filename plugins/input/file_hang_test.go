@@ -113,3 +113,19 @@ func TestFileDirectoryThatHangsIsToldOf(t *testing.T) {
 	assert.Equal(t, status.Error, streamtest.Report(t, fileType).Status)
 	r.Stop(t)
 }
+
+func TestFileThatHangsIsLeftWhenNobodyReadsAnyMore(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	dir := t.TempDir()
+	put(t, dir, "a.json", "x")
+	in := openFile(t, fmt.Sprintf("directory: %q\ntimeout: 0s\n", dir))
+	defer func() { _ = in.Close(t.Context()) }() // which may tell that something hangs
+	f, err := in.dir.Stat("a.json")
+	require.NoError(t, err)
+	hang(t, dir)
+	r := &fileReading{in: in, source: newFileSource(in, f), delivery: &fileDelivery{file: f}}
+	r.text = newMessageReader(r.source, in.maxBytes)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, r.open(ctx), context.Canceled)
+}

@@ -1,9 +1,12 @@
 package process
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"testing"
 
+	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -42,4 +45,17 @@ func TestUndone(t *testing.T) {
 			assert.EqualError(t, err, test.want)
 		})
 	}
+}
+
+func TestProgressIsALineOfRoundNumbers(t *testing.T) {
+	line := func(p Progress) string {
+		var out bytes.Buffer
+		LogProgress(service.NewLoggerFromSlog(slog.New(slog.NewTextHandler(&out, nil))), p)
+		return out.String()
+	}
+	got := line(Progress{Unit: "points", Done: 3, Total: 9, RatePerSecond: 1.23456, RemainingSeconds: new(4.86)})
+	for _, want := range []string{"done=3", "of=9", "unit=points", "rate_per_second=1.23 ", "remaining_seconds=5", `msg="Stream is under way"`} {
+		assert.Contains(t, got, want)
+	}
+	assert.NotContains(t, line(Progress{Unit: "points", Total: 9}), "remaining_seconds", "there is no rate yet")
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 	"go.uber.org/goleak"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
@@ -37,10 +38,11 @@ func eventually(t *testing.T, condition func() bool, msgAndArgs ...any) {
 
 // newCluster starts an in-process broker with a topic and checks in the end
 // that nothing runs any more.
-func newCluster(t *testing.T, partitions int32) *kfake.Cluster {
+func newCluster(t *testing.T, partitions int32, more ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
 	t.Cleanup(func() { goleak.VerifyNone(t) })
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topicName), kfake.GroupMinSessionTimeout(time.Second))
+	opts := []kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(partitions, topicName), kfake.GroupMinSessionTimeout(time.Second)}
+	c, err := kfake.NewCluster(append(opts, more...)...)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c
@@ -562,11 +564,20 @@ func TestAConsumerThatCannotGoOnEnds(t *testing.T) {
 // A consumer whose group goes on rebalancing commits and leaves all the same, so
 // that the others need not wait for its session to end.
 func TestCloseDuringARebalance(t *testing.T) {
-	for _, instance := range []string{"", "instance"} {
-		t.Run(instance, func(t *testing.T) {
-			c := newCluster(t, 2)
+	byName := kversion.Stable()
+	byName.SetMaxKeyVersion(kmsg.Fetch.Int16(), 12)
+	for _, row := range []struct {
+		name, instance string
+		broker         []kfake.Opt
+	}{
+		{name: "a member"},
+		{name: "a static member", instance: "instance"},
+		{name: "topics are known by name alone", broker: []kfake.Opt{kfake.MaxVersions(byName)}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := newCluster(t, 2, row.broker...)
 			fill(t, c, 2, 5, "")
-			consumer := join(t, c, func(conf *ConsumerConfig) { conf.InstanceID = instance })
+			consumer := join(t, c, func(conf *ConsumerConfig) { conf.InstanceID = row.instance })
 			all := take(t, consumer, 10)
 
 			stuckInARebalance(c)
@@ -574,7 +585,7 @@ func TestCloseDuringARebalance(t *testing.T) {
 			require.NoError(t, consumer.Close(t.Context()))
 			assert.EqualValues(t, 5, committedAt(c, 0))
 			assert.EqualValues(t, 5, committedAt(c, 1))
-			if instance == "" {
+			if row.instance == "" {
 				assert.Empty(t, c.GroupInfo("group").Members)
 			} else {
 				assert.Len(t, c.GroupInfo("group").Members, 1)

@@ -61,6 +61,42 @@ func TestClassify(t *testing.T) {
 	assert.NoError(t, Classify(nil))
 }
 
+func TestErrorsThatEndATransaction(t *testing.T) {
+	for _, row := range []struct {
+		err  error
+		ends bool
+	}{
+		{kerr.ProducerFenced, true},
+		{kerr.InvalidProducerEpoch, true},
+		{kerr.InvalidTxnState, true},
+		{kerr.TransactionAbortable, true},
+		{kerr.UnknownProducerID, true},
+		{kerr.InvalidProducerIDMapping, true},
+		{kerr.OutOfOrderSequenceNumber, true},
+		{fmt.Errorf("wrapped: %w", kerr.InvalidTxnState), true},
+		{kgo.ErrClientClosed, true},
+		{kerr.MessageTooLarge, false},
+		{kerr.TopicAuthorizationFailed, false},
+		{kerr.NotLeaderForPartition, false},
+	} {
+		t.Run(row.err.Error(), func(t *testing.T) {
+			assert.Equal(t, row.ends, endsTransaction(row.err))
+		})
+	}
+}
+
+func TestErrorsOfAContext(t *testing.T) {
+	assert.True(t, isContext(fmt.Errorf("wrapped: %w", context.Canceled)))
+	assert.True(t, isContext(context.DeadlineExceeded))
+	assert.False(t, isContext(io.EOF))
+}
+
+func TestPartitionsThatHaveNoOffset(t *testing.T) {
+	require.ErrorIs(t, noOffset(kerr.OffsetOutOfRange), errNoOffset)
+	require.ErrorIs(t, noOffset(errors.New("partition has no prior committed offset")), errNoOffset)
+	require.NoError(t, noOffset(io.EOF))
+}
+
 func TestConnectionError(t *testing.T) {
 	c := Connection{Seeds: []string{"a:1", "b:2"}}
 	assert.EqualError(t, c.Error(io.EOF), "connecting to a:1, b:2: EOF")

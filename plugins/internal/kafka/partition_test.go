@@ -163,6 +163,30 @@ func TestPosition(t *testing.T) {
 	})
 }
 
+// What is committed is not to be committed again, nor is what is not known.
+func TestWhatIsToBeCommitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := runPartition(t, nil)
+		_, due := r.uncommitted()
+		assert.False(t, due, "nothing was read")
+		r.push(topicID{}, records(3, 4), 7)
+		all := r.next(t)
+		_, due = r.uncommitted()
+		assert.False(t, due, "nothing is confirmed")
+		confirm(t, all[:2])
+		position, due := r.uncommitted()
+		assert.True(t, due)
+		assert.EqualValues(t, 5, position.Offset)
+		r.markCommitted(position)
+		_, due = r.uncommitted()
+		assert.False(t, due)
+		confirm(t, all[2:])
+		position, due = r.uncommitted()
+		assert.True(t, due)
+		assert.EqualValues(t, 7, position.Offset)
+	})
+}
+
 // The markers that end transactions become no messages, and the position passes
 // them, however messages are gathered to batches.
 func TestMarkersArePassed(t *testing.T) {

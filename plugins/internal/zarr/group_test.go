@@ -319,3 +319,19 @@ func TestAFullDiskLeavesWhatIsThere(t *testing.T) {
 	require.NoError(t, g.Write(t.Context(), sample(2), []Row{row(1)}))
 	assert.Equal(t, "s1", valuesOf(t, g, "state", 0).texts[1])
 }
+
+func TestMetadataThatCannotBeReadAreAnError(t *testing.T) {
+	for name, prepare := range map[string]func(path string) error{
+		"a link in a circle": func(path string) error { return os.Symlink("zarr.json", path) },
+		"a directory":        func(path string) error { return os.Mkdir(path, 0o700) },
+		"no JSON":            func(path string) error { return os.WriteFile(path, []byte("no JSON"), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			require.NoError(t, prepare(filepath.Join(dir, "zarr.json")))
+			_, err := NewGroup(dir, false).Layout()
+			require.ErrorContains(t, err, "zarr.json")
+			require.ErrorContains(t, NewGroup(dir, false).Write(t.Context(), sample(1), []Row{row(0)}), "zarr.json")
+		})
+	}
+}
