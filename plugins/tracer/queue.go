@@ -136,9 +136,9 @@ func (q *queue) send() {
 		q.mu.Unlock()
 		if err != nil {
 			q.tell(err)
-			continue
+		} else {
+			q.failures.Succeeded()
 		}
-		q.failures.Succeeded()
 	}
 }
 
