@@ -65,7 +65,7 @@ func (r runner) try(ctx context.Context, all []*pkg, f fault) (outcome, by strin
 // happen twice: a test that fails is run again by itself, and tests that take too long
 // have a limit that is measured again.
 func (r runner) test(ctx context.Context, g goCommand, p *pkg) (outcome, by string, err error) {
-	for tries := 0; tries < 2; tries++ {
+	for range 2 {
 		if outcome == hung || r.limits[p.path] == 0 {
 			if r.limits[p.path], err = measure(ctx, p); err != nil {
 				return "", "", err
