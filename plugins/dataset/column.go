@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -13,10 +14,12 @@ import (
 // column is a column of the schema, or a group of columns.
 type column struct {
 	name               string
-	typ                string // of a leaf
+	typ                string // of a leaf, LIST or MAP
+	precision, scale   int    // of a decimal
 	repeated, optional bool
-	fields             []*column // of a group
+	fields             []*column // of a group, and of LIST and MAP the group inside
 
+	leaf  *leafType
 	index int // of a leaf, among the leaves
 	depth int // the repetition level of what is repeated here
 }
@@ -59,9 +62,13 @@ func parseColumn(at string, node *yaml.Node) (*column, error) {
 				err = fmt.Errorf("%v: must be text that is not empty", at)
 			}
 		case "type":
-			if c.typ, err = scalar(at, value); err == nil && leafTypes[c.typ] == nil {
+			if c.typ, err = scalar(at, value); err == nil && !slices.Contains(typeNames(), c.typ) {
 				err = fmt.Errorf("%v: must be one of %v, it is %v", at, strings.Join(typeNames(), ", "), c.typ)
 			}
+		case decimalPrecision:
+			c.precision, err = integer(at, value)
+		case decimalScale:
+			c.scale, err = integer(at, value)
 		case "repeated":
 			c.repeated, err = boolean(at, value)
 		case "optional":
@@ -69,7 +76,7 @@ func parseColumn(at string, node *yaml.Node) (*column, error) {
 		case "fields":
 			c.fields, err = parseColumns(at, value)
 		default:
-			err = fmt.Errorf("%v: there is no such field; a column has name, type, repeated, optional and fields", at)
+			err = fmt.Errorf("%v: there is no such field; a column has %v", at, listed(columnFields))
 		}
 		if err != nil {
 			return nil, err
@@ -78,16 +85,44 @@ func parseColumn(at string, node *yaml.Node) (*column, error) {
 	switch {
 	case c.name == "":
 		return nil, fmt.Errorf("%v.name: is missing", at)
-	case (c.typ == "") == (c.fields == nil):
+	case nestedTypes[c.typ] == nil && (c.typ == "") == (c.fields == nil):
 		return nil, fmt.Errorf("%v: must have either a type or fields", at)
 	case c.repeated && c.optional:
 		return nil, fmt.Errorf("%v: cannot be both repeated and optional; a repeated column may be empty", at)
 	}
-	return c, nil
+	if err := c.checkDecimal(at); err != nil {
+		return nil, err
+	}
+	return c, c.nest(at)
 }
 
-// typeNames returns the types of leaves.
-func typeNames() []string { return slices.Sorted(maps.Keys(leafTypes)) }
+// columnFields are the fields of a column.
+var columnFields = []string{"name", "type", decimalPrecision, decimalScale, "repeated", "optional", "fields"}
+
+func listed(names []string) string {
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
+}
+
+// typeNames returns the types of columns.
+func typeNames() []string {
+	names := slices.Concat(slices.Collect(maps.Keys(leafTypes)), slices.Collect(maps.Keys(decimalTypes)), slices.Collect(maps.Keys(nestedTypes)), []string{timestamp})
+	slices.Sort(names)
+	return names
+}
+
+// integer returns a whole number that is not negative.
+func integer(at string, node *yaml.Node) (int, error) {
+	text, err := scalar(at, node)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%v: must be a whole number from 0 on, it is %v", at, text)
+	}
+	return int(n), nil
+}
 
 // scalar returns a text as it was written.
 func scalar(at string, node *yaml.Node) (string, error) {
@@ -136,9 +171,16 @@ func (g group) Fields() []parquet.Field {
 	return fields
 }
 
-// node returns the columns as a group, and numbers their leaves from *leaves on.
-// Depth is how many repeated groups it is in.
-func node(columns []*column, textEncoding encodeNode, leaves *int, depth int) parquet.Node {
+// builder makes nodes of columns.
+type builder struct {
+	textEncoding encodeNode
+	timeUnit     timeUnit
+	leaves       int // so far
+}
+
+// node returns the columns as a group, and numbers their leaves. Depth is how many
+// repeated groups it is in.
+func (b *builder) node(columns []*column, depth int) parquet.Node {
 	g := group{parquet.Group{}, columns}
 	for _, c := range columns {
 		c.depth = depth
@@ -147,14 +189,17 @@ func node(columns []*column, textEncoding encodeNode, leaves *int, depth int) pa
 		}
 		var n parquet.Node
 		if c.fields != nil {
-			n = node(c.fields, textEncoding, leaves, c.depth)
+			n = b.node(c.fields, c.depth)
 		} else {
-			c.index = *leaves
-			*leaves++
-			n = leafTypes[c.typ].node()
+			c.index, c.leaf = b.leaves, b.leaf(c)
+			b.leaves++
+			n = c.leaf.node()
 			if n.Type().Kind() == parquet.ByteArray {
-				n = textEncoding(n)
+				n = b.textEncoding(n)
 			}
+		}
+		if nested := nestedTypes[c.typ]; nested != nil {
+			n = annotated{n, nested.annotation}
 		}
 		switch {
 		case c.repeated:
@@ -165,6 +210,17 @@ func node(columns []*column, textEncoding encodeNode, leaves *int, depth int) pa
 		g.Group[c.name] = n
 	}
 	return g
+}
+
+// leaf returns the type of a column that is no group.
+func (b *builder) leaf(c *column) *leafType {
+	switch {
+	case c.typ == timestamp:
+		return timestampLeaf(b.timeUnit)
+	case decimalTypes[c.typ] > 0:
+		return decimalLeaf(c)
+	}
+	return leafTypes[c.typ]
 }
 
 // encodeNode gives a leaf an encoding.

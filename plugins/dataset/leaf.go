@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"time"
 	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
@@ -45,15 +44,9 @@ var leafTypes = map[string]*leafType{
 	"BYTE_ARRAY": {"text", leafOf(parquet.ByteArrayType), bytesValue},
 	"UTF8":       {"text in valid UTF-8", parquet.String, textValue},
 	"ENUM":       {"text in valid UTF-8", parquet.Enum, textValue},
-	"TIMESTAMP": {"a time such as 2026-11-25T14:00:00Z, 1677-09-21 … 2262-04-11", func() parquet.Node { return parquet.Timestamp(parquet.Nanosecond) }, func(v any) (parquet.Value, bool) {
-		at, ok := v.(time.Time)
-		if written, isText := v.(string); isText {
-			var err error
-			at, err = time.Parse(time.RFC3339Nano, written)
-			ok = err == nil
-		}
-		return parquet.Int64Value(at.UnixNano()), ok && time.Unix(0, at.UnixNano()).Equal(at)
-	}},
+	"JSON":       {"JSON: a text that is valid JSON, or any other value", parquet.JSON, jsonValue},
+	"BSON":       {"the bytes of a BSON document", parquet.BSON, bsonValue},
+	"UUID":       {"a UUID such as 123e4567-e89b-12d3-a456-426614174000, or its 16 bytes", parquet.UUID, uuidValue},
 }
 
 func leafOf(typ parquet.Type) func() parquet.Node {

@@ -34,9 +34,9 @@ func init() {
 
 // encoder makes Parquet files of batches.
 type encoder struct {
-	columns  []*column
-	leaves   int
-	schema   *parquet.Schema
+	builder  builder
+	static   *table // nil: that of the metadata
+	metadata string
 	codec    compress.Codec
 	log      *service.Logger
 	label    string
@@ -44,14 +44,39 @@ type encoder struct {
 }
 
 func newEncoder(conf *service.ParsedConfig, res *service.Resources) (*encoder, error) {
-	var codec, encoding string
+	var codec, encoding, unit, metadata string
 	err := cmp.Or(
 		fields.Into(&codec, compression, conf),
 		fields.Into(&encoding, textEncoding, conf),
+		fields.Into(&unit, defaultTimeUnit, conf),
+		fields.Into(&metadata, schemaMetadata, conf),
 	)
 	if err != nil {
 		return nil, err
 	}
+	e := &encoder{
+		builder: builder{textEncoding: encodings[encoding], timeUnit: timeUnits[unit]}, metadata: metadata,
+		codec: codecs[codec], log: res.Logger(), label: res.Label(),
+	}
+	if conf.Contains(fieldSchema) == (metadata != "") {
+		return nil, errSchemas
+	}
+	if metadata == "" {
+		columns, err := writtenColumns(conf)
+		if err != nil {
+			return nil, err
+		}
+		e.static = e.builder.table(columns)
+	}
+	e.refusals = logs.NewDigest(e.log, (*service.Logger).Warn, maxRefusalLines, logs.DigestWords{More: "More messages cannot become rows"})
+	return e, nil
+}
+
+// errSchemas is that of a schema in both places, or in neither.
+var errSchemas = errors.New(fieldSchema + ": either it or " + fieldSchemaMetadata + " must be set")
+
+// writtenColumns reads the columns of the configuration.
+func writtenColumns(conf *service.ParsedConfig) ([]*column, error) {
 	written, err := conf.FieldAny(fieldSchema)
 	if err != nil {
 		return nil, err
@@ -63,13 +88,7 @@ func newEncoder(conf *service.ParsedConfig, res *service.Resources) (*encoder, e
 			return nil, fmt.Errorf("%v: %w", fieldSchema, err)
 		}
 	}
-	e := &encoder{codec: codecs[codec], log: res.Logger(), label: res.Label()}
-	if e.columns, err = parseColumns(fieldSchema, list); err != nil {
-		return nil, err
-	}
-	e.schema = parquet.NewSchema("row", node(e.columns, encodings[encoding], &e.leaves, 0))
-	e.refusals = logs.NewDigest(e.log, (*service.Logger).Warn, maxRefusalLines, logs.DigestWords{More: "More messages cannot become rows"})
-	return e, nil
+	return parseColumns(fieldSchema, list)
 }
 
 // ProcessBatch returns a batch of the file, and one of the messages that are no
@@ -77,12 +96,16 @@ func newEncoder(conf *service.ParsedConfig, res *service.Resources) (*encoder, e
 func (e *encoder) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
 	var rows []parquet.Row
 	var encoded, failed service.MessageBatch
+	of, schemaErr := e.tableOf(batch)
 	for _, m := range batch {
 		if m.GetError() != nil {
 			failed = append(failed, m)
 			continue
 		}
-		r, err := e.row(m)
+		r, err := parquet.Row(nil), schemaErr
+		if err == nil {
+			r, err = of.row(m)
+		}
 		if err != nil {
 			e.refuse(m, err)
 			failed = append(failed, m)
@@ -92,7 +115,7 @@ func (e *encoder) ProcessBatch(_ context.Context, batch service.MessageBatch) ([
 	}
 	var batches []service.MessageBatch
 	if len(rows) > 0 {
-		content, err := e.file(rows)
+		content, err := e.file(of, rows)
 		if err != nil {
 			return nil, fmt.Errorf("making a Parquet file of %v rows: %w", len(rows), err)
 		}
@@ -104,7 +127,7 @@ func (e *encoder) ProcessBatch(_ context.Context, batch service.MessageBatch) ([
 	return batches, nil
 }
 
-func (e *encoder) row(m *service.Message) (parquet.Row, error) {
+func (t *table) row(m *service.Message) (parquet.Row, error) {
 	value, err := m.AsStructured()
 	if err != nil {
 		return nil, fmt.Errorf("the message is no JSON: %w", err)
@@ -113,16 +136,16 @@ func (e *encoder) row(m *service.Message) (parquet.Row, error) {
 	if !ok {
 		return nil, errors.New("the message must be a JSON object")
 	}
-	r := make(row, e.leaves)
-	if err := r.add(e.columns, "", object, 0, 0); err != nil {
+	r := make(row, t.leaves)
+	if err := r.add(t.columns, "", object, 0, 0); err != nil {
 		return nil, err
 	}
 	return parquet.MakeRow(r...), nil
 }
 
-func (e *encoder) file(rows []parquet.Row) ([]byte, error) {
+func (e *encoder) file(of *table, rows []parquet.Row) ([]byte, error) {
 	var content bytes.Buffer
-	w := parquet.NewWriter(&content, e.schema, parquet.Compression(e.codec), parquet.CreatedBy("mfn-connect", "", ""))
+	w := parquet.NewWriter(&content, of.schema, parquet.Compression(e.codec), parquet.CreatedBy("mfn-connect", "", ""))
 	if _, err := w.WriteRows(rows); err != nil {
 		return nil, err
 	}

@@ -28,16 +28,9 @@ func (r row) addColumn(c *column, path string, value any, repetition, definition
 		if !ok && value != nil {
 			return invalidValue(path, value, "a list")
 		}
-		if len(list) == 0 {
-			r.addNull(c, repetition, definition)
-		}
-		for k, element := range list {
-			if err := r.addValue(c, fmt.Sprintf("%v[%v]", path, k), element, repetition, definition+1); err != nil {
-				return err
-			}
-			repetition = c.depth
-		}
-		return nil
+		return r.repeat(c, len(list), repetition, definition, func(k, repetition int) error {
+			return r.addValue(c, fmt.Sprintf("%v[%v]", path, k), list[k], repetition, definition+1)
+		})
 	case c.optional && value == nil:
 		r.addNull(c, repetition, definition)
 		return nil
@@ -47,19 +40,37 @@ func (r row) addColumn(c *column, path string, value any, repetition, definition
 	return r.addValue(c, path, value, repetition, definition)
 }
 
+// repeat adds n elements of a repeated column, or notes that there are none.
+func (r row) repeat(c *column, n, repetition, definition int, add func(k, repetition int) error) error {
+	if n == 0 {
+		r.addNull(c, repetition, definition)
+	}
+	for k := range n {
+		if err := add(k, repetition); err != nil {
+			return err
+		}
+		repetition = c.depth
+	}
+	return nil
+}
+
 // addValue adds a value that must be there.
 func (r row) addValue(c *column, path string, value any, repetition, definition int) error {
-	if c.fields != nil {
+	switch {
+	case c.typ == listType:
+		return r.addList(c, path, value, repetition, definition)
+	case c.typ == mapType:
+		return r.addMap(c, path, value, repetition, definition)
+	case c.fields != nil:
 		object, ok := value.(map[string]any)
 		if !ok {
 			return invalidValue(path, value, "an object")
 		}
 		return r.add(c.fields, path+".", object, repetition, definition)
 	}
-	leaf := leafTypes[c.typ]
-	v, ok := leaf.value(value)
+	v, ok := c.leaf.value(value)
 	if !ok {
-		return invalidValue(path, value, leaf.allowed)
+		return invalidValue(path, value, c.leaf.allowed)
 	}
 	r[c.index] = append(r[c.index], v.Level(repetition, definition, c.index))
 	return nil
