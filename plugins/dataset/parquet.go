@@ -58,10 +58,10 @@ func newEncoder(conf *service.ParsedConfig, res *service.Resources) (*encoder, e
 		builder: builder{textEncoding: encodings[encoding], timeUnit: timeUnits[unit]}, metadata: metadata,
 		codec: codecs[codec], log: res.Logger(), label: res.Label(),
 	}
-	if conf.Contains(fieldSchema) == (metadata != "") {
-		return nil, errSchemas
-	}
 	if metadata == "" {
+		if !conf.Contains(fieldSchema) {
+			return nil, errNoSchema
+		}
 		columns, err := writtenColumns(conf)
 		if err != nil {
 			return nil, err
@@ -72,8 +72,7 @@ func newEncoder(conf *service.ParsedConfig, res *service.Resources) (*encoder, e
 	return e, nil
 }
 
-// errSchemas is that of a schema in both places, or in neither.
-var errSchemas = errors.New(fieldSchema + ": either it or " + fieldSchemaMetadata + " must be set")
+var errNoSchema = errors.New(fieldSchema + ": either it or " + fieldSchemaMetadata + " must be set")
 
 // writtenColumns reads the columns of the configuration.
 func writtenColumns(conf *service.ParsedConfig) ([]*column, error) {

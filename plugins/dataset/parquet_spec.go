@@ -144,13 +144,13 @@ Each column of the schema is an object with
 - `+"`repeated`"+`: whether the value is a list; it may be missing or empty. A list that may itself be null, or whose elements may, is a `+"`LIST`"+`.`).
 		Fields(
 			service.NewAnyField(fieldSchema).Optional().LintRule(schemaLint()).
-				Description("The columns. See [above](#columns). Either this or `schema_metadata` must be set.").
+				Description("The columns. See [above](#columns). Without it, `schema_metadata` must be set.").
 				Example([]any{
 					map[string]any{"name": "simulation_id", "type": "UTF8"},
 					map[string]any{"name": "fractal_dimension", "type": "DOUBLE", "optional": true},
 				}),
 			schemaMetadata.Field().
-				Description("The metadata that holds a schema, in place of `schema`: Benthos's [common schema](https://pkg.go.dev/github.com/redpanda-data/benthos/v4/public/schema), as a value or as JSON, an `OBJECT` with a child for each column. That of the first message counts for the whole batch.").
+				Description("The metadata that holds a schema, in place of `schema`: Benthos's [common schema](https://pkg.go.dev/github.com/redpanda-data/benthos/v4/public/schema), as a value or as JSON, an `OBJECT` with a child for each column. That of the first message counts for the whole batch. Where this is set, `schema` is not used.").
 				Default(""),
 			compression.Field().
 				Description("How pages are compressed.").
@@ -164,7 +164,7 @@ Each column of the schema is an object with
 				Default("NANOSECOND").
 				Advanced(),
 		).
-		LintRule(`root = if this.exists("schema") == (this.schema_metadata.or("") != "") { [ "schema: either it or schema_metadata must be set" ] }`).
+		LintRule(`root = if !this.exists("schema") && this.schema_metadata.or("") == "" { [ "schema: either it or schema_metadata must be set" ] }`).
 		Example("A table of features", "Simulates lines of parameters, and writes a file for each hundred results.", `
 input:
   broker:
