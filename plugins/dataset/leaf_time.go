@@ -10,20 +10,21 @@ const timestamp = "TIMESTAMP"
 
 // timeUnit is what a time is counted in.
 type timeUnit struct {
-	unit     parquet.TimeUnit
-	duration time.Duration
+	unit   parquet.TimeUnit
+	count  func(time.Time) int64
+	narrow bool // whether the count of a year can overflow
 }
 
 var timeUnits = map[string]timeUnit{
-	"NANOSECOND":  {parquet.Nanosecond, time.Nanosecond},
-	"MICROSECOND": {parquet.Microsecond, time.Microsecond},
-	"MILLISECOND": {parquet.Millisecond, time.Millisecond},
+	"NANOSECOND":  {parquet.Nanosecond, time.Time.UnixNano, true},
+	"MICROSECOND": {parquet.Microsecond, time.Time.UnixMicro, false},
+	"MILLISECOND": {parquet.Millisecond, time.Time.UnixMilli, false},
 }
 
 // timestampLeaf returns the type of times that are counted in a unit.
 func timestampLeaf(u timeUnit) *leafType {
 	allowed := "a time such as 2026-11-25T14:00:00Z"
-	if u.duration == time.Nanosecond {
+	if u.narrow {
 		allowed += ", 1677-09-21 … 2262-04-11"
 	}
 	return &leafType{allowed, func() parquet.Node { return parquet.Timestamp(u.unit) }, func(v any) (parquet.Value, bool) {
@@ -33,12 +34,7 @@ func timestampLeaf(u timeUnit) *leafType {
 			at, err = time.Parse(time.RFC3339Nano, written)
 			ok = err == nil
 		}
-		switch u.duration {
-		case time.Millisecond:
-			return parquet.Int64Value(at.UnixMilli()), ok
-		case time.Microsecond:
-			return parquet.Int64Value(at.UnixMicro()), ok
-		}
-		return parquet.Int64Value(at.UnixNano()), ok && time.Unix(0, at.UnixNano()).Equal(at)
+		n := u.count(at)
+		return parquet.Int64Value(n), ok && (!u.narrow || time.Unix(0, n).Equal(at))
 	}}
 }

@@ -89,14 +89,14 @@ func columnOf(path, name string, s schema.Common) (*column, error) {
 	c := &column{name: name, typ: commonTypes[s.Type], optional: s.Optional}
 	path += name
 	var err error
-	switch s.Type {
-	case schema.Object:
+	switch {
+	case s.Type == schema.Object:
 		if len(s.Children) == 0 {
 			return nil, fmt.Errorf("column %v: an OBJECT must have children", path)
 		}
 		c.fields, err = columnsOf(path+".", s.Children)
 		return c, err
-	case schema.Array, schema.Map:
+	case nestedTypes[c.typ] != nil:
 		if len(s.Children) != 1 {
 			return nil, fmt.Errorf("column %v: %v must have one child, it has %v", path, s.Type, len(s.Children))
 		}
@@ -110,8 +110,7 @@ func columnOf(path, name string, s schema.Common) (*column, error) {
 			c.fields = []*column{{name: names[0], typ: "UTF8"}, last}
 		}
 		return c, c.nest(path)
-	}
-	if c.typ == "" {
+	case c.typ == "":
 		return nil, fmt.Errorf("column %v: a Parquet file has no type for %v", path, s.Type)
 	}
 	return c, nil
