@@ -14,28 +14,34 @@ import (
 type batchFailures struct {
 	batch service.MessageBatch
 
-	mu    sync.Mutex
-	first error
-	each  *service.BatchError
+	mu      sync.Mutex
+	failed  *service.BatchError
+	indices []int
 }
 
+// add notes an error of some messages. The first error is also that of the batch.
 func (f *batchFailures) add(err error, messages ...int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.first == nil {
-		f.first, f.each = err, service.NewBatchError(f.batch, err)
+	if f.failed == nil {
+		f.failed = service.NewBatchError(f.batch, err)
 	}
 	for _, i := range messages {
-		_ = f.each.Failed(i, err) // itself
+		_ = f.failed.Failed(i, err) // itself
 	}
+	f.indices = append(f.indices, messages...)
 }
 
+// err returns an error that tells which messages failed, nil if none did.
 func (f *batchFailures) err() error {
-	if f.first == nil || len(f.batch) == 1 {
-		return f.first
+	if f.failed == nil {
+		return nil
 	}
-	return f.each
+	return f.failed
 }
+
+// names returns the names of the messages that failed.
+func (f *batchFailures) names() []string { return namesOf(f.batch, f.indices) }
 
 // interpolator evaluates interpolated fields for the messages of one batch.
 type interpolator struct {

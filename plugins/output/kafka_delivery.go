@@ -227,15 +227,16 @@ func (d *delivery) outcome() (int64, error) {
 func (d *delivery) batchError(messages service.MessageBatch, err error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	batchErr := service.NewBatchError(messages, err)
+	failed := &batchFailures{batch: messages}
+	failed.add(err)
 	for i, state := range d.states {
 		switch state {
 		case published:
 		case rejected:
-			_ = batchErr.Failed(i, d.errs[i]) // itself
+			failed.add(d.errs[i], i)
 		case pending, inFlight:
-			_ = batchErr.Failed(i, err) // itself
+			failed.add(err, i)
 		}
 	}
-	return batchErr
+	return failed.err()
 }

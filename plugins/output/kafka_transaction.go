@@ -124,15 +124,7 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 	end := k.status.Begin()
 	defer end()
 
-	var failed *service.BatchError
-	var names []string
-	reject := func(i int, err error) {
-		names = append(names, identity.Name(messages[i]))
-		if failed == nil {
-			failed = service.NewBatchError(messages, err)
-		}
-		failed = failed.Failed(i, err)
-	}
+	failures := &batchFailures{batch: messages}
 	// They are of one transaction, unless a mistake in the stream mixes them.
 	parts := make(map[*kafka.Transaction]*part)
 	interpolations := newInterpolator(messages)
@@ -140,15 +132,15 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 		tx := kafka.TransactionOf(msg)
 		switch {
 		case tx == nil:
-			reject(i, errors.New("the message does not come from an input mfn_kafka_transaction, so there is no transaction to publish it in"))
+			failures.add(errors.New("the message does not come from an input mfn_kafka_transaction, so there is no transaction to publish it in"), i)
 			continue
 		case tx.ID() != k.id:
-			reject(i, fmt.Errorf("the message belongs to the transactional_id %q, not to %q", tx.ID(), k.id))
+			failures.add(fmt.Errorf("the message belongs to the transactional_id %q, not to %q", tx.ID(), k.id), i)
 			continue
 		}
 		record, err := k.recordOf(msg, interpolations.resolver(i))
 		if err != nil {
-			reject(i, err)
+			failures.add(err, i)
 			continue
 		}
 		p := parts[tx]
@@ -170,7 +162,7 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 				continue
 			}
 			if err != nil {
-				reject(p.indices[n], err)
+				failures.add(err, p.indices[n])
 				continue
 			}
 			bytes += int64(len(p.records[n].Key) + len(p.records[n].Value))
@@ -179,6 +171,7 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	failed := failures.err()
 	if failed == nil {
 		if aborted != nil {
 			k.status.AttemptFailed(aborted)
@@ -189,6 +182,7 @@ func (k *kafkaTransactionOutput) WriteBatch(ctx context.Context, messages servic
 	}
 	k.status.AttemptFailed(failed)
 	k.status.OperationFailed(failed)
+	names := failures.names()
 	k.status.NoteFailure("Kafka produce", names, failed)
 	logs.With(k.log, "operation", "Kafka produce", "id", identity.List(names), "error", failed.Error()).Error("Messages are rejected")
 	return failed

@@ -4,7 +4,7 @@ package files
 
 import "errors"
 
-func isTransient(error) bool { return false }
+func mayPass(error) bool { return false }
 
 func meaning(error) string { return "" }
 

@@ -16,7 +16,7 @@ var transientErrors = []syscall.Errno{
 	syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.ENETUNREACH,
 }
 
-func isTransient(err error) bool {
+func mayPass(err error) bool {
 	errno, ok := errors.AsType[syscall.Errno](err)
 	return ok && slices.Contains(transientErrors, errno)
 }

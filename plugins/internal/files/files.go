@@ -30,7 +30,7 @@ func IsTemp(name string) bool { return strings.HasSuffix(name, TempSuffix) }
 // a full disk, an input or output error, too many open files, a stale handle.
 // That a file does not exist or may not be touched does not pass by itself.
 func Classify(err error) error {
-	if err == nil || !isTransient(err) {
+	if err == nil || !mayPass(err) {
 		return err
 	}
 	return &retry.Transient{Err: err}

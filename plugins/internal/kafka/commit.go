@@ -94,5 +94,5 @@ func (c *Consumer) commitFailed(offsets map[string]map[int32]kgo.EpochOffset, er
 	if isUnknownTopicID(err) || errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return false // the offsets mean nothing any more
 	}
-	return isTransient(err)
+	return retry.IsTransient(Classify(err))
 }

@@ -26,7 +26,7 @@ func Classify(err error) error {
 		return fmt.Errorf("authentication refused, check sasl: %w", err)
 	case isCertificate(err):
 		return fmt.Errorf("TLS handshake failed, check tls: %w", err)
-	case isTransient(err):
+	case mayPass(err):
 		return &retry.Transient{Err: err}
 	}
 	return err
@@ -68,7 +68,7 @@ func isCertificate(err error) bool {
 	return ok
 }
 
-func isTransient(err error) bool {
+func mayPass(err error) bool {
 	if broker, ok := errors.AsType[*kerr.Error](err); ok {
 		return broker.Retriable
 	}
