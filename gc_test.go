@@ -4,9 +4,10 @@ import (
 	"runtime"
 	"runtime/debug"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 func TestTheHeapMayGrowByRoomOrDouble(t *testing.T) {
@@ -30,7 +31,7 @@ func TestRoomIsSetAfterEachCollection(t *testing.T) {
 		debug.SetGCPercent(percent)
 		return percent
 	}
-	assert.Eventually(t, func() bool { return current() == 100 }, time.Minute, time.Millisecond, "as %v MiB are live", len(held)*4)
+	await.Until(t, func() bool { return current() == 100 }, "as %v MiB are live", len(held)*4)
 	runtime.KeepAlive(held)
-	assert.Eventually(t, func() bool { runtime.GC(); return current() > 100 }, time.Minute, time.Millisecond)
+	await.Until(t, func() bool { runtime.GC(); return current() > 100 })
 }

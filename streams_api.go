@@ -161,11 +161,11 @@ func (a *streamsAPI) handler() http.Handler {
 		if err == nil && !slices.Contains(open, r.URL.Path) {
 			err = a.guard.Key(r)
 		}
-		var refusal *guard.StatusError
+		var refused *guard.StatusError
 		switch {
-		case errors.As(err, &refusal):
+		case errors.As(err, &refused):
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, refusal.Reason, refusal.Status)
+			http.Error(w, refused.Reason, refused.Status)
 		default:
 			r.Body = http.MaxBytesReader(w, r.Body, maxAPIBody)
 			proxy.ServeHTTP(w, r)

@@ -23,6 +23,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"gopkg.in/yaml.v3"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // A recording is what Prometheus would have read of the program. Reads are as far
@@ -97,7 +99,7 @@ func (r *recording) readWhile(t *testing.T, metric, label string) {
 		if r.reads > 0 {
 			before = r.last(metric, label)
 		}
-		eventually(t, func() bool {
+		await.Until(t, func() bool {
 			now := newRecording(r.address)
 			now.read(t)
 			return now.last("up", "") == 1 && now.last(metric, label) > before
@@ -135,7 +137,7 @@ output:
     url: `+server.URL+`
     circuit_breaker: { enabled: true, failure_threshold: 3, recovery_timeout: 10ms }
     retry: { max_retries: 1, initial_delay: 10ms, max_delay: 20ms }`)
-		eventually(t, func() bool {
+		await.Until(t, func() bool {
 			now := newRecording(r.address)
 			now.read(t)
 			return now.last("mfn_circuit_state", "") > 0
@@ -172,7 +174,7 @@ output: { drop: {} }`)
 		for read := range reads {
 			produce(200)
 			answer <- struct{}{}
-			eventually(t, func() bool {
+			await.Until(t, func() bool {
 				now := newRecording(r.address)
 				now.read(t)
 				return now.last("output_sent", "root.output") > float64(read) && now.last("mfn_kafka_lag", "") >= float64(199*(read+1))
@@ -184,7 +186,7 @@ output: { drop: {} }`)
 	"a server that never answers": {fires: []string{"MfnStuck"}, run: func(t *testing.T) *recording {
 		r, produce := recordKafka(t, nil)
 		produce(10)
-		eventually(t, func() bool {
+		await.Until(t, func() bool {
 			now := newRecording(r.address)
 			now.read(t)
 			return now.last("mfn_kafka_lag", "") == 10
@@ -232,7 +234,7 @@ func record(t *testing.T, stream string) (*recording, *program) {
 	require.NoError(t, os.WriteFile(file, []byte("http: { address: "+address+" }"+stream), 0o600))
 	p := start(t, dir, nil, "-c", file)
 	r := newRecording(address)
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		now := newRecording(address)
 		now.read(t)
 		return now.last("up", "") == 1

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // A job whose file is not there says so, and ends with a status that is not 0.
@@ -96,7 +98,7 @@ func TestATableBecomesATable(t *testing.T) {
 func TestCacheAnswersEachRequestAsItWasAsked(t *testing.T) {
 	address, metricsAddress := freeAddress(t), freeAddress(t)
 	p := start(t, t.TempDir(), []string{"ADDRESS=" + address, "METRICS_ADDRESS=" + metricsAddress}, "-c", config(t, "cache.yaml"))
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		status, _ := get(t, "http://"+metricsAddress+"/ready")
 		return status == http.StatusOK
 	}, "the service to be ready")

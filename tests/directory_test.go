@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // folders are the directories of a run of directory.yaml.
@@ -67,14 +69,14 @@ func listing(t *testing.T, dir string) map[string]string {
 func TestDirectoryTakesFilesAsTheyCome(t *testing.T) {
 	f := newFolders(t)
 	p := f.start(t)
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		return strings.Contains(p.stdout.String()+p.stderr.String(), "Directory does not exist yet")
 	}, "the program to look")
 	f.drop(t, "a.json", parametersOf("sim a/..", 1))
 	f.drop(t, "bad.json", `{"id":"bad","grid_size":3}`)
 	f.drop(t, "worse.json", "no JSON")
 	f.drop(t, "ignored.txt", parametersOf("ignored", 1))
-	eventually(t, func() bool { return len(listing(t, f.out)) == 1 && len(listing(t, f.refused)) == 2 }, "all answers")
+	await.Until(t, func() bool { return len(listing(t, f.out)) == 1 && len(listing(t, f.refused)) == 2 }, "all answers")
 
 	var result struct {
 		SimulationID string `json:"simulation_id"`
@@ -139,7 +141,7 @@ func TestDirectoryLosesNothingWhenItIsKilled(t *testing.T) {
 			sent++
 		}
 		enough := before + random.IntN(30)
-		eventually(t, func() bool { return len(listing(t, f.out)) > enough }, "some answers")
+		await.Until(t, func() bool { return len(listing(t, f.out)) > enough }, "some answers")
 		p.kill()
 		noted()
 		waiting := listing(t, f.in)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 const (
@@ -154,7 +156,7 @@ func TestSignalEndsAWaitAtOnce(t *testing.T) {
 			writeFile(t, dir, "in/a.json", tiny)
 			p := start(t, dir, nil, "-c", writeFile(t, dir, "stream.yaml", withoutService+test.input+
 				fmt.Sprintf("output: { mfn_webhook: { url: '%v', retry: { initial_delay: 10m, max_delay: 10m } } }\n", hook.URL)))
-			eventually(t, func() bool { return strings.Contains(p.log(), "will be tried again") }, "the delivery to fail")
+			await.Until(t, func() bool { return strings.Contains(p.log(), "will be tried again") }, "the delivery to fail")
 			require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 			p.wait(t, time.Minute)
 			assert.Equal(t, test.status, p.cmd.ProcessState.ExitCode())
@@ -174,9 +176,9 @@ input: { mfn_file: { directory: in } }
 pipeline: { threads: 1, processors: [ mapping: 'root = this', log: { message: taken }, mfn_simulate: {} ] }
 output: { drop: {} }
 `))
-	eventually(t, func() bool { return strings.Contains(p.log(), "msg=taken") }, "the simulation to begin")
+	await.Until(t, func() bool { return strings.Contains(p.log(), "msg=taken") }, "the simulation to begin")
 	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
-	eventually(t, func() bool { return strings.Contains(p.log(), "Received SIGINT") }, "the shutdown to begin")
+	await.Until(t, func() bool { return strings.Contains(p.log(), "Received SIGINT") }, "the shutdown to begin")
 	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
 	p.wait(t, time.Minute)
 	assert.Equal(t, 130, p.cmd.ProcessState.ExitCode())

@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // world is what the examples of the docs reach: directories, an API, a receiver and
@@ -195,9 +197,9 @@ func (w *world) check(t *testing.T, example string) {
 		}
 		return text.String()
 	}
-	eventually(t, func() bool { return strings.Contains(logs(), "id=bad") }, "the bad message to be named in the log")
+	await.Until(t, func() bool { return strings.Contains(logs(), "id=bad") }, "the bad message to be named in the log")
 	refused := strings.Contains(example, "errored()")
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		good, bad := false, !refused
 		for place, content := range w.places(t, programs) {
 			switch {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // binary is the program, built once for all tests.
@@ -132,7 +134,7 @@ func killOften(t *testing.T, dir, stream, file string, kills int) {
 	for range kills {
 		before := size()
 		p := start(t, dir, nil, "-c", stream)
-		eventually(t, func() bool {
+		await.Until(t, func() bool {
 			select {
 			case <-p.done:
 				return true
@@ -162,10 +164,4 @@ func config(t *testing.T, name string) string {
 	path, err := filepath.Abs(filepath.Join("..", "config", name))
 	require.NoError(t, err)
 	return path
-}
-
-// eventually waits for a condition, as long as a slow machine may need.
-func eventually(t *testing.T, condition func() bool, what string) {
-	t.Helper()
-	require.Eventually(t, condition, time.Minute, 20*time.Millisecond, what)
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // newKafka starts an in-process broker with the streams' topics.
@@ -98,7 +100,7 @@ func TestKafkaStream(t *testing.T) {
 	assert.True(t, strings.HasPrefix(headers["mfn_source"], "mfn-input/"), headers["mfn_source"])
 	assert.Len(t, headers, 2)
 
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		_, metrics := get(t, "http://"+address+"/metrics")
 		return strings.Contains(metrics, `mfn_kafka_lag{label="params",partition="3"`)
 	}, "the lag is a metric")
@@ -164,9 +166,9 @@ func TestFanoutStream(t *testing.T) {
 				return len(found)
 			}
 			if down == "webhook" {
-				eventually(t, func() bool { return count("undelivered/webhook/sim-*.json") == 4 }, "kept: what the webhook did not take")
+				await.Until(t, func() bool { return count("undelivered/webhook/sim-*.json") == 4 }, "kept: what the webhook did not take")
 			} else {
-				eventually(t, func() bool { return len(site.results()) == 4 }, "the webhook has it")
+				await.Until(t, func() bool { return len(site.results()) == 4 }, "the webhook has it")
 			}
 			if down == "files" {
 				for _, r := range records(t, c, "mfn-undelivered", 4) {
@@ -175,10 +177,10 @@ func TestFanoutStream(t *testing.T) {
 					assert.NotEmpty(t, r.Headers[0].Value)
 				}
 			} else {
-				eventually(t, func() bool { return count("results/sim-*.json") == 4 }, "the files are there")
+				await.Until(t, func() bool { return count("results/sim-*.json") == 4 }, "the files are there")
 			}
 			if down == "topic" {
-				eventually(t, func() bool { return count("undelivered/topic/sim-*.json") == 4 }, "kept: what the topic did not take")
+				await.Until(t, func() bool { return count("undelivered/topic/sim-*.json") == 4 }, "kept: what the topic did not take")
 				kept, err := os.ReadFile(filepath.Join(dir, "undelivered/topic/sim-0.json"))
 				require.NoError(t, err)
 				var content struct {

@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // container is the memory of a small container, which each stream of config/ must
@@ -130,7 +132,7 @@ func TestManyLargeRequestsAtOnceTakeLittleMemory(t *testing.T) {
 		t.Run(stream, func(t *testing.T) {
 			address, stats := freeAddress(t), freeAddress(t)
 			p := start(t, t.TempDir(), []string{"ADDRESS=" + address, "METRICS_ADDRESS=" + stats, "LOG_LEVEL=OFF"}, "-c", config(t, stream))
-			eventually(t, func() bool { return ready(t, stats) }, "the service to be ready")
+			await.Until(t, func() bool { return ready(t, stats) }, "the service to be ready")
 			const requests = 300
 			var done atomic.Int64
 			var sending sync.WaitGroup

@@ -13,10 +13,11 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
-// site is a server of parameters and a receiver of results, each of which fails
-// at first.
+// site is a server of parameters and a receiver of results. Both fail at first.
 type site struct {
 	*httptest.Server
 	mu        sync.Mutex
@@ -122,10 +123,10 @@ func TestPipelineDeliversThroughAServerThatFailsTwice(t *testing.T) {
 		"POLL_INTERVAL=100ms", "RETRY_DELAY=20ms", "LOG_LEVEL=TRACE", "THREADS=1",
 	}, "-c", config(t, "pipeline.yaml"))
 
-	eventually(t, func() bool { return len(site.results()) == 2 }, "both results arrive")
+	await.Until(t, func() bool { return len(site.results()) == 2 }, "both results arrive")
 	polls := site.polls()
-	eventually(t, func() bool { return site.polls() > polls+2 }, "polls go on")
-	eventually(t, func() bool { return stats(t, address, "results")["status"] == "connected" }, "the webhook rests")
+	await.Until(t, func() bool { return site.polls() > polls+2 }, "polls go on")
+	await.Until(t, func() bool { return stats(t, address, "results")["status"] == "connected" }, "the webhook rests")
 
 	verifier, err := standardwebhooks.NewWebhook(secret)
 	require.NoError(t, err)
@@ -220,7 +221,7 @@ func TestStatsTellsWhatIsStuck(t *testing.T) {
 		}
 		return found
 	}
-	eventually(t, func() bool { return ready(t, address) && len(stuck()) == 3 }, "all failures are listed")
+	await.Until(t, func() bool { return ready(t, address) && len(stuck()) == 3 }, "all failures are listed")
 	assert.Equal(t, map[string]string{
 		"sim-1": "results: server answered 503 Service Unavailable",
 		"sim-2": "results: server answered 503 Service Unavailable",
@@ -276,7 +277,7 @@ func TestResponseThatHasNoBodyButOne(t *testing.T) {
 	dir := t.TempDir()
 	p := start(t, dir, nil, "-c", writeFile(t, dir, "stream.yaml", withoutService+
 		"input: { mfn_rest: { base_url: '"+server.URL+"', poll_interval: 50ms } }\noutput: { drop: {} }\n"))
-	eventually(t, func() bool { return strings.Contains(p.log(), "A server has sent more than its response") }, "a line of ours")
+	await.Until(t, func() bool { return strings.Contains(p.log(), "A server has sent more than its response") }, "a line of ours")
 	p.stop(t)
 	assert.NotContains(t, p.log(), "secret content")
 	assert.NotContains(t, p.log(), "Unsolicited")

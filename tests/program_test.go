@@ -19,6 +19,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 func TestVersionNamesTheProgram(t *testing.T) {
@@ -280,7 +282,7 @@ func TestSIGTERMLeavesWholeLines(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "parameters.jsonl"), []byte(in.String()), 0o600))
 	p := start(t, dir, nil, "-c", config(t, "batch.yaml"))
 	results := filepath.Join(dir, "results.jsonl")
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		info, err := os.Stat(results)
 		return err == nil && info.Size() > 0
 	}, "results")

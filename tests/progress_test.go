@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // sweepOf is a stream of points. Some of them are refused.
@@ -68,7 +70,7 @@ output: { drop: {} }
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, dir, nil, "-c", writeFile(t, dir, row.unit+".yaml", row.stream), "--progress", "20ms")
-			eventually(t, func() bool {
+			await.Until(t, func() bool {
 				lines := progressLines(t, p.stdout.String())
 				return len(lines) > 1 && lines[len(lines)-1].Done > lines[0].Done
 			}, "progress")
@@ -120,7 +122,7 @@ func TestTerminalAfterTwoSignals(t *testing.T) {
 	dir := t.TempDir()
 	stream := strings.Replace(sweepOf(100, 10000), "drop: {}", "mfn_webhook: { url: 'http://127.0.0.1:9/', retry: { max_retries: 1000 } }", 1)
 	p := onTerminal(t, dir, 100, nil, "-c", writeFile(t, dir, "stream.yaml", stream))
-	eventually(t, func() bool { return strings.Contains(p.screen.String(), "0/100") }, "a bar")
+	await.Until(t, func() bool { return strings.Contains(p.screen.String(), "0/100") }, "a bar")
 	for range 2 {
 		_, err := p.file.WriteString("\x03")
 		require.NoError(t, err)

@@ -20,6 +20,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // service is a run of serve.yaml.
@@ -35,7 +37,7 @@ func startService(t *testing.T, env []string, args ...string) *service {
 	s.url = "http://" + s.address
 	env = append([]string{"ADDRESS=" + s.address, "METRICS_ADDRESS=" + strings.TrimPrefix(s.metrics, "http://")}, env...)
 	s.program = start(t, t.TempDir(), env, append([]string{"-c", config(t, "serve.yaml")}, args...)...)
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		status, _ := get(t, s.metrics+"/ready")
 		return status == http.StatusOK
 	}, "the service to be ready")
@@ -62,9 +64,9 @@ func TestServeAnswersRequests(t *testing.T) {
 	} {
 		status, answer := post(t, url+"/simulate", body)
 		assert.Equal(t, http.StatusBadRequest, status, body)
-		var refusal struct{ Error string }
-		require.NoError(t, json.Unmarshal([]byte(answer), &refusal), answer)
-		assert.Contains(t, refusal.Error, says)
+		var refused struct{ Error string }
+		require.NoError(t, json.Unmarshal([]byte(answer), &refused), answer)
+		assert.Contains(t, refused.Error, says)
 	}
 
 	var clients sync.WaitGroup
@@ -111,7 +113,7 @@ func serveWithRequest(t *testing.T, request string, args ...string) (*service, <
 		body, err := io.ReadAll(res.Body)
 		answers <- answer{res.StatusCode, string(body), errors.Join(err, res.Body.Close())}
 	}()
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		_, text := get(t, p.metrics+"/metrics")
 		return strings.Contains(text, `processor_received{label="simulate",path="root.pipeline.processors.0.switch.4.processors.0"} 1`+"\n")
 	}, "the simulation to begin")
@@ -308,7 +310,7 @@ func TestServiceBoundsWhatACallerSends(t *testing.T) {
 				}
 			})
 		}
-		eventually(t, func() bool {
+		await.Until(t, func() bool {
 			_, text := get(t, s.metrics+"/metrics")
 			return regexp.MustCompile(`input_received\{[^}]*\} ([5-9]|1\d)\n`).MatchString(text)
 		}, "the simulations to begin")

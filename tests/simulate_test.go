@@ -13,6 +13,8 @@ import (
 	"github.com/creack/pty"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // terminal is a program on a terminal.
@@ -64,7 +66,7 @@ func TestSimulateIsInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	p := onTerminal(t, dir, 80, nil, "simulate", "--model", "gray_scott", "--grid-size", "1024", "--steps", "1000000", "-o", "x.png")
 	bar := regexp.MustCompile(`gray_scott +\d+% .*\(([1-9]\d*)/1000000\)`)
-	eventually(t, func() bool { return bar.MatchString(p.screen.String()) }, "a bar")
+	await.Until(t, func() bool { return bar.MatchString(p.screen.String()) }, "a bar")
 	_, err := p.file.WriteString("\x03")
 	require.NoError(t, err)
 	assert.Equal(t, 130, p.wait(t))

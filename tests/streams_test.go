@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 const (
@@ -22,7 +24,7 @@ output: { drop: {} }
 func TestStreamsModeHasNoAPIByDefault(t *testing.T) {
 	dir, address := t.TempDir(), freeAddress(t)
 	p := start(t, dir, nil, "streams", "--set", "http.address="+address, writeFile(t, dir, "a.yaml", aStream))
-	eventually(t, func() bool { return ready(t, address) }, "the service to answer")
+	await.Until(t, func() bool { return ready(t, address) }, "the service to answer")
 	for _, path := range []string{"/streams", "/streams/a", "/streams/b", "/resources/cache/c"} {
 		status, _ := post(t, "http://"+address+path, aStream)
 		assert.Equal(t, http.StatusNotFound, status, path)
@@ -54,7 +56,7 @@ func TestStreamsAPIIsForItsCallersAlone(t *testing.T) {
 	dir, address := t.TempDir(), freeAddress(t)
 	p := start(t, dir, []string{streamsKey}, "streams", "--api", address)
 	url := "http://" + address
-	eventually(t, func() bool { status, _ := get(t, url+"/ready"); return status == http.StatusOK }, "the API to answer")
+	await.Until(t, func() bool { status, _ := get(t, url+"/ready"); return status == http.StatusOK }, "the API to answer")
 	send := func(method, path, body string, headers ...string) (int, string) {
 		req, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(body))
 		require.NoError(t, err)

@@ -18,6 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 const (
@@ -25,8 +27,8 @@ const (
 	someParent = "00-" + someTrace + "-00f067aa0ba902b7-01"
 )
 
-// tracedSite gives parameters at /parameters, and takes results at /results, each
-// after a first refusal.
+// tracedSite gives parameters at /parameters and takes results at /results. It
+// refuses the first request to each.
 type tracedSite struct {
 	*httptest.Server
 
@@ -124,7 +126,7 @@ func TestTraces(t *testing.T) {
 				<-p.done
 				require.NoError(t, p.err)
 			} else {
-				eventually(t, func() bool { return site.delivered() == count }, "all results are delivered")
+				await.Until(t, func() bool { return site.delivered() == count }, "all results are delivered")
 				p.stop(t)
 			}
 			assert.NotContains(t, p.log(), "pans")
@@ -213,7 +215,7 @@ input: { mfn_http: { address: '%v', paths: [ { path: /simulate } ] } }
 pipeline: { processors: [ { mfn_simulate: {} } ] }
 output: { sync_response: {} }
 %v`, address, tracerOf("http", c.address))))
-	eventually(t, func() bool { return strings.Contains(p.log(), "Answering requests") }, "the service listens")
+	await.Until(t, func() bool { return strings.Contains(p.log(), "Answering requests") }, "the service listens")
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/simulate", strings.NewReader(`{"grid_size":8,"steps":2,"seed":1}`))
 	require.NoError(t, err)
 	req.Header.Set("Traceparent", someParent)

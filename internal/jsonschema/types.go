@@ -50,7 +50,7 @@ func Except(pattern string) Object {
 // Mapping takes strings that are not blank.
 func Mapping() Object { return Object{"type": "string", "pattern": `\S`} }
 
-// Enum takes one of several words, some of which YAML reads as a number or a boolean.
+// Enum takes one of several words. YAML reads some words as numbers or booleans.
 func Enum(words []string) Object {
 	return Object{"anyOf": []Object{{"enum": asYAML(words)}, {"type": "string", "pattern": variable}}}
 }

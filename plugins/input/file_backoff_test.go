@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
 )
 
@@ -42,14 +43,14 @@ func TestFileDirectoryOfWhichTheSystemTellsIsSeldomLookedAt(t *testing.T) {
 		require.True(t, ok)
 		in.handOver(&fileDelivery{file: f})
 	}
-	require.Eventually(t, func() bool { in.reapFinished(); return len(in.state.inFlight) == 0 }, time.Minute, time.Millisecond)
+	await.Until(t, func() bool { in.reapFinished(); return len(in.state.inFlight) == 0 })
 	in.watcher.Changes()
 
 	assert.Equal(t, 7, scansIn(t, in, &clock, 2*time.Minute), "after 1, 2, 4, 8, 16, 32 and 60 seconds")
 	assert.Equal(t, 60, scansIn(t, in, &clock, time.Hour))
 	// A file that comes is told of, and a change of the directory is seen in it.
 	put(t, dir, "sub/new.json", "x")
-	require.Eventually(t, func() bool { in.handleEvents(t.Context(), clock); return in.state.queue.Len() == 1 }, time.Minute, time.Millisecond)
+	await.Until(t, func() bool { in.handleEvents(t.Context(), clock); return in.state.queue.Len() == 1 })
 	put(t, dir, "other", "x")
 	assert.Equal(t, 1, scansIn(t, in, &clock, in.interval))
 	assert.Equal(t, 10, scansIn(t, in, &clock, 10*in.interval), "a file waits, so that it is looked at")

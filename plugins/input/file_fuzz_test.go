@@ -27,6 +27,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
@@ -476,13 +477,13 @@ func TestFileThatChangesWhileItIsReadMakesNoHalfMessage(t *testing.T) {
 	put(t, dir, "a.txt", strings.Repeat(line, 2*fileChunk/len(line)))
 	held := newGate()
 	r := runFile(t, dir, "pattern: '*.txt'\nscanner: { lines: {} }\nauto_delete: true\n"+fileAtOnce, held.pass)
-	streamtest.Await(t, func() bool { return len(r.contents(t)) > 0 }, "the first line")
+	await.Until(t, func() bool { return len(r.contents(t)) > 0 }, "the first line")
 	changed, err := os.OpenFile(filepath.Join(dir, "a.txt"), os.O_WRONLY|os.O_APPEND, 0)
 	require.NoError(t, err)
 	_, err = changed.WriteString(line)
 	require.NoError(t, errors.Join(err, changed.Close()))
 	close(held.opened)
-	streamtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "a.txt")) }, "the deletion")
+	await.Until(t, func() bool { return !exists(t, filepath.Join(dir, "a.txt")) }, "the deletion")
 	for _, content := range r.contents(t) {
 		require.Equal(t, strings.TrimSuffix(line, "\n"), content)
 	}

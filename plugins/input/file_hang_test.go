@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/dirwatch"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
@@ -96,7 +97,7 @@ func TestFileThatHangsIsToldOf(t *testing.T) {
 		hang(t, sub) // before the file is remembered, for which it is compared
 		return nil
 	})
-	streamtest.Await(t, func() bool {
+	await.Until(t, func() bool {
 		return len(linesWith(r.Logs, "level=ERROR", `operation="file remember"`, "path="+filepath.Join(sub, "a.json"), "timed out after 500ms")) == 1
 	}, "word of it")
 	r.Stop(t)
@@ -105,9 +106,9 @@ func TestFileThatHangsIsToldOf(t *testing.T) {
 func TestFileDirectoryThatHangsIsToldOf(t *testing.T) {
 	dir := t.TempDir()
 	r := runFile(t, dir, "timeout: 100ms\n"+fileAtOnce, nil)
-	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "Directory is watched") }, "the first look")
+	await.Until(t, func() bool { return strings.Contains(r.Logs.String(), "Directory is watched") }, "the first look")
 	hang(t, dir)
-	streamtest.Await(t, func() bool {
+	await.Until(t, func() bool {
 		return len(linesWith(r.Logs, "level=WARN", "Directory is still being looked at", "path="+dir, "takes longer than 100ms")) > 0
 	}, "word of it")
 	assert.Equal(t, status.Error, streamtest.Report(t, fileType).Status)

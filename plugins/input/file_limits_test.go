@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
@@ -89,7 +90,7 @@ func TestFileThatGrowsIsNotReadBeyondItsSize(t *testing.T) {
 
 	// Its new size is too large.
 	go func() { _, _, _ = in.ReadBatch(t.Context()) }()
-	streamtest.Await(t, func() bool {
+	await.Until(t, func() bool {
 		last := streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).LastError
 		return last != nil && strings.Contains(*last, "max_bytes: the file has 1073741824 bytes")
 	}, "word of it")

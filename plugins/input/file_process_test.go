@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
@@ -74,7 +75,7 @@ func TestFileThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 	failures := func() int64 {
 		return streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).FailedRequests
 	}
-	streamtest.Await(t, func() bool { return failures() >= 5 }, "more tries")
+	await.Until(t, func() bool { return failures() >= 5 }, "more tries")
 	for _, path := range []string{closed, filepath.Join(dir, "sub")} {
 		told := 0
 		for line := range strings.Lines(r.Logs.String()) {
@@ -90,8 +91,8 @@ func TestFileThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 	r.await(t, "open", "closed")
 	require.NoError(t, os.Chmod(filepath.Join(dir, "sub"), 0o700))
 	r.await(t, "open", "closed", "in a closed directory")
-	streamtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "the deletions")
-	streamtest.Await(t, func() bool { return streamtest.Report(t, fileType).Status != status.Error }, "recovery")
+	await.Until(t, func() bool { return len(names(t, dir)) == 0 }, "the deletions")
+	await.Until(t, func() bool { return streamtest.Report(t, fileType).Status != status.Error }, "recovery")
 }
 
 func TestFileIsReadAgainWhenAnErrorPasses(t *testing.T) {
@@ -112,7 +113,7 @@ func TestFileIsReadAgainWhenAnErrorPasses(t *testing.T) {
 	none := unix.Rlimit{Cur: 3, Max: limit.Max}
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &none))
 	require.NoError(t, os.Rename(filepath.Join(dir, "b.json.tmp"), filepath.Join(dir, "b.json")))
-	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "too many open files") }, "word of it")
+	await.Until(t, func() bool { return strings.Contains(r.Logs.String(), "too many open files") }, "word of it")
 	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 	r.await(t, "1", "2")
 }
@@ -182,7 +183,7 @@ func TestFileCrashesLoseNothing(t *testing.T) {
 				child := run()
 				before := answered()
 				feed(50)
-				streamtest.Await(t, func() bool { return answered() > before+random.IntN(50*perFile) }, "some answers")
+				await.Until(t, func() bool { return answered() > before+random.IntN(50*perFile) }, "some answers")
 				require.NoError(t, child.Process.Kill())
 				require.Error(t, child.Wait())
 				// What is gone from the input has been answered.
@@ -200,12 +201,12 @@ func TestFileCrashesLoseNothing(t *testing.T) {
 				require.NoError(t, child.Process.Kill())
 				require.Error(t, child.Wait())
 			}()
-			streamtest.Await(t, func() bool { return answered() == files*perFile }, "all answers")
+			await.Until(t, func() bool { return answered() == files*perFile }, "all answers")
 			switch how {
 			case "delete":
-				streamtest.Await(t, func() bool { return len(names(t, in)) == 0 }, "all deletions")
+				await.Until(t, func() bool { return len(names(t, in)) == 0 }, "all deletions")
 			case "move":
-				streamtest.Await(t, func() bool { return len(names(t, in)) == 0 }, "all moves")
+				await.Until(t, func() bool { return len(names(t, in)) == 0 }, "all moves")
 				assert.GreaterOrEqual(t, len(names(t, moved)), files)
 			}
 			for _, name := range names(t, out) {
@@ -222,7 +223,7 @@ func TestFileCrashesLoseNothing(t *testing.T) {
 func TestFileTimesOutOnNothing(t *testing.T) {
 	// A stream that only waits makes no requests and no noise.
 	r := runFile(t, t.TempDir(), "timeout: 1ms\n"+fileAtOnce, nil)
-	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "is now active") }, "the stream")
+	await.Until(t, func() bool { return strings.Contains(r.Logs.String(), "is now active") }, "the stream")
 	time.Sleep(50 * time.Millisecond) // a few looks; whatever happens in them is checked
 	m := streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics)
 	raw, err := json.Marshal(m)

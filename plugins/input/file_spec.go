@@ -43,7 +43,7 @@ func fileSpec() *service.ConfigSpec {
 		Categories("Local").
 		Summary("Watches a directory and makes messages of the files that appear in it.").
 		Description(`
-The directory may be empty, and need not exist yet. Files that are there when the stream starts are taken first, in the order of their paths; others as they appear, in that order among those that are ready. On a local disk they are noticed at once; where the system tells of no changes, as on network mounts, when the directory is looked at, each `+"`poll_interval`"+` (less often if a look takes more than a tenth of it). Where the system tells of them, a look that finds nothing to do doubles the time to the next, up to a minute; a change that no system tells of, as one through mapped memory, is noticed by then.
+The directory may be empty, and need not exist yet. Files that are there when the stream starts are taken first, in the order of their paths. Others follow as they appear, in the same order among those that are ready. On a local disk the system tells of changes at once. Where it does not, as on network mounts, the input looks at the directory each `+"`poll_interval`"+`, or less often if a look takes more than a tenth of that. Where the system tells of changes, a look that finds nothing to do doubles the time to the next, up to a minute: by then the input notices a change that the system does not tell of, such as one through mapped memory.
 
 ### Delivery
 

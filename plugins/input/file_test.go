@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	_ "github.com/mfn-connect/mfn-connect/plugins/output"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
@@ -95,7 +96,7 @@ func (r *fileRun) contents(t *testing.T) []string {
 // await waits until these messages, and no others, have come, in this order.
 func (r *fileRun) await(t *testing.T, want ...string) {
 	t.Helper()
-	streamtest.Await(t, func() bool { return len(r.contents(t)) >= len(want) }, fmt.Sprintf("%v messages", len(want)))
+	await.Until(t, func() bool { return len(r.contents(t)) >= len(want) }, fmt.Sprintf("%v messages", len(want)))
 	assert.Equal(t, want, r.contents(t))
 }
 
@@ -240,7 +241,7 @@ func TestFileFieldsThatLintPassesStart(t *testing.T) {
 func TestFileTakesFilesInOrderAndAsTheyCome(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "yet")
 	r := runFile(t, dir, fileAtOnce, nil)
-	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "Directory does not exist yet") }, "word of it")
+	await.Until(t, func() bool { return strings.Contains(r.Logs.String(), "Directory does not exist yet") }, "word of it")
 
 	staged := filepath.Join(filepath.Dir(dir), "staged")
 	for _, name := range []string{"c.json", "a.json", "b.json", "ignored.txt", ".hidden.json", "x.json.mfn-tmp"} {
@@ -376,10 +377,10 @@ func TestFileIsDeletedAfterDelivery(t *testing.T) {
 		}
 		return nil
 	})
-	streamtest.Await(t, func() bool { return len(r.contents(t)) >= 2 }, "the row that is held")
+	await.Until(t, func() bool { return len(r.contents(t)) >= 2 }, "the row that is held")
 	assert.True(t, exists(t, filepath.Join(dir, "a.csv")))
 	close(held.opened)
-	streamtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "the file's end, under any name")
+	await.Until(t, func() bool { return len(names(t, dir)) == 0 }, "the file's end, under any name")
 	assert.Len(t, r.contents(t), 3)
 }
 
@@ -397,12 +398,12 @@ func TestFileThatIsReplacedInFlightIsTakenAnew(t *testing.T) {
 				}
 				return nil
 			})
-			streamtest.Await(t, func() bool { return len(r.contents(t)) == 1 }, "the old content")
+			await.Until(t, func() bool { return len(r.contents(t)) == 1 }, "the old content")
 			put(t, dir, "a.json", "new")
 			close(held.opened)
 			r.await(t, "old", "new")
 			if how != "remembered" {
-				streamtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "an empty directory")
+				await.Until(t, func() bool { return len(names(t, dir)) == 0 }, "an empty directory")
 			}
 			if how == "moved" {
 				assert.Equal(t, []string{"a.json"}, names(t, moved))
@@ -422,13 +423,13 @@ func TestFileThatWasLeftHiddenIsReadThoughANewOneHasItsName(t *testing.T) {
 			put(t, dir, "a.json", "newer")
 			put(t, dir, ".b.json.mfn-taken", "alone")
 			r := runFile(t, dir, strings.Replace(fields, "MOVE", moved, 1)+fileAtOnce, nil)
-			streamtest.Await(t, func() bool { return len(r.contents(t)) >= 3 }, "three messages")
+			await.Until(t, func() bool { return len(r.contents(t)) >= 3 }, "three messages")
 			assert.ElementsMatch(t, []string{"older", "newer", "alone"}, r.contents(t))
 
 			// Also what another failure leaves while the stream runs.
 			put(t, dir, ".a.json.mfn-taken", "later")
-			streamtest.Await(t, func() bool { return slices.Contains(r.contents(t), "later") }, "the fourth")
-			streamtest.Await(t, func() bool {
+			await.Until(t, func() bool { return slices.Contains(r.contents(t), "later") }, "the fourth")
+			await.Until(t, func() bool {
 				return !slices.ContainsFunc(names(t, dir), func(name string) bool { return how != "remembered" || strings.HasPrefix(name, ".") })
 			}, "their end")
 			assert.Len(t, r.contents(t), 4)
@@ -500,10 +501,10 @@ func TestFileThatIsRewrittenWithinAStepOfTheClockIsReadAgain(t *testing.T) {
 			beside := filepath.Join(t.TempDir(), "a.json")
 			write(beside, "old")
 			require.NoError(t, os.Rename(beside, path)) // it appears with its time: the input may take it at once
-			streamtest.Await(t, func() bool { return slices.Contains(r.contents(t), "old") }, "the old content")
+			await.Until(t, func() bool { return slices.Contains(r.contents(t), "old") }, "the old content")
 			write(path, "new")
 			close(held.opened)
-			streamtest.Await(t, func() bool { return slices.Contains(r.contents(t), "new") }, "the new content")
+			await.Until(t, func() bool { return slices.Contains(r.contents(t), "new") }, "the new content")
 		})
 	}
 }
@@ -551,7 +552,7 @@ func TestFileMoveMakesDirectoriesWithTheUmaskAndRemovesWhatACrashHasLeft(t *test
 	put(t, dir, "new/b.json", "2")
 	require.NoError(t, os.Chmod(filepath.Join(dir, "new", "b.json"), 0o640))
 	r := runFile(t, dir, "pattern: '**/*.json'\nmove_to: "+done+"\n"+fileAtOnce, nil)
-	streamtest.Await(t, func() bool { return len(names(t, done)) == 3 }, "the moves, and the sweeping")
+	await.Until(t, func() bool { return len(names(t, done)) == 3 }, "the moves, and the sweeping")
 	assert.Equal(t, []string{"in/.mfn-young.mfn-tmp", "in/a.json", "new/b.json"}, names(t, done))
 	for path, want := range map[string]os.FileMode{"new": 0o775 | os.ModeDir, "new/b.json": 0o640} {
 		info, err := os.Stat(filepath.Join(done, path))
@@ -627,7 +628,7 @@ func TestFileOddThingsAreLeftAlone(t *testing.T) {
 
 	r := runFile(t, dir, "pattern: '**/*.json'\nauto_delete: true\n"+fileAtOnce, nil)
 	r.await(t, "inside", "real")
-	streamtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "real.json")) }, "the last deletion")
+	await.Until(t, func() bool { return !exists(t, filepath.Join(dir, "real.json")) }, "the last deletion")
 	put(t, dir, "last.json", "last")
 	r.await(t, "inside", "real", "last")
 
@@ -700,7 +701,7 @@ func TestFileOfAPathThatIsNoFileIsToldOf(t *testing.T) {
 		})
 	}
 	late := runFileInput(t, "path: late.json\n"+fileAtOnce, nil)
-	streamtest.Await(t, func() bool { return len(linesWith(late.Logs, "level=WARN", "there is no file late.json")) == 1 }, "word of it")
+	await.Until(t, func() bool { return len(linesWith(late.Logs, "level=WARN", "there is no file late.json")) == 1 }, "word of it")
 	put(t, ".", "late.json", "1")
 	late.await(t, "1")
 }
@@ -782,7 +783,7 @@ func TestFileThatTheScannerRefusesStaysAndIsReadOnce(t *testing.T) {
 	put(t, dir, "good.csv", "a,b\n6,7\n")
 	r := runFile(t, dir, "pattern: '*.csv'\nscanner: { csv: {} }\nauto_delete: true\n"+fileAtOnce, nil)
 	r.await(t, `{"a":"1","b":"2"}`, `{"a":"6","b":"7"}`)
-	streamtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "good.csv")) }, "the deletion of the good file")
+	await.Until(t, func() bool { return !exists(t, filepath.Join(dir, "good.csv")) }, "the deletion of the good file")
 	put(t, dir, "next.csv", "a,b\n8,9\n")
 	r.await(t, `{"a":"1","b":"2"}`, `{"a":"6","b":"7"}`, `{"a":"8","b":"9"}`)
 	assert.True(t, exists(t, filepath.Join(dir, "bad.csv")))
@@ -791,7 +792,7 @@ func TestFileThatTheScannerRefusesStaysAndIsReadOnce(t *testing.T) {
 
 	put(t, dir, "bad.csv", "a,b\n1,2\n")
 	r.await(t, `{"a":"1","b":"2"}`, `{"a":"6","b":"7"}`, `{"a":"8","b":"9"}`, `{"a":"1","b":"2"}`)
-	streamtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "bad.csv")) }, "the deletion of the mended file")
+	await.Until(t, func() bool { return !exists(t, filepath.Join(dir, "bad.csv")) }, "the deletion of the mended file")
 }
 
 func TestFileRejectionsAreReplayed(t *testing.T) {
@@ -808,7 +809,7 @@ func TestFileRejectionsAreReplayed(t *testing.T) {
 			}
 			return nil
 		})
-		streamtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "a.txt")) }, "the deletion")
+		await.Until(t, func() bool { return !exists(t, filepath.Join(dir, "a.txt")) }, "the deletion")
 		count := map[string]int{}
 		for _, c := range r.contents(t) {
 			count[c]++
@@ -837,7 +838,7 @@ func TestFileJobEndsWhenAllIsDelivered(t *testing.T) {
 		}
 		return nil
 	})
-	streamtest.Await(t, func() bool { return len(r.contents(t)) >= 1 }, "the first")
+	await.Until(t, func() bool { return len(r.contents(t)) >= 1 }, "the first")
 	put(t, dir, "c.json", "3")
 	close(held.opened)
 	r.AwaitEnd(t)
@@ -923,7 +924,7 @@ func TestFileErrorsAreInAUsersWords(t *testing.T) {
 			put(t, dir, "a.json", row.content)
 			fields := strings.ReplaceAll(row.fields, "FILE", file)
 			r := runFile(t, dir, fields+"\n"+fileAtOnce, nil)
-			streamtest.Await(t, func() bool {
+			await.Until(t, func() bool {
 				return len(linesWith(r.Logs, "level=ERROR", "path="+filepath.Join(dir, "a.json"), strings.ReplaceAll(row.says, "FILE", file))) == 1
 			}, "word of it in "+r.Logs.String())
 		})
@@ -934,13 +935,13 @@ func TestFileTrackerThatCannotBeMadeIsToldOfInTheStatus(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	put(t, filepath.Dir(file), "file", "")
 	r := runFile(t, t.TempDir(), "tracker: "+file+"/tracker.db\n"+fileAtOnce, nil)
-	streamtest.Await(t, func() bool { return len(linesWith(r.Logs, "level=ERROR", "where a directory should be")) > 0 }, "the error")
+	await.Until(t, func() bool { return len(linesWith(r.Logs, "level=ERROR", "where a directory should be")) > 0 }, "the error")
 	assert.Equal(t, status.Error, streamtest.Report(t, fileType).Status)
 	m := streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics)
 	assert.Contains(t, *m.LastError, file+": a part of this path is a file, where a directory should be")
 	assert.NotNil(t, m.LastErrorTimestamp)
 	require.NoError(t, os.Remove(file))
-	streamtest.Await(t, func() bool { return streamtest.Report(t, fileType).Status == status.Connected }, "recovery")
+	await.Until(t, func() bool { return streamtest.Report(t, fileType).Status == status.Connected }, "recovery")
 	r.Stop(t)
 }
 
@@ -948,7 +949,7 @@ func TestFileDirectoryThatCannotBeReadIsToldOfInTheStatus(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	put(t, filepath.Dir(file), "file", "")
 	r := runFile(t, file, fileAtOnce, nil)
-	streamtest.Await(t, func() bool { return len(linesWith(r.Logs, "level=ERROR", "where a directory should be")) > 0 }, "the error")
+	await.Until(t, func() bool { return len(linesWith(r.Logs, "level=ERROR", "where a directory should be")) > 0 }, "the error")
 	assert.Equal(t, status.Error, streamtest.Report(t, fileType).Status)
 	assert.Contains(t, *streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).LastError, file+": this is a file, where a directory should be: set path to read a single file")
 	require.NoError(t, os.Remove(file))
@@ -966,14 +967,14 @@ func TestFileThatCannotBeDeletedIsNotRepeated(t *testing.T) {
 	freeze(t, disk, dir, true)
 	r := runFile(t, dir, "auto_delete: true\n"+fileAtOnce, nil)
 	r.await(t, "1")
-	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), `operation="file delete"`) }, "word of it")
+	await.Until(t, func() bool { return strings.Contains(r.Logs.String(), `operation="file delete"`) }, "word of it")
 	assert.EqualValues(t, 1, streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).SuccessfulRequests)
 	r.Stop(t)
 
 	second := runFile(t, dir, "auto_delete: true\n"+fileAtOnce, nil)
-	streamtest.Await(t, func() bool { return strings.Contains(second.Logs.String(), `operation="file delete"`) }, "another try")
+	await.Until(t, func() bool { return strings.Contains(second.Logs.String(), `operation="file delete"`) }, "another try")
 	freeze(t, disk, dir, false)
-	streamtest.Await(t, func() bool { return !exists(t, filepath.Join(dir, "a.json")) }, "the deletion")
+	await.Until(t, func() bool { return !exists(t, filepath.Join(dir, "a.json")) }, "the deletion")
 	assert.Empty(t, second.contents(t))
 	assert.Equal(t, []string{"1"}, r.contents(t))
 }
@@ -1004,7 +1005,7 @@ func TestFileTrackerHasOneInput(t *testing.T) {
 	first := runFile(t, dir, tracker+fileAtOnce, nil)
 	first.await(t, "1")
 	second := runFile(t, dir, tracker+fileAtOnce, nil)
-	streamtest.Await(t, func() bool { return strings.Contains(second.Logs.String(), "is in use by another input") }, "word of it")
+	await.Until(t, func() bool { return strings.Contains(second.Logs.String(), "is in use by another input") }, "word of it")
 	first.Stop(t)
 	put(t, dir, "b.json", "2")
 	second.await(t, "2")
@@ -1041,7 +1042,7 @@ func TestFileVanishingFilesAreNoErrors(t *testing.T) {
 		require.NoError(t, os.Remove(filepath.Join(dir, name)))
 	}
 	put(t, dir, "last.json", "last")
-	streamtest.Await(t, func() bool { return slices.Contains(r.contents(t), "last") }, "the last")
+	await.Until(t, func() bool { return slices.Contains(r.contents(t), "last") }, "the last")
 	assert.EqualValues(t, 0, streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).FailedRequests)
 	assert.NotContains(t, r.Logs.String(), "level=ERROR")
 }
@@ -1053,7 +1054,7 @@ func TestFileDirectoryMayGoAndComeBack(t *testing.T) {
 	r := runFile(t, dir, fileAtOnce, nil)
 	r.await(t, "1")
 	require.NoError(t, os.Rename(dir, filepath.Join(parent, "away")))
-	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "Directory does not exist yet") }, "its loss")
+	await.Until(t, func() bool { return strings.Contains(r.Logs.String(), "Directory does not exist yet") }, "its loss")
 	require.NoError(t, os.Rename(filepath.Join(parent, "away"), dir))
 	put(t, dir, "b.json", "2")
 	r.await(t, "1", "2") // what is done stays so
@@ -1089,10 +1090,10 @@ func TestFileLargeFileIsReadAsItIsWanted(t *testing.T) {
 	put(t, dir, "large.txt", strings.Repeat(line, 20*1024)) // 20 MiB
 	held := newGate()
 	r := runFile(t, dir, "pattern: '*.txt'\nscanner: { lines: {} }\nauto_delete: true\n"+fileAtOnce, held.pass)
-	streamtest.Await(t, func() bool { return len(r.contents(t)) > 0 }, "the first line")
+	await.Until(t, func() bool { return len(r.contents(t)) > 0 }, "the first line")
 	assert.Less(t, streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).TotalBytesFetched, int64(10<<20))
 	close(held.opened)
-	streamtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "the deletion")
+	await.Until(t, func() bool { return len(names(t, dir)) == 0 }, "the deletion")
 	assert.Len(t, r.contents(t), 20*1024)
 	assert.EqualValues(t, 20<<20, streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).TotalBytesFetched)
 }
@@ -1111,10 +1112,10 @@ func TestFileInFlightIsLimited(t *testing.T) {
 		mu.Unlock()
 		return held.pass(content)
 	})
-	streamtest.Await(t, func() bool { mu.Lock(); defer mu.Unlock(); return waiting > 0 }, "a message")
+	await.Until(t, func() bool { mu.Lock(); defer mu.Unlock(); return waiting > 0 }, "a message")
 	assert.LessOrEqual(t, streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).TotalRequests, int64(3))
 	close(held.opened)
-	streamtest.Await(t, func() bool { return len(names(t, dir)) == 0 }, "all deletions")
+	await.Until(t, func() bool { return len(names(t, dir)) == 0 }, "all deletions")
 	assert.Len(t, r.contents(t), 50)
 }
 
@@ -1193,13 +1194,13 @@ func TestFileThatGrowsWhileItIsReadIsReadAgain(t *testing.T) {
 	put(t, dir, "a.txt", strings.Repeat(line, 3*1024))
 	held := newGate()
 	r := runFile(t, dir, "pattern: '*.txt'\nscanner: { lines: {} }\nauto_delete: true\n"+fileAtOnce, held.pass)
-	streamtest.Await(t, func() bool { return len(r.contents(t)) > 0 }, "the first line")
+	await.Until(t, func() bool { return len(r.contents(t)) > 0 }, "the first line")
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	require.NoError(t, err)
 	_, err = f.WriteString("last\n")
 	require.NoError(t, errors.Join(err, f.Close()))
 	close(held.opened)
-	streamtest.Await(t, func() bool { return !exists(t, path) }, "the deletion")
+	await.Until(t, func() bool { return !exists(t, path) }, "the deletion")
 	assert.Contains(t, r.contents(t), "last")
 	assert.EqualValues(t, 0, streamtest.Report(t, fileType).Metrics.(status.ConnectorMetrics).FailedRequests)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
@@ -165,7 +166,7 @@ mfn_kafka:
 				return err
 			}))
 		})
-		streamtest.Await(t, func() bool { return committedOf(c, "workers", "params") == end.Offset+1 }, "all is committed")
+		await.Until(t, func() bool { return committedOf(c, "workers", "params") == end.Offset+1 }, "all is committed")
 		s.Stop(t)
 
 		assert.Equal(t, []string{string(r.Value), "end"}, contents)
@@ -203,7 +204,7 @@ output:
     key: ${! @kafka_key }
     metadata: { include_patterns: [ ".*" ] }`, c.ListenAddrs()[0])))
 		})
-		streamtest.Await(t, func() bool { return committedOf(c, "workers", "params") == end.Offset+1 }, "all is committed")
+		await.Until(t, func() bool { return committedOf(c, "workers", "params") == end.Offset+1 }, "all is committed")
 		s.Stop(t)
 
 		results := committedResults(t, c, next)

@@ -85,7 +85,7 @@ func kafkaReaderFields() []*service.ConfigField {
 		kafkaConsumerGroup.Field().
 			Description("The consumer group. Its members share the partitions, and it remembers what is done."),
 		kafkaStartOffset.Field().
-			Description("Where to start a partition of which the group has committed nothing, or whose committed offset does not exist any more.").
+			Description("Where to start a partition if the group has committed no offset for it, or one that does not exist any more.").
 			Default("earliest"),
 		kafkaTimeout.Field().
 			Description("How long one poll waits for records.").

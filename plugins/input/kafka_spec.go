@@ -86,7 +86,7 @@ and the end of a partition, for those assigned to this input.`).
 				Default("").
 				Advanced(),
 			kafkaRevokeTimeout.Field().
-				Description("How long messages in flight are awaited when their partition is taken away. It must be below `rebalance_timeout`, of which up to 10 seconds are kept for commits and heartbeats. What is not delivered by then is delivered again by the next owner.").
+				Description("How long messages in flight are awaited when their partition is taken away. It must be below `rebalance_timeout`: up to 10 seconds of that are kept for commits and heartbeats. What is not delivered by then is delivered again by the next owner.").
 				Default("30s").
 				Advanced(),
 			kafkaFetchMinBytes.Field().

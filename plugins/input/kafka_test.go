@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
@@ -88,7 +89,7 @@ func kafkaCommitted(c *kfake.Cluster) int64 {
 func TestKafkaReadsCommitsAndCounts(t *testing.T) {
 	c := kafkaCluster(t, "a", "bc", "")
 	r := runKafka(t, c, "")
-	streamtest.Await(t, func() bool { return kafkaCommitted(c) == 3 }, "all is committed")
+	await.Until(t, func() bool { return kafkaCommitted(c) == 3 }, "all is committed")
 	assert.Equal(t, []string{"a", "bc", ""}, r.values())
 	report := streamtest.Report(t, kafkaType)
 	assert.Equal(t, status.Fetching, report.Status)
@@ -138,7 +139,7 @@ func TestKafkaBatchThatIsTooLargeDecompressed(t *testing.T) {
 func TestKafkaGoesOnWhereItWas(t *testing.T) {
 	c := kafkaCluster(t, "a", "b")
 	first := runKafka(t, c, "commit_period: 1h")
-	streamtest.Await(t, func() bool { return len(first.values()) == 2 }, "both arrive")
+	await.Until(t, func() bool { return len(first.values()) == 2 }, "both arrive")
 	first.Stop(t)
 	assert.EqualValues(t, 2, kafkaCommitted(c), "stopping commits")
 
@@ -147,7 +148,7 @@ func TestKafkaGoesOnWhereItWas(t *testing.T) {
 	require.NoError(t, cl.ProduceSync(t.Context(), kgo.StringRecord("c")).FirstErr())
 	cl.Close()
 	second := runKafka(t, c, "")
-	streamtest.Await(t, func() bool { return len(second.values()) == 1 }, "the third arrives")
+	await.Until(t, func() bool { return len(second.values()) == 1 }, "the third arrives")
 	assert.Equal(t, []string{"c"}, second.values())
 }
 
@@ -169,7 +170,7 @@ func TestKafkaRetriesConnecting(t *testing.T) {
 	})
 	r := runKafka(t, c, "retry: { strategy: fixed_delay, initial_delay: 1ms, max_retries: 1 }")
 	<-refused
-	streamtest.Await(t, func() bool { return len(r.values()) == 1 }, "it arrives")
+	await.Until(t, func() bool { return len(r.values()) == 1 }, "it arrives")
 	m := streamtest.Report(t, kafkaType).Metrics.(status.ConnectorMetrics)
 	assert.Positive(t, m.TotalRetries)
 	logs := r.Logs.String()
@@ -186,13 +187,13 @@ func TestKafkaGroupThatCannotBeJoined(t *testing.T) {
 	c := kafkaCluster(t, "a")
 	fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Group: "workers", Err: kerr.GroupAuthorizationFailed, TopLevel: true, Count: -1})
 	r := runKafka(t, c, "")
-	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "GROUP_AUTHORIZATION_FAILED") }, "the log says so")
-	streamtest.Await(t, func() bool {
+	await.Until(t, func() bool { return strings.Contains(r.Logs.String(), "GROUP_AUTHORIZATION_FAILED") }, "the log says so")
+	await.Until(t, func() bool {
 		m, _ := streamtest.Report(t, kafkaType).Metrics.(status.ConnectorMetrics)
 		return m.LastError != nil && strings.Contains(*m.LastError, "GROUP_AUTHORIZATION_FAILED")
 	}, "the report says so")
 	fault.Remove()
-	streamtest.Await(t, func() bool { return len(r.values()) == 1 }, "it arrives when it may join")
+	await.Until(t, func() bool { return len(r.values()) == 1 }, "it arrives when it may join")
 }
 
 func TestKafkaExamplesBuild(t *testing.T) {
@@ -264,7 +265,7 @@ func TestKafkaEndsWithoutACommittedOffset(t *testing.T) {
 		c := kafkaCluster(t, "a", "b")
 		kafkaCommit(t, c, 1)
 		r := runKafka(t, c, "start_offset: committed")
-		streamtest.Await(t, func() bool { return kafkaCommitted(c) == 2 }, "it goes on from there")
+		await.Until(t, func() bool { return kafkaCommitted(c) == 2 }, "it goes on from there")
 		assert.Equal(t, []string{"b"}, r.values())
 	})
 }
@@ -315,7 +316,7 @@ func (r *kafkaRun) line(message string) string {
 func TestKafkaTellsOfFetchesAndCommits(t *testing.T) {
 	c := kafkaCluster(t, "a", "bc")
 	r := runKafka(t, c, "")
-	streamtest.Await(t, func() bool { return r.line("Offsets committed") != "" }, "the log tells of a commit")
+	await.Until(t, func() bool { return r.line("Offsets committed") != "" }, "the log tells of a commit")
 	for message, fields := range map[string][]string{
 		"Records fetched":   {`operation="Kafka fetch"`, "topic=params", "partitions=params[0]", "records=2", "bytes=3", "milliseconds="},
 		"Offsets committed": {`operation="Kafka commit"`, "topic=params", "partitions=params[0]", "milliseconds="},
@@ -339,7 +340,7 @@ mfn_kafka:
   retry: { max_retries: 1, initial_delay: 1ms }`, strings.TrimPrefix(streamtest.Unreachable(t), "http://"))))
 		require.NoError(t, b.AddConsumerFunc(func(context.Context, *service.Message) error { return nil }))
 	})
-	streamtest.Await(t, func() bool {
+	await.Until(t, func() bool {
 		report := streamtest.Report(t, kafkaType)
 		m, _ := report.Metrics.(status.ConnectorMetrics)
 		return report.Status == status.Error && m.FailedRequests > 0 && m.LastErrorTimestamp != nil &&
@@ -357,11 +358,11 @@ func TestKafkaWaitsForItsTopic(t *testing.T) {
 	_, err = adm.DeleteTopic(t.Context(), "params")
 	require.NoError(t, err)
 	r := runKafka(t, c, "metadata_max_age: 1s")
-	streamtest.Await(t, func() bool { return r.line("Topic does not exist, waiting for it") != "" }, "the log says so")
+	await.Until(t, func() bool { return r.line("Topic does not exist, waiting for it") != "" }, "the log says so")
 	_, err = adm.CreateTopic(t.Context(), 1, 1, nil, "params")
 	require.NoError(t, err)
 	publish(t, c, kgo.StringRecord("a"))
-	streamtest.Await(t, func() bool { return kafkaCommitted(c) == 1 }, "it is read")
+	await.Until(t, func() bool { return kafkaCommitted(c) == 1 }, "it is read")
 	assert.Equal(t, 1, strings.Count(r.Logs.String(), "Topic does not exist"))
 	assert.NotContains(t, r.Logs.String(), "level=ERROR")
 }

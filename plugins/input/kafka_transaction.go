@@ -102,35 +102,7 @@ Otherwise `+"`retry` and `circuit_breaker`"+` are about connecting; from then on
 		Fields(retry.Fields()[1:]...). // its timeout gives way to that of a poll
 		LintRule("root = match {"+kafkaReaderLint+"\n}").
 		Example("Exactly one result for each message",
-			"What cannot be simulated goes to another topic, in the same transaction.", `
-input:
-  mfn_kafka_transaction:
-    seed_brokers: [ "localhost:9092" ]
-    topics: [ mfn-input ]
-    consumer_group: mfn-processor
-    transactional_id: 'mfn-processor-${HOSTNAME:1}'
-
-pipeline:
-  processors:
-    - mfn_simulate: {}
-
-output:
-  switch:
-    cases:
-      - check: errored()
-        output:
-          processors:
-            - mapping: meta mfn_error = error()
-          mfn_kafka_transaction:
-            transactional_id: 'mfn-processor-${HOSTNAME:1}'
-            topic: mfn-failures
-            metadata:
-              include_patterns: [ "^mfn_error$" ]
-      - output:
-          mfn_kafka_transaction:
-            transactional_id: 'mfn-processor-${HOSTNAME:1}'
-            topic: mfn-output
-`)
+			"What cannot be simulated goes to another topic, in the same transaction.", kafka.ExactlyOnceExample)
 }
 
 type kafkaTransactionInput struct {

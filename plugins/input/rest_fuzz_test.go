@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
@@ -89,7 +90,7 @@ func FuzzRest(f *testing.F) {
 			fields += "split: this"
 		}
 		run := runRest(t, server.URL, fields, nil)
-		streamtest.Await(t, func() bool { return polls.Load() > 2 }, "the third poll")
+		await.Until(t, func() bool { return polls.Load() > 2 }, "the third poll")
 		run.Stop(t)
 
 		assert.Empty(t, elsewhere.Requests(), "%q", response)

@@ -67,7 +67,7 @@ Bodies are decompressed by their `+"`Content-Encoding`"+` (gzip, deflate, zstd),
 
 ### Pages
 
-`+"`next_page`"+` tells whether another page follows. `+"`next_page: link`"+` takes it from the header `+"`Link`"+` (RFC 8288): the first link whose `+"`rel`"+` is `+"`next`"+`. Anything else is a mapping, of which `+"`this`"+` is the body, null if there is none, and the metadata are all headers in lower case and:
+`+"`next_page`"+` tells whether another page follows. `+"`next_page: link`"+` takes it from the header `+"`Link`"+` (RFC 8288): the first link whose `+"`rel`"+` is `+"`next`"+`. Anything else is a mapping. Its `+"`this`"+` is the body, null if there is none. Its metadata are all headers, in lower case, and:
 
 - `+"`@page_url`"+`: the URL of the response, after redirects.
 - `+"`@page_number`"+`: the number of the page, from 1.
@@ -98,7 +98,7 @@ Headers, tokens, the body and the parameters of a request appear in no log, erro
 Each message has `+"`http_status_code, http_url`"+` (as it is shown in logs), and the response headers that `+"`extract_headers`"+` matches.`).
 		Fields(
 			restBaseURL.Field().
-				Description("The URL to which `endpoint` is added. A user and password in it authenticate by basic authentication.").
+				Description("The URL that `endpoint` is added to. A user and password in it authenticate by basic authentication.").
 				Example("https://api.example.com/v1"),
 			restEndpoint.Field().
 				Description("The path of the resource, relative to `base_url`. It may have a query. Blanks and other special characters are percent-encoded as browsers do it.").
@@ -123,7 +123,7 @@ Each message has `+"`http_status_code, http_url`"+` (as it is shown in logs), an
 				Description("The time from one poll to the next. `0s` polls once, after which the stream ends.").
 				Default("60s"),
 			restSplit.Field().
-				Description("A mapping, such as a path, from the response to an array of which each element becomes a message.").
+				Description("A mapping, such as a path, from the response to an array. Each element becomes a message.").
 				Optional().
 				Examples("this.data.items", "this"),
 			restNextPage.Field().

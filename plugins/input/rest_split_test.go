@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
@@ -141,9 +142,9 @@ func TestRestRejectedBatchOfAResponseIsFetchedAgain(t *testing.T) {
 		}
 		return nil
 	})
-	streamtest.Await(t, func() bool { return len(run.contents(t)) == 4 }, "both batches come again")
+	await.Until(t, func() bool { return len(run.contents(t)) == 4 }, "both batches come again")
 	before := len(server.Requests())
-	streamtest.Await(t, func() bool { return len(server.Requests()) > before+2 }, "polls go on")
+	await.Until(t, func() bool { return len(server.Requests()) > before+2 }, "polls go on")
 	run.Stop(t)
 	assert.Len(t, run.contents(t), 4)
 }

@@ -20,6 +20,7 @@ import (
 	_ "github.com/redpanda-data/benthos/v4/public/components/io"
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	_ "github.com/mfn-connect/mfn-connect/plugins/processor"
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
@@ -140,7 +141,7 @@ func TestRestSendsABody(t *testing.T) {
 func TestRestPollsAgainAndAgain(t *testing.T) {
 	server := streamtest.Serve(t, streamtest.Answer(200, "a"), streamtest.Answer(200, "b"), streamtest.Answer(204, ""))
 	run := runRest(t, server.URL, often, nil)
-	streamtest.Await(t, func() bool { return len(server.Requests()) > 4 }, "polls go on")
+	await.Until(t, func() bool { return len(server.Requests()) > 4 }, "polls go on")
 	run.Stop(t)
 	assert.Equal(t, [][]string{{"a"}, {"b"}}, run.contents(t), "a response without content makes no message")
 }
@@ -268,7 +269,7 @@ func TestRestAsksOnlyForWhatHasChanged(t *testing.T) {
 		streamtest.Answer(304, ""),
 	)
 	run := runRest(t, server.URL, often, nil)
-	streamtest.Await(t, func() bool { return len(server.Requests()) >= 5 }, "polls go on")
+	await.Until(t, func() bool { return len(server.Requests()) >= 5 }, "polls go on")
 	run.Stop(t)
 
 	assert.Equal(t, [][]string{{"a"}, {"b"}}, run.contents(t))
@@ -286,7 +287,7 @@ func TestRestConditionalCanBeOff(t *testing.T) {
 	for _, fields := range []string{"conditional: false\n", "method: POST\n"} {
 		server := streamtest.Serve(t, streamtest.Answer(200, "a", "ETag", `"v1"`))
 		run := runRest(t, server.URL, often+fields, nil)
-		streamtest.Await(t, func() bool { return len(server.Requests()) >= 3 }, "polls go on")
+		await.Until(t, func() bool { return len(server.Requests()) >= 3 }, "polls go on")
 		run.Stop(t)
 		for _, r := range server.Requests() {
 			assert.Empty(t, r.Header.Get("If-None-Match"))
@@ -309,9 +310,9 @@ func TestRestFetchesARejectedResponseAgain(t *testing.T) {
 		}
 		return nil
 	})
-	streamtest.Await(t, func() bool { return len(run.contents(t)) == 3 }, "the response comes until it is taken")
+	await.Until(t, func() bool { return len(run.contents(t)) == 3 }, "the response comes until it is taken")
 	before := len(server.Requests())
-	streamtest.Await(t, func() bool { return len(server.Requests()) > before+2 }, "polls go on")
+	await.Until(t, func() bool { return len(server.Requests()) > before+2 }, "polls go on")
 	run.Stop(t)
 	assert.Equal(t, [][]string{{`"a"`, `"b"`}, {`"a"`, `"b"`}, {`"a"`, `"b"`}}, run.contents(t), "and no more")
 }
@@ -351,11 +352,11 @@ func TestRestFollowsPagesBehindOneThatHasNotChanged(t *testing.T) {
 		}
 	})
 	run := runRest(t, server.URL, often+"next_page: this.next", nil)
-	streamtest.Await(t, func() bool { return len(server.Requests()) > 6 }, "polls go on")
+	await.Until(t, func() bool { return len(server.Requests()) > 6 }, "polls go on")
 	mu.Lock()
 	second = 2
 	mu.Unlock()
-	streamtest.Await(t, func() bool { return len(run.contents(t)) == 3 }, "the second page has changed")
+	await.Until(t, func() bool { return len(run.contents(t)) == 3 }, "the second page has changed")
 	run.Stop(t)
 	assert.Equal(t, [][]string{{`{"n":0,"next":"?page=2"}`}, {`{"n":1}`}, {`{"n":2}`}}, run.contents(t))
 }
@@ -438,7 +439,7 @@ func TestRestPollsAgainAfterAFailedPoll(t *testing.T) {
 	bad := streamtest.Answer(500, "")
 	server := streamtest.Serve(t, bad, bad, bad, bad, streamtest.Answer(401, ""), streamtest.Answer(200, "good"), streamtest.Answer(204, ""))
 	run := runRest(t, server.URL, often+quick, nil)
-	streamtest.Await(t, func() bool { return len(run.contents(t)) == 1 && len(server.Requests()) > 7 }, "the stream goes on")
+	await.Until(t, func() bool { return len(run.contents(t)) == 1 && len(server.Requests()) > 7 }, "the stream goes on")
 	run.Stop(t)
 	m := restMetrics(t)
 	assert.EqualValues(t, 2, m.FailedRequests)
@@ -449,7 +450,7 @@ func TestRestPollsAgainAfterAFailedPoll(t *testing.T) {
 func TestRestReportsItsStatus(t *testing.T) {
 	server := streamtest.Serve(t, streamtest.Answer(200, "a"), streamtest.Never)
 	run := runRest(t, server.URL, often, nil)
-	streamtest.Await(t, func() bool { return len(server.Requests()) == 2 }, "the second poll")
+	await.Until(t, func() bool { return len(server.Requests()) == 2 }, "the second poll")
 	assert.Equal(t, status.Fetching, streamtest.Report(t, restType).Status)
 	run.Stop(t)
 	assert.Equal(t, status.Disconnected, streamtest.Report(t, restType).Status)
@@ -457,7 +458,7 @@ func TestRestReportsItsStatus(t *testing.T) {
 	assert.EqualValues(t, 1, restMetrics(t).TotalRequests)
 
 	failing := runRest(t, streamtest.Serve(t, streamtest.Answer(401, "")).URL, "poll_interval: 1h\n", nil)
-	streamtest.Await(t, func() bool { return streamtest.Report(t, restType).Status == status.Error }, "the poll fails")
+	await.Until(t, func() bool { return streamtest.Report(t, restType).Status == status.Error }, "the poll fails")
 	failing.Stop(t)
 }
 
@@ -467,7 +468,7 @@ func TestRestShutdownInterruptsAWait(t *testing.T) {
 	} {
 		server := streamtest.Serve(t, answer)
 		run := runRest(t, server.URL, "poll_interval: 1h\nretry: { max_delay: 1h }\ntimeout: 0s", nil)
-		streamtest.Await(t, func() bool { return len(server.Requests()) == 1 }, name)
+		await.Until(t, func() bool { return len(server.Requests()) == 1 }, name)
 		run.Stop(t)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
@@ -23,7 +24,7 @@ func TestRestForgetsTheValidatorOfWhatIsGone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := streamtest.Serve(t, streamtest.Answer(200, "a", "ETag", `"v1"`), gone, streamtest.Answer(200, "a", "ETag", `"v1"`), streamtest.Answer(304, ""))
 			run := runRest(t, server.URL, often+"retry: { strategy: no_retry }", nil)
-			streamtest.Await(t, func() bool { return len(server.Requests()) > 3 }, "polls go on")
+			await.Until(t, func() bool { return len(server.Requests()) > 3 }, "polls go on")
 			run.Stop(t)
 			third := "/? "
 			if name == "503" {
@@ -39,7 +40,7 @@ func TestRestKeepsTheValidatorsOfTheLastPollAlone(t *testing.T) {
 	second := streamtest.Answer(200, `{}`, "ETag", `"v2"`)
 	server := streamtest.Serve(t, first, second, first, streamtest.Answer(304, ""), last, first, second, first)
 	run := runRest(t, server.URL, often+"next_page: this.next", nil)
-	streamtest.Await(t, func() bool { return len(server.Requests()) > 6 }, "polls go on")
+	await.Until(t, func() bool { return len(server.Requests()) > 6 }, "polls go on")
 	run.Stop(t)
 	assert.Equal(t, []string{"/? ", "/?p=2 ", "/? ", `/?p=2 "v2"`, "/? ", "/? ", "/?p=2 "}, conditions(server, 7))
 }
@@ -49,7 +50,7 @@ func TestRestForgetsAPageWhoseNextCannotBeFetched(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := streamtest.Serve(t, streamtest.Answer(200, `{"next":"`+next+`"}`, "ETag", `"v1"`))
 			run := runRest(t, server.URL, often+"next_page: this.next", nil)
-			streamtest.Await(t, func() bool { return len(server.Requests()) > 2 }, "polls go on")
+			await.Until(t, func() bool { return len(server.Requests()) > 2 }, "polls go on")
 			run.Stop(t)
 			assert.Equal(t, []string{"/? ", "/? ", "/? "}, conditions(server, 3))
 		})
@@ -66,7 +67,7 @@ func TestRestPageThatDependsOnItsResponseIsFetchedInFull(t *testing.T) {
 		streamtest.Print(w, `{}`)
 	})
 	run := runRest(t, server.URL, often+"params: { c: '${! this.c | \"\" }' }\nnext_page: root = this.c != null", nil)
-	streamtest.Await(t, func() bool { return len(server.Requests()) > 3 }, "polls go on")
+	await.Until(t, func() bool { return len(server.Requests()) > 3 }, "polls go on")
 	run.Stop(t)
 	assert.Equal(t, []string{"/?c= ", "/?c=2 ", "/?c= ", `/?c=2 "v1"`}, conditions(server, 4))
 }

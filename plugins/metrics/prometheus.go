@@ -82,7 +82,7 @@ In streams mode, the series of a stream end with it.
 				Description("Whether to add the Go runtime's figures, such as goroutines and collections.").
 				Default(false).Advanced(),
 			pushURL.Field().
-				Description("A push gateway to which the metrics are pushed when the service ends, and each `push_interval`.").
+				Description("A push gateway that gets the metrics when the service ends, and each `push_interval`.").
 				Optional().Advanced(),
 			pushInterval.Field().
 				Description("How often to push. Without it the metrics are pushed once, at the end.").
@@ -95,7 +95,7 @@ In streams mode, the series of a stream end with it.
 				password.Field().Description("The password.").Default(""),
 			).Description("Basic authentication at the push gateway.").Advanced(),
 			fileOutputPath.Field().
-				Description("A file to which all metrics are written when the service ends.").
+				Description("A file that gets all metrics when the service ends.").
 				Default("").Advanced(),
 		)
 }

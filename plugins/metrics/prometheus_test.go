@@ -22,6 +22,7 @@ import (
 
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
@@ -242,7 +243,7 @@ logger:
 		mux.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, http.NoBody))
 		return rec.Body.String()
 	}
-	require.Eventually(t, func() bool { return strings.Contains(fetch("/stats"), `"status":"error"`) }, 10e9, 10e6)
+	await.Until(t, func() bool { return strings.Contains(fetch("/stats"), `"status":"error"`) })
 
 	var report struct {
 		Components []struct {

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
@@ -507,7 +508,7 @@ func TestFileFullDisk(t *testing.T) {
 		patient := runFile(t, dir, mode+"retry: { strategy: fixed_delay, initial_delay: 5ms, max_retries: 10000 }\n")
 		published := make(chan error)
 		go func() { published <- patient.publish(large) }()
-		streamtest.Await(t, func() bool { return strings.Contains(patient.Logs.String(), "will be tried again") }, "a retry")
+		await.Until(t, func() bool { return strings.Contains(patient.Logs.String(), "will be tried again") }, "a retry")
 		require.NoError(t, os.Remove(ballast))
 		require.NoError(t, <-published)
 		total := 0
@@ -571,7 +572,7 @@ func TestFileLeftoversAreRemoved(t *testing.T) {
 	r := runFile(t, dir, byID)
 	require.NoError(t, r.publish(`{"id":"new"}`))
 	require.NoError(t, r.publish(`{"id":"sub/new"}`))
-	streamtest.Await(t, func() bool { return len(tree(t, dir)) == 6 }, "the sweeping")
+	await.Until(t, func() bool { return len(tree(t, dir)) == 6 }, "the sweeping")
 	assert.Equal(t, map[string]string{
 		".mfn-young.mfn-tmp": "half", "foreign.mfn-tmp": "half", "result.json": "half", "new.json": `{"id":"new"}`,
 		"sub/new.json": `{"id":"sub/new"}`, "other/.mfn-old.mfn-tmp": "half", // nothing is looked at that is not written to
@@ -607,7 +608,7 @@ func TestFileDirectoryThatCannotBeOpenedIsToldOfBeforeAnyMessage(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	r := runFile(t, file, byID)
-	streamtest.Await(t, func() bool { return strings.Contains(r.Logs.String(), "Directory cannot be opened") }, "word of it")
+	await.Until(t, func() bool { return strings.Contains(r.Logs.String(), "Directory cannot be opened") }, "word of it")
 	report := streamtest.Report(t, fileType)
 	assert.Equal(t, status.Error, report.Status)
 	m := report.Metrics.(status.PublisherMetrics)

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
@@ -91,7 +92,7 @@ func TestKafkaRetries(t *testing.T) {
 	fault := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotEnoughReplicas, Count: -1})
 	done := make(chan error, 1)
 	go func() { done <- run.publish("a", "b") }()
-	streamtest.Await(t, func() bool { return kafkaMetrics(t).TotalRetries >= 2 }, "it is tried again")
+	await.Until(t, func() bool { return kafkaMetrics(t).TotalRetries >= 2 }, "it is tried again")
 	fault.Remove()
 	require.NoError(t, <-done)
 	assert.Equal(t, []string{"a", "b"}, kafkaValues(t, c, "results", 2))
@@ -239,7 +240,7 @@ func TestKafkaTopicIsMadeAgainUnderLoad(t *testing.T) {
 		for w := range workers {
 			before[w] = published[w].Load()
 		}
-		streamtest.Await(t, func() bool {
+		await.Until(t, func() bool {
 			for w := range workers {
 				if published[w].Load() < before[w]+3 {
 					return false

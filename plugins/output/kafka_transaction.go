@@ -33,7 +33,7 @@ func init() {
 func kafkaTransactionSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
 		Categories("Services").
-		Summary("Publishes messages to a Kafka topic inside the transaction in which an `mfn_kafka_transaction` input has read what they were made from.").
+		Summary("Publishes messages to a Kafka topic inside the transaction of the `mfn_kafka_transaction` input that they come from.").
 		Description(`
 What it writes becomes visible to consumers with the isolation level `+"`read_committed`"+` when the input commits, together
 with the input's offsets, or never. It uses the connection of the input with the same `+"`transactional_id`"+` in the same
@@ -41,8 +41,8 @@ stream, and so has no settings for one. Several outputs may take part in the sam
 and one for dead letters. They are outputs of the stream itself, within `+"`switch`, `fallback`"+` and the like: what is among
 `+"`output_resources`"+` is made before the input, and cannot find it.
 
-It takes only messages of the transaction that is open: a message of another input is rejected, as is one of which a
-processor has kept nothing but the content. A message that the brokers refuse is rejected; the input then aborts the
+It takes only messages of the transaction that is open. It rejects a message of another input, and one that a
+processor has made from nothing but the content. A message that the brokers refuse is rejected; the input then aborts the
 transaction and reads its messages again, unless the stream sends the message elsewhere. What is too large for a
 topic can stay in it without its content, by `+"`oversized: describe`"+`.`).
 		Fields(
@@ -58,35 +58,7 @@ topic can stay in it without its content, by `+"`oversized: describe`"+`.`).
 				Default(64).
 				Advanced(),
 		).
-		Example("Exactly one result for each message", "Offsets and results are committed together.", `
-input:
-  mfn_kafka_transaction:
-    seed_brokers: [ "localhost:9092" ]
-    topics: [ mfn-input ]
-    consumer_group: mfn-processor
-    transactional_id: 'mfn-processor-${HOSTNAME:1}'
-
-pipeline:
-  processors:
-    - mfn_simulate: {}
-
-output:
-  switch:
-    cases:
-      - check: errored()
-        output:
-          processors:
-            - mapping: meta mfn_error = error()
-          mfn_kafka_transaction:
-            transactional_id: 'mfn-processor-${HOSTNAME:1}'
-            topic: mfn-failures
-            metadata:
-              include_patterns: [ "^mfn_error$" ]
-      - output:
-          mfn_kafka_transaction:
-            transactional_id: 'mfn-processor-${HOSTNAME:1}'
-            topic: mfn-output
-`)
+		Example("Exactly one result for each message", "Offsets and results are committed together.", kafka.ExactlyOnceExample)
 }
 
 type kafkaTransactionOutput struct {

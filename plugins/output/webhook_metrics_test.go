@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
@@ -94,7 +95,7 @@ metrics:
 	require.NotEmpty(t, times)
 	assert.GreaterOrEqual(t, times[len(times)-1], begin)
 	status.Store(http.StatusOK)
-	streamtest.Await(t, func() bool { return publish() == nil }, "it recovers")
+	await.Until(t, func() bool { return publish() == nil }, "it recovers")
 	assert.Equal(t, []float64{0, 2, 1, 0}, kept.values("mfn_circuit_state"))
 
 	require.NoError(t, stream.StopWithin(streamtest.Within))

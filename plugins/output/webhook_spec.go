@@ -87,7 +87,7 @@ Headers, tokens and secrets appear in no log, error, metric or `+"`echo`"+`. A U
 				Optional().
 				Example(`${! json("order") }-${! content().hash("sha256").encode("hex") }`),
 			webhookSigningSecret.Field().
-				Description("The secret with which requests are signed: `whsec_` and a key in base64. Empty: they are not signed. With a list, as while a secret is replaced by another, they are signed by each, and a receiver accepts those that it knows.").
+				Description("The secret that signs requests: `whsec_` and a key in base64. Empty: requests are not signed. With a list, each secret signs them, and a receiver accepts a signature that it knows: so one secret can replace another.").
 				Default("").
 				Examples("${WEBHOOK_SECRET}", []any{"${WEBHOOK_SECRET}", "${NEXT_WEBHOOK_SECRET}"}),
 			webhookMaxConnections.Field().

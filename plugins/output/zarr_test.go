@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
@@ -238,7 +239,7 @@ func TestZarrSaysWhatIsWrongWithItsDirectory(t *testing.T) {
 		t.Run(says, func(t *testing.T) {
 			r := runZarr(t, path, "")
 			require.ErrorContains(t, r.publishAll(resultOf(1)), says)
-			streamtest.Await(t, func() bool { return streamtest.Report(t, zarrType).Status == status.Error }, "status")
+			await.Until(t, func() bool { return streamtest.Report(t, zarrType).Status == status.Error }, "status")
 		})
 	}
 }

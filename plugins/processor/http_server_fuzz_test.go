@@ -22,6 +22,7 @@ import (
 	_ "github.com/redpanda-data/benthos/v4/public/components/io"
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	_ "github.com/mfn-connect/mfn-connect/plugins/processor"
 )
 
@@ -79,7 +80,7 @@ logger: { level: "OFF" }
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.Start()
 	f.Cleanup(server.Close)
-	require.Eventually(f, func() bool { status, _ := simulate(f, server.URL); return status == http.StatusOK }, 10*time.Second, 5*time.Millisecond)
+	await.Until(f, func() bool { status, _ := simulate(f, server.URL); return status == http.StatusOK }, "a simulation is answered")
 	return server.Listener.Addr().String()
 }
 

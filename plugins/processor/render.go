@@ -63,7 +63,7 @@ func renderSpec() *service.ConfigSpec {
 		Categories("Simulation").
 		Summary("Renders a plane of a result as a picture and replaces the message with it.").
 		Description(`
-A message is a JSON object that holds a plane, as `+"`include`"+` of `+"`mfn_simulate`"+` adds it to a result, in either `+"`array_format`"+`. It becomes a PNG of 256 colours, in which each cell is a square of `+"`scale`"+` × `+"`scale`"+` pixels. The first row is at the top. The same plane gives the same bytes, on every machine.
+A message is a JSON object that holds a plane, as `+"`include`"+` of `+"`mfn_simulate`"+` adds it to a result, in either `+"`array_format`"+`. It becomes a PNG of 256 colours. Each cell is a square of `+"`scale`"+` × `+"`scale`"+` pixels. The first row is at the top. The same plane gives the same bytes, on every machine.
 
 **Colours** go from `+"`min`"+` to `+"`max`"+`. Without them they go from the least value of the plane to its greatest. Values outside have the colour of the nearer end, and a plane of a single value has the lowest colour.
 

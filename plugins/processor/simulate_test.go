@@ -25,6 +25,7 @@ import (
 	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 
 	"github.com/mfn-connect/mfn-connect/engine"
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	_ "github.com/mfn-connect/mfn-connect/plugins/processor"
 )
 
@@ -81,10 +82,10 @@ func (p *pipe) stop(t testing.TB, within time.Duration) {
 	if p.stream == nil {
 		return
 	}
-	require.Eventually(t, func() bool {
+	await.Until(t, func() bool {
 		err := p.stream.StopWithin(within)
 		return err == nil || !strings.Contains(err.Error(), "has not been run yet")
-	}, time.Minute, time.Millisecond)
+	})
 	require.NoError(t, <-p.ended)
 	p.stream = nil
 }

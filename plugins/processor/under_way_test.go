@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
@@ -28,7 +29,7 @@ func TestSimulationIsUnderWay(t *testing.T) {
 			defer close(ended)
 			_, _ = s.ProcessBatch(ctx, service.MessageBatch{service.NewMessage([]byte(message))}) // it is cancelled
 		}()
-		require.Eventually(t, func() bool {
+		await.Until(t, func() bool {
 			for _, r := range status.Simulations(0) {
 				if r.ID == "under way" && r.StepsDone > 0 && r.Share > 0 && r.Share <= 1 {
 					return true

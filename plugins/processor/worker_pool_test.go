@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // All cores are used, and no more, however many batches come at once.
@@ -64,24 +66,24 @@ func TestACrewMakesRoom(t *testing.T) {
 		})
 	})
 	both := func() bool { return working.Load() == 2 }
-	require.Eventually(t, both, time.Minute, time.Millisecond)
+	await.Until(t, both)
 
 	small := make(chan struct{})
 	batches.Go(func() {
 		c.forEach(t.Context(), 1, func(int) { close(small) })
 	})
-	require.Eventually(t, func() bool { return c.waiting.Load() == 1 }, time.Minute, time.Millisecond)
+	await.Until(t, func() bool { return c.waiting.Load() == 1 })
 	for range 2 {
 		proceed <- struct{}{}
 	}
 	<-small
-	require.Eventually(t, func() bool {
+	await.Until(t, func() bool {
 		select {
 		case proceed <- struct{}{}: // one more of the large batch, after which it looks for help
 		default:
 		}
 		return both()
-	}, time.Minute, time.Millisecond)
+	})
 	close(proceed)
 	batches.Wait()
 	assert.Empty(t, c.slots)
@@ -108,7 +110,7 @@ func TestABatchEndsWithItsContext(t *testing.T) {
 		assert.Nil(t, out)
 		failed <- err
 	}()
-	require.Eventually(t, func() bool { return len(s.pool.slots) == cap(s.pool.slots) }, time.Minute, time.Millisecond)
+	await.Until(t, func() bool { return len(s.pool.slots) == cap(s.pool.slots) })
 	cancel()
 	select {
 	case err := <-failed:

@@ -160,11 +160,6 @@ const (
 	beat     = 20 * time.Millisecond
 )
 
-func eventually(t *testing.T, condition func() bool, msgAndArgs ...any) {
-	t.Helper()
-	require.Eventually(t, condition, patience, beat, msgAndArgs...)
-}
-
 var unique atomic.Int64
 
 // name returns a name for a topic or group that no other test has.

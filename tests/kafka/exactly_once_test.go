@@ -18,6 +18,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // binary builds the program.
@@ -72,7 +74,7 @@ func TestOneOfTwoExactlyOnceWorkersIsKilled(t *testing.T) {
 	killFirst := start("-1")
 	start("-2")
 	adm := admin(t)
-	eventually(t, func() bool { return settled(adm, group, 2, 2) })
+	await.Until(t, func() bool { return settled(adm, group, 2, 2) })
 
 	sent := 0
 	send := func() {
@@ -89,7 +91,7 @@ func TestOneOfTwoExactlyOnceWorkersIsKilled(t *testing.T) {
 		send()
 	}
 	for p := range int32(partitions) {
-		eventually(t, func() bool { return upTo(p) == 3 })
+		await.Until(t, func() bool { return upTo(p) == 3 })
 	}
 
 	killFirst()
@@ -98,7 +100,7 @@ func TestOneOfTwoExactlyOnceWorkersIsKilled(t *testing.T) {
 	for range 20 {
 		send()
 		begun := time.Now()
-		eventually(t, func() bool {
+		await.Until(t, func() bool {
 			done := 0
 			for p := range int32(partitions) {
 				if upTo(p) == int64(sent) {
@@ -116,7 +118,7 @@ func TestOneOfTwoExactlyOnceWorkersIsKilled(t *testing.T) {
 	l := answers(t, to)
 	requireOnce(t, l, partitions*sent)
 	for p := range int32(partitions) {
-		eventually(t, func() bool { return upTo(p) == int64(sent) })
+		await.Until(t, func() bool { return upTo(p) == int64(sent) })
 	}
 }
 
@@ -153,7 +155,7 @@ func TestMessagesThatAreTooLarge(t *testing.T) {
 			worker(t, program, config, "INPUT_TOPIC="+from, "OUTPUT_TOPIC="+to, "FAILURE_TOPIC="+failures,
 				"CONSUMER_GROUP="+group, "TRANSACTIONAL_ID="+group)
 
-			eventually(t, func() bool { return committed(admin(t), group, from, 0) == int64(len(records)) })
+			await.Until(t, func() bool { return committed(admin(t), group, from, 0) == int64(len(records)) })
 			results, letters := answers(t, to), read(t, failures, 3, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 			requireOnce(t, results, 20)
 			described := map[string]string{}

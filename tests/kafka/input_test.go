@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 func TestMetadata(t *testing.T) {
@@ -38,7 +40,7 @@ func TestMetadata(t *testing.T) {
 		got = append(got, b...)
 		return nil
 	})
-	eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(got) == 2 })
+	await.Until(t, func() bool { mu.Lock(); defer mu.Unlock(); return len(got) == 2 })
 	s.Stop()
 
 	byOffset := map[int]*service.Message{}
@@ -99,14 +101,14 @@ func TestCommitsUpToTheFirstGap(t *testing.T) {
 		}
 		return first.consume(ctx, b)
 	})
-	eventually(t, func() bool { return first.distinct() == 19 })
-	eventually(t, func() bool { return committed(adm, group, topic, 0) == 5 })
+	await.Until(t, func() bool { return first.distinct() == 19 })
+	await.Until(t, func() bool { return committed(adm, group, topic, 0) == 5 })
 	s.Abandon()
 	assert.Equal(t, int64(5), committed(adm, group, topic, 0), "closing commits no more")
 
 	var second ledger
 	s = start(t, inputYAML(group, topic), second.consume)
-	eventually(t, func() bool { return second.distinct() == 15 })
+	await.Until(t, func() bool { return second.distinct() == 15 })
 	s.Stop()
 	want := make([]string, 0, 15)
 	for n := 5; n < 20; n++ {
@@ -137,10 +139,10 @@ func TestLimitOfOneKeepsOrder(t *testing.T) {
 		}
 		return l.consume(ctx, b)
 	})
-	eventually(t, func() bool { return l.distinct() == (partitions-1)*each })
+	await.Until(t, func() bool { return l.distinct() == (partitions-1)*each })
 	assert.Empty(t, l.partition(0))
 	g.open()
-	eventually(t, func() bool { return l.distinct() == partitions*each })
+	await.Until(t, func() bool { return l.distinct() == partitions*each })
 	s.Stop()
 
 	for p := range int32(partitions) {
@@ -164,8 +166,8 @@ func TestRejectedIsDeliveredAgain(t *testing.T) {
 		}
 		return l.consume(ctx, b)
 	})
-	eventually(t, func() bool { return l.distinct() == 5 })
-	eventually(t, func() bool { return committed(adm, group, topic, 0) == 5 })
+	await.Until(t, func() bool { return l.distinct() == 5 })
+	await.Until(t, func() bool { return committed(adm, group, topic, 0) == 5 })
 	assert.Equal(t, 5, l.total())
 	assert.Equal(t, 3, rejected.total())
 }
@@ -181,7 +183,7 @@ func TestRejectedIsDroppedIfSaid(t *testing.T) {
 		}
 		return l.consume(ctx, b)
 	})
-	eventually(t, func() bool { return committed(adm, group, topic, 0) == 5 })
+	await.Until(t, func() bool { return committed(adm, group, topic, 0) == 5 })
 	assert.Equal(t, 4, l.distinct())
 	assert.True(t, s.logs.contain("Message was rejected and is not delivered again"))
 	assert.True(t, s.logs.contain("source="+topic+"/0/2"))
@@ -209,9 +211,9 @@ func TestBatching(t *testing.T) {
 		}
 		return l.consume(ctx, b)
 	})
-	eventually(t, func() bool { return l.distinct() == partitions*each })
+	await.Until(t, func() bool { return l.distinct() == partitions*each })
 	for p := range int32(partitions) {
-		eventually(t, func() bool { return committed(adm, group, topic, p) == each })
+		await.Until(t, func() bool { return committed(adm, group, topic, p) == each })
 	}
 	s.Stop()
 	assert.Equal(t, partitions*each, l.total())
@@ -229,10 +231,10 @@ func TestTopicThatAppearsLater(t *testing.T) {
 	topic, group := name(t, "topic"), name(t, "group")
 	var l ledger
 	s := start(t, inputYAML(group, topic), l.consume)
-	eventually(t, func() bool { return s.logs.contain("Topic does not exist, waiting for it") })
+	await.Until(t, func() bool { return s.logs.contain("Topic does not exist, waiting for it") })
 	createTopic(t, topic, 2)
 	produce(t, numbered(topic, 2, 0, 3)...)
-	eventually(t, func() bool { return l.distinct() == 6 })
+	await.Until(t, func() bool { return l.distinct() == 6 })
 }
 
 func TestTopicsByExpression(t *testing.T) {
@@ -241,10 +243,10 @@ func TestTopicsByExpression(t *testing.T) {
 	produce(t, numbered(prefix+".a", 1, 0, 3)...)
 	var l ledger
 	start(t, inputYAML(group, `"^`+prefix+`[.].*"`, "regexp_topics: true"), l.consume)
-	eventually(t, func() bool { return l.total() == 3 })
+	await.Until(t, func() bool { return l.total() == 3 })
 	createTopic(t, prefix+".b", 1)
 	produce(t, numbered(prefix+".b", 1, 3, 2)...)
-	eventually(t, func() bool { return l.total() == 5 })
+	await.Until(t, func() bool { return l.total() == 5 })
 }
 
 func TestStartOffsets(t *testing.T) {
@@ -253,7 +255,7 @@ func TestStartOffsets(t *testing.T) {
 		produce(t, numbered(topic, 1, 0, 3)...)
 		var l ledger
 		s := start(t, inputYAML(group, topic, "start_offset: latest"), l.consume)
-		eventually(t, func() bool { return s.logs.contain("Partitions assigned") })
+		await.Until(t, func() bool { return s.logs.contain("Partitions assigned") })
 		// When the client has looked up the end is not to be seen, so new ones
 		// are written until one comes.
 		for n := 3; l.total() == 0; n++ {
@@ -269,7 +271,7 @@ func TestStartOffsets(t *testing.T) {
 			t.Error("delivered")
 			return nil
 		})
-		eventually(t, func() bool { return s.logs.contain("the group has committed none") })
+		await.Until(t, func() bool { return s.logs.contain("the group has committed none") })
 		assert.Contains(t, s.get("/stats"), "the group has committed none")
 	})
 	t.Run("out of range", func(t *testing.T) {
@@ -278,13 +280,13 @@ func TestStartOffsets(t *testing.T) {
 		produce(t, numbered(topic, 1, 0, 10)...)
 		var l ledger
 		s := start(t, inputYAML(group, topic), l.consume)
-		eventually(t, func() bool { return committed(adm, group, topic, 0) == 10 })
+		await.Until(t, func() bool { return committed(adm, group, topic, 0) == 10 })
 		s.Stop()
 		produce(t, numbered(topic, 1, 10, 10)...)
 		deleteRecords(t, topic, 15) // a part of what the group has not read is gone
 		var again ledger
 		start(t, inputYAML(group, topic), again.consume)
-		eventually(t, func() bool { return committed(adm, group, topic, 0) == 20 })
+		await.Until(t, func() bool { return committed(adm, group, topic, 0) == 20 })
 		assert.ElementsMatch(t, []string{"0:15", "0:16", "0:17", "0:18", "0:19"}, again.inOrder())
 	})
 }
@@ -307,7 +309,7 @@ func TestTransactions(t *testing.T) {
 	var committedOnly, all ledger
 	start(t, inputYAML(name(t, "group"), topic, "isolation_level: read_committed"), committedOnly.consume)
 	start(t, inputYAML(name(t, "group"), topic), all.consume)
-	eventually(t, func() bool { return committedOnly.has("committed-2") && all.has("committed-2") })
+	await.Until(t, func() bool { return committedOnly.has("committed-2") && all.has("committed-2") })
 	assert.ElementsMatch(t, []string{"committed-1", "committed-2"}, committedOnly.inOrder())
 	assert.Contains(t, all.inOrder(), "aborted")
 }
@@ -334,9 +336,9 @@ func TestLag(t *testing.T) {
 		line := fmt.Sprintf(`mfn_kafka_lag{label="source",partition="0",path="root.input",topic="%v"} %v`, topic, n)
 		return func() bool { return strings.Contains(s.get("/metrics"), line) }
 	}
-	eventually(t, lag(6))
+	await.Until(t, lag(6))
 	produce(t, numbered(topic, 1, 10, 5)...)
-	eventually(t, lag(11))
+	await.Until(t, lag(11))
 	g.open()
-	eventually(t, lag(0))
+	await.Until(t, lag(0))
 }

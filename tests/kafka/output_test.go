@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // fetchedBytes is what /stats says of the bytes that the first component has
@@ -335,7 +337,7 @@ func recreateTopic(t *testing.T, topic string, partitions int32) {
 	adm := admin(t)
 	_, err := adm.DeleteTopic(t.Context(), topic)
 	require.NoError(t, err)
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		resp, err := adm.CreateTopic(t.Context(), partitions, 1, nil, topic)
 		return err == nil && resp.Err == nil
 	}, "brokers take a moment to delete")
@@ -383,7 +385,7 @@ output:
 	<-stopped
 	send(1)
 	last := fmt.Sprintf("0:%v", sent-1)
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		ends, err := admin(t).ListEndOffsets(t.Context(), to)
 		require.NoError(t, err)
 		o, _ := ends.Lookup(to, 0)
@@ -445,5 +447,5 @@ output:
 	}
 	assert.Equal(t, 1, small)
 	assert.Equal(t, map[string]string{"0": strconv.Itoa(4 + 3<<20), "1": "5004"}, sizes)
-	eventually(t, func() bool { return committed(admin(t), group, from, 0) == 4 })
+	await.Until(t, func() bool { return committed(admin(t), group, from, 0) == 4 })
 }

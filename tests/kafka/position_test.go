@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // writeTransaction writes records in one transaction, which ends as it is told.
@@ -49,15 +51,15 @@ func TestNoLagBehindTransactions(t *testing.T) {
 			writeTransaction(t, kgo.TryAbort, numbered(topic, 1, 6, 22)...)
 			var l ledger
 			s := start(t, inputYAML(group, topic, append(row.fields, "topic_lag_refresh_period: 100ms")...), l.consume)
-			eventually(t, func() bool { return committed(adm, group, topic, 0) == 31 }, "of 28 records and 3 ends")
-			eventually(t, func() bool { return lagOf(s, topic, 0) })
+			await.Until(t, func() bool { return committed(adm, group, topic, 0) == 31 }, "of 28 records and 3 ends")
+			await.Until(t, func() bool { return lagOf(s, topic, 0) })
 			assert.Equal(t, row.want, l.total())
 
 			lags, err := adm.Lag(t.Context(), group)
 			require.NoError(t, err)
 			assert.Zero(t, lags[group].Lag.Total())
 			produce(t, numbered(topic, 1, 28, 1)...)
-			eventually(t, func() bool { return l.has("0:28") })
+			await.Until(t, func() bool { return l.has("0:28") })
 			s.Stop()
 			assert.EqualValues(t, 32, committed(adm, group, topic, 0))
 		})
@@ -77,10 +79,10 @@ func TestNoLagBehindTransactionsInTransactions(t *testing.T) {
 			s := start(t, transactionYAML(id, group, from, "", transactionOutput(id, to)), nil)
 			l := answers(t, to)
 			writeTransaction(t, kgo.TryCommit, numbered(from, 1, 0, 5)...)
-			eventually(t, func() bool { return committed(adm, group, from, 0) == 6 })
+			await.Until(t, func() bool { return committed(adm, group, from, 0) == 6 })
 			writeTransaction(t, row.last, numbered(from, 1, 5, 2)...)
-			eventually(t, func() bool { return committed(adm, group, from, 0) == 9 })
-			eventually(t, func() bool { return l.distinct() == row.want })
+			await.Until(t, func() bool { return committed(adm, group, from, 0) == 9 })
+			await.Until(t, func() bool { return l.distinct() == row.want })
 			s.Stop()
 			assert.Equal(t, row.want, l.total())
 		})
@@ -104,13 +106,13 @@ func TestLimitBoundsWhatIsDeliveredBehindARejectedMessage(t *testing.T) {
 	}
 	fields := []string{fmt.Sprint("checkpoint_limit: ", limit), "retry: { initial_delay: 1ms, max_delay: 10ms }"}
 	s := start(t, inputYAML(group, topic, fields...), consume)
-	eventually(t, func() bool { return len(l.partition(1)) == 100 && rejected.total() > 20 })
+	await.Until(t, func() bool { return len(l.partition(1)) == 100 && rejected.total() > 20 })
 	s.Abandon()
 	assert.Len(t, l.partition(0), limit-1)
 	assert.EqualValues(t, -1, committed(adm, group, topic, 0))
 
 	s = start(t, inputYAML(group, topic, fields...), l.consume)
-	eventually(t, func() bool { return l.distinct() == 200 })
+	await.Until(t, func() bool { return l.distinct() == 200 })
 	s.Stop()
 	assert.Equal(t, 200+limit-1, l.total())
 	assert.EqualValues(t, 100, committed(adm, group, topic, 0))

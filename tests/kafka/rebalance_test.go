@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // Workers join and leave while a topic of twelve partitions is written and
@@ -54,7 +56,7 @@ func joinAndLeave(t *testing.T, fields []string) {
 	write := func() { // and wait until half of it at least is answered
 		produce(t, numbered(topic, partitions, written, step)...)
 		written += step
-		eventually(t, func() bool { return l.distinct() >= written*partitions/2 })
+		await.Until(t, func() bool { return l.distinct() >= written*partitions/2 })
 	}
 
 	a := worker("a")
@@ -76,10 +78,10 @@ func joinAndLeave(t *testing.T, fields []string) {
 	for written < each {
 		write()
 	}
-	eventually(t, func() bool { return l.distinct() == partitions*each },
+	await.Until(t, func() bool { return l.distinct() == partitions*each },
 		"every message is answered")
 	for p := range int32(partitions) {
-		eventually(t, func() bool { return committed(adm, group, topic, p) == each })
+		await.Until(t, func() bool { return committed(adm, group, topic, p) == each })
 	}
 	a.Stop()
 	b.Stop()
@@ -142,20 +144,20 @@ func TestRevocationWaitsForWhatIsInFlight(t *testing.T) {
 	produce(t, numbered(topic, partitions, 0, 3)...)
 
 	a := hold(t, inputYAML(group, topic), func(m string) bool { return strings.HasSuffix(m, ":1") })
-	eventually(t, func() bool { return a.held.total() == partitions && a.done.total() == 2*partitions })
+	await.Until(t, func() bool { return a.held.total() == partitions && a.done.total() == 2*partitions })
 
 	var b ledger
 	second := start(t, inputYAML(group, topic), b.consume)
-	eventually(t, func() bool { return a.logs.contain("Partitions are to be revoked, waiting for messages in flight") })
+	await.Until(t, func() bool { return a.logs.contain("Partitions are to be revoked, waiting for messages in flight") })
 
 	// The partitions that stay go on, those that go wait, for their first owner.
 	produce(t, numbered(topic, partitions, 3, 20)...)
-	eventually(t, func() bool { return a.done.total() == 2*partitions+partitions/2*20 })
+	await.Until(t, func() bool { return a.done.total() == 2*partitions+partitions/2*20 })
 	assert.Zero(t, b.total(), "handed over with messages in flight")
 
 	a.gate.open()
-	eventually(t, func() bool { return a.done.total()+b.total() == partitions*23 })
-	eventually(t, func() bool { return second.logs.contain("Partitions assigned") })
+	await.Until(t, func() bool { return a.done.total()+b.total() == partitions*23 })
+	await.Until(t, func() bool { return second.logs.contain("Partitions assigned") })
 	a.Stop()
 	second.Stop()
 	assert.Equal(t, partitions*23, a.done.distinct()+b.distinct(), "something was delivered twice")
@@ -175,26 +177,26 @@ func TestRevocationWithinItsLimit(t *testing.T) {
 
 			fast := []string{"revoke_timeout: 300ms", fields}
 			a := hold(t, inputYAML(group, topic, fast...), func(m string) bool { return strings.HasSuffix(m, ":1") })
-			eventually(t, func() bool { return a.held.total() == partitions && a.done.total() == 3*partitions })
+			await.Until(t, func() bool { return a.held.total() == partitions && a.done.total() == 3*partitions })
 
 			b := hold(t, inputYAML(group, topic, fast...), func(m string) bool { return strings.HasSuffix(m, ":2") })
-			eventually(t, func() bool { return a.logs.contain("still in flight and will be delivered again") })
-			eventually(t, func() bool { return b.held.total() >= 1 && b.done.total() >= 2 },
+			await.Until(t, func() bool { return a.logs.contain("still in flight and will be delivered again") })
+			await.Until(t, func() bool { return b.held.total() >= 1 && b.done.total() >= 2 },
 				"the second owner gets what was in flight")
 			moved := b.held.inOrder()[0][:1]
 			var p int32
 			_, err := fmt.Sscanf(moved, "%d", &p)
 			require.NoError(t, err)
-			eventually(t, func() bool { return committed(adm, group, topic, p) == 2 })
+			await.Until(t, func() bool { return committed(adm, group, topic, p) == 2 })
 
 			// The first owner's late confirmations would commit 4.
 			a.gate.open()
-			eventually(t, func() bool { return a.done.total() >= 4*partitions })
+			await.Until(t, func() bool { return a.done.total() >= 4*partitions })
 			a.Stop()
 			assert.Equal(t, int64(2), committed(adm, group, topic, p))
 			b.gate.open()
 			for p := range int32(partitions) {
-				eventually(t, func() bool { return committed(adm, group, topic, p) == 4 })
+				await.Until(t, func() bool { return committed(adm, group, topic, p) == 4 })
 			}
 		})
 	}
@@ -211,15 +213,15 @@ func TestSlowDownstreamDoesNotStallTheGroup(t *testing.T) {
 	all := func(string) bool { return true }
 	fields := []string{"checkpoint_limit: 2", "revoke_timeout: 200ms"}
 	slow := hold(t, inputYAML(group, topic, fields...), all)
-	eventually(t, func() bool { return slow.held.total() == 2*partitions })
+	await.Until(t, func() bool { return slow.held.total() == 2*partitions })
 
 	var l ledger
 	b := start(t, inputYAML(group, topic, fields...), l.consume)
 	c := start(t, inputYAML(group, topic, fields...), l.consume)
-	eventually(t, func() bool { return members(adm, group) == 3 })
-	eventually(t, func() bool { return l.distinct() == 4*50 }, "both have two partitions")
+	await.Until(t, func() bool { return members(adm, group) == 3 })
+	await.Until(t, func() bool { return l.distinct() == 4*50 }, "both have two partitions")
 	slow.gate.open()
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		distinct := map[string]bool{}
 		for _, m := range append(l.inOrder(), slow.done.inOrder()...) {
 			distinct[m] = true
@@ -240,17 +242,17 @@ func TestStaticMemberRestarts(t *testing.T) {
 	a := start(t, inputYAML(group, topic, "instance_id: a"), l.consume)
 	b := start(t, inputYAML(group, topic, "instance_id: b"), l.consume)
 	produce(t, numbered(topic, partitions, 0, 5)...)
-	eventually(t, func() bool { return l.total() == partitions*5 })
+	await.Until(t, func() bool { return l.total() == partitions*5 })
 	adm := admin(t)
-	eventually(t, func() bool { return settled(adm, group, 2, 2) })
+	await.Until(t, func() bool { return settled(adm, group, 2, 2) })
 
 	b.Stop()
 	assert.Equal(t, 2, members(adm, group), "it has not left")
 	produce(t, numbered(topic, partitions, 5, 5)...)
-	eventually(t, func() bool { return l.total() == partitions*5+partitions/2*5 })
+	await.Until(t, func() bool { return l.total() == partitions*5+partitions/2*5 })
 	before := strings.Count(a.logs.String(), "Partitions revoked")
 	b = start(t, inputYAML(group, topic, "instance_id: b"), l.consume)
-	eventually(t, func() bool { return l.total() == partitions*10 })
+	await.Until(t, func() bool { return l.total() == partitions*10 })
 	assert.Equal(t, before, strings.Count(a.logs.String(), "Partitions revoked"))
 	a.Stop()
 	b.Stop()
@@ -292,10 +294,10 @@ func TestOutputDown(t *testing.T) {
 				return errors.New("down")
 			}
 		})
-	eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return attempts > 4*partitions })
+	await.Until(t, func() bool { mu.Lock(); defer mu.Unlock(); return attempts > 4*partitions })
 	assert.Less(t, fetchedBytes(t, s), int64(4<<20), "of %v MiB", partitions*each*30/kib)
 	g.open()
-	eventually(t, func() bool { return l.distinct() == partitions*each })
+	await.Until(t, func() bool { return l.distinct() == partitions*each })
 	s.Stop()
 	assert.Equal(t, partitions*each, l.total())
 }

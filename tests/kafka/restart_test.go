@@ -10,6 +10,8 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // The broker stops and starts under streams that read and write. Nothing is
@@ -23,20 +25,20 @@ func TestBrokerRestarts(t *testing.T) {
 	s := hold(t, inputYAML(group, from), func(m string) bool { return strings.HasSuffix(m, ":7") })
 	copying := start(t, inputYAML(name(t, "group"), from)+outputYAML(to, "timeout: 2s", "retry: { max_retries: 100, strategy: fixed_delay, initial_delay: 100ms }"), nil)
 	reader := start(t, inputYAML(name(t, "group"), to), l.consume)
-	eventually(t, func() bool { return s.held.total() == partitions && l.distinct() == partitions*each })
+	await.Until(t, func() bool { return s.held.total() == partitions && l.distinct() == partitions*each })
 
 	require.NoError(t, kafka.Stop())
-	eventually(t, func() bool { return strings.Contains(s.get("/stats"), `"status":"error"`) }, "the input says that it has lost the broker")
+	await.Until(t, func() bool { return strings.Contains(s.get("/stats"), `"status":"error"`) }, "the input says that it has lost the broker")
 	require.NoError(t, kafka.Start())
-	eventually(t, func() bool { return strings.Contains(s.get("/stats"), `"status":"fetching"`) })
+	await.Until(t, func() bool { return strings.Contains(s.get("/stats"), `"status":"fetching"`) })
 
 	s.gate.open()
 	produce(t, numbered(from, partitions, each, each)...)
-	eventually(t, func() bool { return s.done.distinct() == 2*partitions*each })
-	eventually(t, func() bool { return l.distinct() == 2*partitions*each })
+	await.Until(t, func() bool { return s.done.distinct() == 2*partitions*each })
+	await.Until(t, func() bool { return l.distinct() == 2*partitions*each })
 	adm := admin(t)
 	for p := range int32(partitions) {
-		eventually(t, func() bool { return committed(adm, group, from, p) == 2*each })
+		await.Until(t, func() bool { return committed(adm, group, from, p) == 2*each })
 	}
 	copying.Stop()
 	reader.Stop()
@@ -66,7 +68,7 @@ output:
 	})), nil)
 	read(t, topic, 1)
 	require.NoError(t, kafka.Stop())
-	eventually(t, func() bool { return l.total() > 0 })
+	await.Until(t, func() bool { return l.total() > 0 })
 	require.NoError(t, kafka.Start())
 	reason := l.inOrder()[0]
 	// It depends on whether the broker went while a message was on its way.
@@ -75,7 +77,7 @@ output:
 
 	// And it goes on: what is published now arrives.
 	before := metric(t, s, "successful_publishes")
-	eventually(t, func() bool { return metric(t, s, "successful_publishes") > before })
+	await.Until(t, func() bool { return metric(t, s, "successful_publishes") > before })
 }
 
 // With no broker there, streams say so, try again, and stop when asked to.
@@ -89,9 +91,9 @@ func TestNoBroker(t *testing.T) {
 	producer := start(t, source("a")+out, nil)
 	var l ledger
 	consumer := start(t, in, l.consume)
-	eventually(t, func() bool { return producer.logs.contain("Brokers cannot be reached") })
-	eventually(t, func() bool { return producer.logs.contain("Operation failed, will be tried again") })
-	eventually(t, func() bool { return consumer.logs.contain("Failed to connect to mfn_kafka") })
+	await.Until(t, func() bool { return producer.logs.contain("Brokers cannot be reached") })
+	await.Until(t, func() bool { return producer.logs.contain("Operation failed, will be tried again") })
+	await.Until(t, func() bool { return consumer.logs.contain("Failed to connect to mfn_kafka") })
 	for _, s := range []*stream{producer, consumer} {
 		assert.True(t, s.logs.contain("connection refused"))
 		assert.Contains(t, s.get("/stats"), "connection refused")
@@ -109,7 +111,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	var l ledger
 	a := start(t, inputYAML(group, topic, "batching: { count: 3, period: 10ms }"), l.consume)
 	b := start(t, inputYAML(name(t, "group"), topic)+outputYAML(other), nil)
-	eventually(t, func() bool { return l.total() == 30 })
+	await.Until(t, func() bool { return l.total() == 30 })
 	read(t, other, 30)
 	a.Stop()
 	b.Stop()

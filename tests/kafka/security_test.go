@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/tests/kafka/broker"
 )
 
@@ -49,7 +50,7 @@ func TestSASL(t *testing.T) {
 			producer := start(t, source("a", "b", "c")+out, nil)
 			var l ledger
 			consumer := start(t, in, l.consume)
-			eventually(t, func() bool { return l.total() == 3 })
+			await.Until(t, func() bool { return l.total() == 3 })
 			<-producer.done
 			consumer.Stop()
 			for _, s := range []*stream{producer, consumer} {
@@ -71,8 +72,8 @@ func TestSASLRefused(t *testing.T) {
 				start(t, source("a")+out, nil),
 				start(t, in, l.consume),
 			} {
-				eventually(t, func() bool { return s.logs.contain(refused) })
-				eventually(t, func() bool { return strings.Contains(s.get("/stats"), `"status":"error"`) })
+				await.Until(t, func() bool { return s.logs.contain(refused) })
+				await.Until(t, func() bool { return strings.Contains(s.get("/stats"), `"status":"error"`) })
 				assert.Contains(t, s.get("/stats"), refused)
 				s.Stop()
 				assert.NotContains(t, s.logs.String(), wrong)
@@ -87,7 +88,7 @@ func TestTLS(t *testing.T) {
 	start(t, source("a", "b", "c")+out, nil)
 	var l ledger
 	start(t, in, l.consume)
-	eventually(t, func() bool { return l.total() == 3 })
+	await.Until(t, func() bool { return l.total() == 3 })
 }
 
 func TestTLSRefused(t *testing.T) {
@@ -105,7 +106,7 @@ func TestTLSRefused(t *testing.T) {
 				start(t, source("a")+out, nil),
 				start(t, in, l.consume),
 			} {
-				eventually(t, func() bool { return s.logs.contain("TLS handshake failed, check tls") })
+				await.Until(t, func() bool { return s.logs.contain("TLS handshake failed, check tls") })
 				s.Stop()
 			}
 		})

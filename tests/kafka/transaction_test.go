@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // transactionYAML is a stream in transactions, with further fields of its
@@ -73,7 +75,7 @@ func answers(t *testing.T, topic string) *ledger {
 // theirs can follow.
 func requireOnce(t *testing.T, l *ledger, want int) {
 	t.Helper()
-	eventually(t, func() bool { return l.distinct() >= want })
+	await.Until(t, func() bool { return l.distinct() >= want })
 	assert.Equal(t, want, l.distinct())
 	assert.Equal(t, want, l.total(), "nothing is there twice")
 }
@@ -87,7 +89,7 @@ func TestTransactionsFromTopicToTopic(t *testing.T) {
 	requireOnce(t, l, partitions*each)
 	adm := admin(t)
 	for p := range int32(partitions) {
-		eventually(t, func() bool { return committed(adm, group, from, p) == each })
+		await.Until(t, func() bool { return committed(adm, group, from, p) == each })
 		assertInOrder(t, l.partition(p))
 	}
 	stats := s.get("/metrics")
@@ -116,7 +118,7 @@ func TestTransactionIsAbortedAndReadAgain(t *testing.T) {
 %v`, id, indent(indent(indent(indent(transactionOutput(id, to))))))
 	s := start(t, transactionYAML(id, group, from, "", output, "max_messages: 20"), nil)
 	requireOnce(t, l, 20)
-	eventually(t, func() bool { return committed(admin(t), group, from, 0) == 20 })
+	await.Until(t, func() bool { return committed(admin(t), group, from, 0) == 20 })
 	assertInOrder(t, l.partition(0))
 	assert.Equal(t, 3, strings.Count(s.logs.String(), "Transaction aborted, since a message was rejected"))
 	// Without transactions in mind, the aborted ones are there to see.
@@ -166,7 +168,7 @@ func TestTransactionsWhileWorkersJoinAndLeave(t *testing.T) {
 			write := func() {
 				produce(t, numbered(from, partitions, written, step)...)
 				written += step
-				eventually(t, func() bool { return l.distinct() >= written*partitions/2 })
+				await.Until(t, func() bool { return l.distinct() >= written*partitions/2 })
 			}
 			a := worker(0)
 			write()
@@ -196,10 +198,10 @@ func TestTransactionIsFenced(t *testing.T) {
 	conf := transactionYAML(id, group, from, "", transactionOutput(id, to))
 	old := start(t, conf, nil)
 	produce(t, numbered(from, 2, 0, 5)...)
-	eventually(t, func() bool { return l.distinct() == 10 })
+	await.Until(t, func() bool { return l.distinct() == 10 })
 	other := start(t, conf, nil)
 	written := 5
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		produce(t, numbered(from, 2, written, 1)...)
 		written++
 		return old.logs.contain("is in use by another instance")
@@ -245,7 +247,7 @@ output:
 `, own("mfn_kafka", alien, name(t, "group"), "auto_replay_nacks: false"),
 		own("mfn_kafka_transaction", from, group, "transactional_id: "+id),
 		indent(transactionOutput(id, to))), nil)
-	eventually(t, func() bool { return s.logs.contain("does not come from an input mfn_kafka_transaction") })
+	await.Until(t, func() bool { return s.logs.contain("does not come from an input mfn_kafka_transaction") })
 	produce(t, numbered(from, 1, 0, 3)...)
 	requireOnce(t, l, 3)
 	assert.False(t, l.has("alien"))
@@ -270,8 +272,8 @@ func TestTransactionWaitsForItsTopic(t *testing.T) {
 	from, to, id := name(t, "topic"), name(t, "topic"), name(t, "transaction")
 	adm := admin(t)
 	s := start(t, transactionYAML(id, name(t, "group"), from, "", transactionOutput(id, to)), nil)
-	eventually(t, func() bool { return s.logs.contain("Topic does not exist, waiting for it") })
-	eventually(t, func() bool { return strings.Contains(s.get("/stats"), `"status":"fetching"`) })
+	await.Until(t, func() bool { return s.logs.contain("Topic does not exist, waiting for it") })
+	await.Until(t, func() bool { return strings.Contains(s.get("/stats"), `"status":"fetching"`) })
 	createTopic(t, from, partitions) // fails if it is there
 	produce(t, numbered(from, partitions, 0, each)...)
 	read(t, to, partitions*each)
@@ -301,7 +303,7 @@ func TestTransactionWithResultsTooLargeForTheirTopic(t *testing.T) {
 	// Two results are too large, others only together.
 	processors := `{ mapping: 'root = content().string() + if ["0:7", "0:23"].contains(content().string()) { " " + "x".repeat(5000) } else { " " + "y".repeat(600) }' }`
 	s := start(t, transactionYAML(id, group, from, processors, output, "compression: none"), nil)
-	eventually(t, func() bool { return committed(admin(t), group, from, 0) == 40 })
+	await.Until(t, func() bool { return committed(admin(t), group, from, 0) == 40 })
 	requireOnce(t, results, 38)
 	requireOnce(t, letters, 2)
 	assert.True(t, letters.has("0:7") && letters.has("0:23"))
@@ -326,13 +328,13 @@ func TestTransactionsWithTopicsMadeAgain(t *testing.T) {
 	for range 5 {
 		send()
 	}
-	eventually(t, done)
+	await.Until(t, done)
 
 	recreateTopic(t, to, 2) // while nothing is on its way
 	l := answers(t, to)
 	send()
 	requireOnce(t, l, 2)
-	eventually(t, done)
+	await.Until(t, done)
 
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() { // while messages keep coming
@@ -350,10 +352,10 @@ func TestTransactionsWithTopicsMadeAgain(t *testing.T) {
 	close(stop)
 	<-stopped
 	send()
-	eventually(t, done)
+	await.Until(t, done)
 	l = answers(t, to)
 	last := fmt.Sprintf("0:%v", sent-1)
-	eventually(t, func() bool { return l.has(last) })
+	await.Until(t, func() bool { return l.has(last) })
 	assert.Equal(t, l.distinct(), l.total(), "nothing is there twice")
 	ends, err := admin(t).ListEndOffsets(t.Context(), dead)
 	require.NoError(t, err)
@@ -368,7 +370,7 @@ func TestTransactionsWithTopicsMadeAgain(t *testing.T) {
 	recreateTopic(t, from, 2)
 	sent = 1000
 	produce(t, numbered(from, 2, sent, 3)...)
-	eventually(t, func() bool { return l.has("0:1002") && l.has("1:1002") })
+	await.Until(t, func() bool { return l.has("0:1002") && l.has("1:1002") })
 	assert.Equal(t, l.distinct(), l.total(), "nothing is there twice")
 	assert.True(t, s.logs.contain("The topic was deleted and made again"))
 }

@@ -39,8 +39,7 @@ func write(t *testing.T, dir, name, content string) {
 func TestClassify(t *testing.T) {
 	require.NoError(t, Classify(nil))
 	transient := func(err error) bool {
-		_, ok := errors.AsType[*retry.Transient](Classify(&fs.PathError{Op: "open", Path: "x", Err: err}))
-		return ok
+		return retry.IsTransient(Classify(&fs.PathError{Op: "open", Path: "x", Err: err}))
 	}
 	for _, err := range []error{syscall.ENOSPC, syscall.EIO, syscall.EMFILE, syscall.ESTALE, syscall.EAGAIN, syscall.ETIMEDOUT, syscall.EDQUOT} {
 		assert.True(t, transient(err), err)

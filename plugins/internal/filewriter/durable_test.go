@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 )
 
@@ -150,7 +151,7 @@ func TestLinesGoToTheNewFileWhenAnotherWriterRotatesMeanwhile(t *testing.T) {
 			appended := make(chan error)
 			go func() { appended <- appender(dir, Rotation{}).Append(t.Context(), "a.jsonl", []byte("2\n")) }()
 			// The appender has the file open, and waits for it.
-			require.Eventually(t, func() bool { return openTimes(t, path) > 1 }, time.Minute, time.Millisecond)
+			await.Until(t, func() bool { return openTimes(t, path) > 1 })
 			require.NoError(t, os.Rename(path, filepath.Join(dir, "rotated.jsonl")))
 			if row.begun != "" {
 				require.NoError(t, os.WriteFile(path, []byte(row.begun), 0o600))

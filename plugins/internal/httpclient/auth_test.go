@@ -18,6 +18,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
@@ -85,7 +87,7 @@ func TestOAuth2RenewsATokenBeforeItEnds(t *testing.T) {
 	c := client(t, p.yaml(""))
 	_, err := get(t, c, server.URL)
 	require.NoError(t, err)
-	streamtest.Await(t, func() bool {
+	await.Until(t, func() bool {
 		current.Store("token-2")
 		_, err := get(t, c, server.URL)
 		return err == nil && p.given.Load() == 2
@@ -136,7 +138,7 @@ func TestOAuth2ErrorsOfTheProvider(t *testing.T) {
 			require.ErrorContains(t, err, "auth.oauth2: ")
 			require.ErrorContains(t, err, row.want)
 			assert.NotContains(t, err.Error(), "s3cr3t-v4lue")
-			assert.Equal(t, row.transient, isTransient(err))
+			assert.Equal(t, row.transient, retry.IsTransient(err))
 		})
 	}
 	assert.Empty(t, server.Requests(), "nothing is sent without a token")
@@ -183,7 +185,7 @@ func TestBearerTokenFileIsReadAgain(t *testing.T) {
 	c := client(t, "auth: { bearer_token_file: '"+path+"' }")
 	_, err := get(t, c, server.URL)
 	require.ErrorContains(t, err, "auth.bearer_token_file: open ")
-	assert.True(t, isTransient(err), "the file may come")
+	assert.True(t, retry.IsTransient(err), "the file may come")
 	for _, token := range []string{"first", "second", "third"} {
 		next := path + ".new"
 		require.NoError(t, os.WriteFile(next, []byte(" "+token+"\n"), 0o600))

@@ -62,11 +62,6 @@ func send(t *testing.T, c *Client, method, address string, body []byte) (string,
 	return string(got), err
 }
 
-func isTransient(err error) bool {
-	_, ok := errors.AsType[*retry.Transient](err)
-	return ok
-}
-
 func TestNewRefusesWhatCannotWork(t *testing.T) {
 	for yaml, want := range map[string]string{
 		`headers: { "a b": c }`:              `headers: "a b" must be a header name`,
@@ -154,9 +149,9 @@ func TestStatuses(t *testing.T) {
 		}, err.Error())
 		switch status {
 		case 408, 425, 429, 500, 502, 503, 504:
-			assert.True(t, isTransient(err), status)
+			assert.True(t, retry.IsTransient(err), status)
 		default:
-			assert.False(t, isTransient(err), status)
+			assert.False(t, retry.IsTransient(err), status)
 		}
 	}
 }
@@ -203,7 +198,7 @@ func TestRefusalDoesNotWaitForItsBody(t *testing.T) {
 		server := streamtest.Serve(t, answer)
 		_, err := get(t, client(t, `{}`), server.URL)
 		require.ErrorContains(t, err, "server answered 401 Unauthorized", name)
-		assert.False(t, isTransient(err), name)
+		assert.False(t, retry.IsTransient(err), name)
 	}
 }
 
@@ -215,7 +210,7 @@ func TestConnectionErrorsMayPass(t *testing.T) {
 	} {
 		_, err := get(t, client(t, `{}`), address)
 		require.Error(t, err, name)
-		assert.True(t, isTransient(err), "%v: %v", name, err)
+		assert.True(t, retry.IsTransient(err), "%v: %v", name, err)
 	}
 }
 
@@ -224,7 +219,7 @@ func TestCertificates(t *testing.T) {
 
 	_, err := get(t, client(t, `{}`), server.URL)
 	require.ErrorContains(t, err, "the server's certificate is not accepted: tls: failed to verify certificate: x509: certificate signed by unknown authority")
-	assert.False(t, isTransient(err))
+	assert.False(t, retry.IsTransient(err))
 
 	roots := "tls:\n  enabled: true\n  root_cas: |\n    " + strings.ReplaceAll(server.CertificatePEM(), "\n", "\n    ")
 	got, err := get(t, client(t, roots), server.URL)
@@ -233,12 +228,12 @@ func TestCertificates(t *testing.T) {
 
 	_, err = get(t, client(t, roots), strings.Replace(server.URL, "127.0.0.1", "localhost", 1))
 	require.ErrorContains(t, err, "the server's certificate is not accepted")
-	assert.False(t, isTransient(err))
+	assert.False(t, retry.IsTransient(err))
 
 	plain := streamtest.Serve(t, streamtest.Answer(200, "ok"))
 	_, err = get(t, client(t, `{}`), strings.Replace(plain.URL, "http://", "https://", 1))
 	require.ErrorContains(t, err, "the server speaks http, not https")
-	assert.False(t, isTransient(err))
+	assert.False(t, retry.IsTransient(err))
 }
 
 func TestRedirects(t *testing.T) {
@@ -264,11 +259,11 @@ func TestRedirects(t *testing.T) {
 
 		_, err = get(t, c, here.URL+"/"+status+"/elsewhere")
 		require.ErrorContains(t, err, "a redirect to another origin, "+elsewhere.URL+", which is not followed")
-		assert.False(t, isTransient(err))
+		assert.False(t, retry.IsTransient(err))
 
 		_, err = get(t, c, here.URL+"/"+status+"/loop")
 		require.ErrorContains(t, err, "a redirect more than 10 times")
-		assert.False(t, isTransient(err))
+		assert.False(t, retry.IsTransient(err))
 	}
 	for _, status := range []string{"307", "308"} {
 		got, err := send(t, c, http.MethodPost, here.URL+"/"+status+"/here", []byte("body"))
@@ -278,7 +273,7 @@ func TestRedirects(t *testing.T) {
 	for _, status := range []string{"301", "302", "303"} {
 		_, err := send(t, c, http.MethodPost, here.URL+"/"+status+"/here", []byte("body"))
 		require.ErrorContains(t, err, "a redirect from POST to GET, which is not followed, since it would drop the body")
-		assert.False(t, isTransient(err))
+		assert.False(t, retry.IsTransient(err))
 	}
 	assert.Empty(t, elsewhere.Requests(), "nothing is sent to another origin")
 }
@@ -292,7 +287,7 @@ func TestBodyLimitCountsDecompressedBytes(t *testing.T) {
 	defer server.Close()
 	_, err := get(t, client(t, `{}`), server.URL)
 	require.EqualError(t, err, "response is larger than 1048576 bytes")
-	assert.False(t, isTransient(err))
+	assert.False(t, retry.IsTransient(err))
 
 	_, err = get(t, client(t, `{}`), streamtest.Serve(t, streamtest.Endless(200)).URL)
 	require.EqualError(t, err, "response is larger than 1048576 bytes")

@@ -21,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 	"go.uber.org/goleak"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
@@ -30,11 +31,6 @@ const (
 	patience  = 30 * time.Second
 	topicName = "topic"
 )
-
-func eventually(t *testing.T, condition func() bool, msgAndArgs ...any) {
-	t.Helper()
-	require.Eventually(t, condition, patience, 10*time.Millisecond, msgAndArgs...)
-}
 
 // newCluster starts an in-process broker with a topic and checks in the end
 // that nothing runs any more.
@@ -189,12 +185,12 @@ func TestLostPartitionsAreNotCommitted(t *testing.T) {
 
 	confirm(t, before) // late
 	confirm(t, again[:2])
-	eventually(t, func() bool { return committedAt(c, 0) == 2 })
+	await.Until(t, func() bool { return committedAt(c, 0) == 2 })
 	for _, commit := range w.list() {
 		assert.NotEqual(t, "0@5", commit)
 	}
 	confirm(t, again[2:])
-	eventually(t, func() bool { return committedAt(c, 0) == 5 })
+	await.Until(t, func() bool { return committedAt(c, 0) == 5 })
 }
 
 // Nothing of a partition that was revoked is committed afterwards, though its
@@ -215,12 +211,12 @@ func TestNothingIsCommittedAfterRevocation(t *testing.T) {
 	if partition == "0" {
 		kept = 1
 	}
-	eventually(t, func() bool { return committedAt(c, kept) == 5 })
+	await.Until(t, func() bool { return committedAt(c, kept) == 5 })
 	for _, commit := range w.list() {
 		assert.False(t, strings.HasPrefix(commit, partition), commit)
 	}
 	confirm(t, moved)
-	eventually(t, func() bool { return committedAt(c, 1-kept) == 5 })
+	await.Until(t, func() bool { return committedAt(c, 1-kept) == 5 })
 }
 
 // A commit that fails is made again, by the same member or, when it is for a
@@ -231,19 +227,19 @@ func TestCommitsThatFail(t *testing.T) {
 	first := join(t, c, nil)
 	failing := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.UnstableOffsetCommit, Count: 3})
 	confirm(t, take(t, first, 10))
-	eventually(t, func() bool { return failing.Hits() >= 3 })
-	eventually(t, func() bool { return committedAt(c, 0) == 5 && committedAt(c, 1) == 5 })
+	await.Until(t, func() bool { return failing.Hits() >= 3 })
+	await.Until(t, func() bool { return committedAt(c, 0) == 5 && committedAt(c, 1) == 5 })
 
 	fill(t, c, 2, 5, "")
 	all := take(t, first, 10)
 	second := join(t, c, nil)
 	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.UnstableOffsetCommit, Count: 4})
 	confirm(t, all)
-	eventually(t, func() bool { return committedAt(c, 0) == 10 && committedAt(c, 1) == 10 })
+	await.Until(t, func() bool { return committedAt(c, 0) == 10 && committedAt(c, 1) == 10 })
 	fill(t, c, 2, 1, "")
 	confirm(t, take(t, first, 1))
 	confirm(t, take(t, second, 1))
-	eventually(t, func() bool { return committedAt(c, 0) == 11 && committedAt(c, 1) == 11 })
+	await.Until(t, func() bool { return committedAt(c, 0) == 11 && committedAt(c, 1) == 11 })
 }
 
 // A partition that is revoked goes only when its messages in flight are confirmed,
@@ -254,14 +250,14 @@ func TestRevocationWaits(t *testing.T) {
 	first := join(t, c, nil)
 	held := take(t, first, 10)
 	second := join(t, c, nil)
-	eventually(t, func() bool { return len(first.partitions()) == 1 }, "a revocation waits")
+	await.Until(t, func() bool { return len(first.partitions()) == 1 }, "a revocation waits")
 	confirm(t, held)
 	fill(t, c, 2, 1, "")
 	confirm(t, take(t, first, 1))
 	next := take(t, second, 1)
 	assert.EqualValues(t, 5, next[0].offset)
 	confirm(t, next)
-	eventually(t, func() bool { return committedAt(c, 0) == 6 && committedAt(c, 1) == 6 })
+	await.Until(t, func() bool { return committedAt(c, 0) == 6 && committedAt(c, 1) == 6 })
 }
 
 // A revocation ends, with its commits, before the group goes on without the member:
@@ -287,7 +283,7 @@ func TestCloseWithinItsContext(t *testing.T) {
 	fill(t, c, 1, 3, "")
 	consumer := join(t, c, nil)
 	confirm(t, take(t, consumer, 3))
-	eventually(t, func() bool { return committedAt(c, 0) == 3 })
+	await.Until(t, func() bool { return committedAt(c, 0) == 3 })
 	stuck := make(chan struct{})
 	consumer.workers.Go(func() { <-stuck })
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -303,7 +299,7 @@ func TestAPauseEndsWithTheAssignment(t *testing.T) {
 	fill(t, c, 4, each, " "+strings.Repeat("x", 10*kib))
 	consumer := join(t, c, narrow)
 	confirmed := map[string]bool{}
-	eventually(t, func() bool { // partition 0 is slow
+	await.Until(t, func() bool { // partition 0 is slow
 		for _, d := range take(t, consumer, 1) {
 			if !strings.HasPrefix(d.id, "0:") {
 				confirm(t, []delivered{d})
@@ -319,7 +315,7 @@ func TestAPauseEndsWithTheAssignment(t *testing.T) {
 		confirm(t, d)
 		confirmed[d[0].id] = true
 	}
-	eventually(t, func() bool { return committedAt(c, 0) == each })
+	await.Until(t, func() bool { return committedAt(c, 0) == each })
 }
 
 // What a shutdown rejects is not dropped, though rejected messages are.
@@ -330,7 +326,7 @@ func TestAShutdownDropsNothing(t *testing.T) {
 	consumer := join(t, c, drop)
 	all := take(t, consumer, 3)
 	require.NoError(t, all[0].ack(t.Context(), errors.New("rejected")))
-	eventually(t, func() bool { return committedAt(c, 0) == 1 }, "it is dropped")
+	await.Until(t, func() bool { return committedAt(c, 0) == 1 }, "it is dropped")
 	consumer.stop()
 	require.NoError(t, all[1].ack(t.Context(), errors.New("the output has closed")))
 	require.NoError(t, all[2].ack(t.Context(), context.Canceled))
@@ -378,7 +374,7 @@ func TestCommitsPassMarkers(t *testing.T) {
 				assert.EqualValues(t, 29, lag, "nothing is confirmed")
 			}
 			confirm(t, all)
-			eventually(t, func() bool { return committedAt(c, 0) == 29 }, "of 26 records and 3 markers")
+			await.Until(t, func() bool { return committedAt(c, 0) == 29 }, "of 26 records and 3 markers")
 			lags, err = consumer.lags(t.Context(), consumer.partitions())
 			require.NoError(t, err)
 			require.Len(t, lags, 1)
@@ -419,7 +415,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 	c := newCluster(t, partitions)
 	fill(t, c, partitions, each, " "+strings.Repeat("x", 10*kib))
 	consumer := join(t, c, narrow)
-	eventually(t, func() bool { _, full, _ := waiting(consumer); return full == partitions })
+	await.Until(t, func() bool { _, full, _ := waiting(consumer); return full == partitions })
 	total, _, _ := waiting(consumer)
 	assert.LessOrEqual(t, total, int64(4*400*kib))
 	assert.Equal(t, total, consumer.bufferedBytes.Load())
@@ -435,7 +431,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 		confirm(t, []delivered{d})
 	}
 	for p := range int32(partitions) {
-		eventually(t, func() bool { return committedAt(c, p) == each })
+		await.Until(t, func() bool { return committedAt(c, p) == each })
 	}
 	total, _, _ = waiting(consumer)
 	assert.Zero(t, total)
@@ -468,7 +464,7 @@ func TestASlowPartitionHoldsUpNoOther(t *testing.T) {
 		read()
 	}
 	require.Len(t, slow, 1)
-	eventually(t, func() bool { _, _, paused := waiting(consumer); return paused == 1 })
+	await.Until(t, func() bool { _, _, paused := waiting(consumer); return paused == 1 })
 	total, _, _ := waiting(consumer)
 	assert.LessOrEqual(t, total, int64(4*400*kib))
 
@@ -476,7 +472,7 @@ func TestASlowPartitionHoldsUpNoOther(t *testing.T) {
 	for range each - 1 {
 		read()
 	}
-	eventually(t, func() bool { return committedAt(c, 0) == each })
+	await.Until(t, func() bool { return committedAt(c, 0) == each })
 	_, _, paused := waiting(consumer)
 	assert.Zero(t, paused)
 	assert.Zero(t, consumer.bufferedBytes.Load())
@@ -506,7 +502,7 @@ func TestBatchesFollowThePace(t *testing.T) {
 	}
 	assert.Greater(t, largest, 1)
 	assert.LessOrEqual(t, largest, 1000/batchesInFlight)
-	eventually(t, func() bool { return committedAt(c, 0) == each })
+	await.Until(t, func() bool { return committedAt(c, 0) == each })
 }
 
 // A partition that cannot be fetched is in the log and counted; the others go on.
@@ -517,7 +513,7 @@ func TestFetchErrors(t *testing.T) {
 	consumer := join(t, c, nil)
 	all := take(t, consumer, 6)
 	confirm(t, all)
-	eventually(t, func() bool { return committedAt(c, 0) == 3 && committedAt(c, 1) == 3 })
+	await.Until(t, func() bool { return committedAt(c, 0) == 3 && committedAt(c, 1) == 3 })
 	found := false
 	for _, component := range status.Snapshot().Components {
 		if m, ok := component.Metrics.(status.ConnectorMetrics); ok && m.LastError != nil && strings.Contains(*m.LastError, "topic topic, partition 1: TOPIC_AUTHORIZATION_FAILED") {
@@ -627,7 +623,7 @@ func TestCloseDuringRevocation(t *testing.T) {
 	first := join(t, c, nil)
 	take(t, first, 6) // never confirmed
 	second := join(t, c, nil)
-	eventually(t, func() bool { return len(first.partitions()) == 1 }, "a revocation waits")
+	await.Until(t, func() bool { return len(first.partitions()) == 1 }, "a revocation waits")
 	require.NoError(t, first.Close(t.Context()))
 	assert.Len(t, take(t, second, 6), 6)
 }

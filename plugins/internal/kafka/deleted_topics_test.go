@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // remake deletes the topic and makes it again, with so many partitions.
@@ -62,7 +64,7 @@ func TestATopicIsMadeAnew(t *testing.T) {
 			})
 			old := take(t, consumer, 5*int(row.before))
 			confirm(t, old[:1])
-			eventually(t, func() bool { return len(w.list()) > 0 })
+			await.Until(t, func() bool { return len(w.list()) > 0 })
 
 			remake(t, c, row.after)
 			fill(t, c, row.after, 3, " new")
@@ -74,7 +76,7 @@ func TestATopicIsMadeAnew(t *testing.T) {
 			confirm(t, old)
 			confirm(t, fresh)
 			for p := range row.after {
-				eventually(t, func() bool { return committedAt(c, p) == 3 })
+				await.Until(t, func() bool { return committedAt(c, p) == 3 })
 			}
 			for _, commit := range w.list()[asked:] {
 				assert.False(t, strings.HasSuffix(commit, "@5"), commit)
@@ -93,7 +95,7 @@ func TestATopicIsMadeAnew(t *testing.T) {
 func TestATopicOfTwoMembersIsMadeAnew(t *testing.T) {
 	c := newCluster(t, 4)
 	first, second := join(t, c, notice), join(t, c, notice)
-	eventually(t, func() bool { return len(first.partitions()) == 2 && len(second.partitions()) == 2 })
+	await.Until(t, func() bool { return len(first.partitions()) == 2 && len(second.partitions()) == 2 })
 	fill(t, c, 4, 5, "")
 	confirm(t, take(t, first, 10))
 	take(t, second, 10)
@@ -110,7 +112,7 @@ func TestATopicOfTwoMembersIsMadeAnew(t *testing.T) {
 		return committedAt(c, p) == 3
 	}
 	for p := range int32(4) {
-		eventually(t, func() bool { return done(p) })
+		await.Until(t, func() bool { return done(p) })
 	}
 }
 
@@ -121,7 +123,7 @@ func TestATopicIsMadeAnewLater(t *testing.T) {
 	consumer := join(t, c, notice)
 	take(t, consumer, 5)
 	remake(t, c, 0)
-	eventually(t, func() bool { return len(consumer.partitions()) == 0 })
+	await.Until(t, func() bool { return len(consumer.partitions()) == 0 })
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
 	require.NoError(t, err)
 	defer cl.Close()
@@ -129,7 +131,7 @@ func TestATopicIsMadeAnewLater(t *testing.T) {
 	require.NoError(t, err)
 	fill(t, c, 1, 2, "")
 	confirm(t, take(t, consumer, 2))
-	eventually(t, func() bool { return committedAt(c, 0) == 2 })
+	await.Until(t, func() bool { return committedAt(c, 0) == 2 })
 }
 
 // A consumer that closes when its topic has been recreated commits nothing to it

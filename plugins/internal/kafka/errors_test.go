@@ -53,8 +53,7 @@ func TestClassify(t *testing.T) {
 		{errors.New("unheard of"), false, "unheard of"},
 	} {
 		err := Classify(c.err)
-		_, transient := errors.AsType[*retry.Transient](err)
-		assert.Equal(t, c.transient, transient, "%v", c.err)
+		assert.Equal(t, c.transient, retry.IsTransient(err), "%v", c.err)
 		require.ErrorIs(t, err, c.err)
 		assert.Contains(t, err.Error(), c.says)
 	}

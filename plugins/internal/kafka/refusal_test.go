@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 )
 
@@ -149,7 +150,7 @@ func TestTransactionWritesToATopicMadeAgain(t *testing.T) {
 			if row.before {
 				remakeAnswers(t, c)
 			}
-			eventually(t, func() bool {
+			await.Until(t, func() bool {
 				tx := read(t, s)
 				err := tx.answer(t.Context())
 				if row.within {
@@ -189,14 +190,14 @@ func TestTransactionWhoseTopicIsFoundToBeAnother(t *testing.T) {
 	remakeAnswers(t, c)
 	looks := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Observe: true, Count: -1})
 	for n := range int64(2) { // when it asks again, it has taken in the answer before
-		eventually(t, func() bool {
+		await.Until(t, func() bool {
 			s.session.Client().ForceMetadataRefresh()
 			return looks.Hits() > int(n)
 		})
 	}
 	require.NoError(t, tx.end(t.Context(), nil))
 	assert.False(t, s.Committed())
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		tx := read(t, s)
 		require.NoError(t, tx.end(t.Context(), tx.answer(t.Context())))
 		return s.Committed()

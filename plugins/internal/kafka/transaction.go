@@ -23,6 +23,37 @@ var FieldTransactionalID = fields.Text("transactional_id").Where("text that is n
 	`this.string().trim() != ""`, func(id string) bool { return strings.TrimSpace(id) != "" }).
 	Schema(jsonschema.TextMatching(`\S`))
 
+// ExactlyOnceExample is a stream that commits offsets and results together.
+const ExactlyOnceExample = `
+input:
+  mfn_kafka_transaction:
+    seed_brokers: [ "localhost:9092" ]
+    topics: [ mfn-input ]
+    consumer_group: mfn-processor
+    transactional_id: 'mfn-processor-${HOSTNAME:1}'
+
+pipeline:
+  processors:
+    - mfn_simulate: {}
+
+output:
+  switch:
+    cases:
+      - check: errored()
+        output:
+          processors:
+            - mapping: meta mfn_error = error()
+          mfn_kafka_transaction:
+            transactional_id: 'mfn-processor-${HOSTNAME:1}'
+            topic: mfn-failures
+            metadata:
+              include_patterns: [ "^mfn_error$" ]
+      - output:
+          mfn_kafka_transaction:
+            transactional_id: 'mfn-processor-${HOSTNAME:1}'
+            topic: mfn-output
+`
+
 var (
 	errTransactionOver = errors.New("the transaction that this message belongs to has ended")
 	errUnconfirmed     = errors.New("a record was given up before the brokers confirmed it")

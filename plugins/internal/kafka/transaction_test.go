@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
@@ -320,7 +321,7 @@ func TestTransactionIsAbortedByTheLossOfItsPartitions(t *testing.T) {
 	require.NoError(t, tx.answer(t.Context()))
 	joins := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Observe: true, Count: -1})
 	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Err: kerr.UnknownMemberID, TopLevel: true, Group: "group"})
-	eventually(t, func() bool { return joins.Hits() > 0 })
+	await.Until(t, func() bool { return joins.Hits() > 0 })
 	require.NoError(t, tx.end(t.Context(), nil))
 	assert.False(t, s.Committed())
 	answerAll(t, s, 5)
@@ -365,7 +366,7 @@ func TestCloseWhileReadingWaits(t *testing.T) {
 		_, _, err := s.Read(context.WithoutCancel(t.Context()))
 		read <- err
 	}()
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		group := c.GroupInfo("group")
 		return group != nil && len(group.Members) == 1 && len(s.transactionMu) == 1
 	})
@@ -447,7 +448,7 @@ func TestTransactionsUnderChurn(t *testing.T) {
 		leave()
 		leave = join
 	}
-	eventually(t, func() bool {
+	await.Until(t, func() bool {
 		for p := range int32(partitions) {
 			if committedAt(c, p) < rounds*each {
 				return false

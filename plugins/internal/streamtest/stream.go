@@ -17,6 +17,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
@@ -80,7 +81,7 @@ func (s *Stream) Stop(t *testing.T) {
 // under way.
 func (s *Stream) StopWithin(t *testing.T, timeout time.Duration) {
 	t.Helper()
-	Await(t, func() bool {
+	await.Until(t, func() bool {
 		select {
 		case <-s.ended:
 			return true
@@ -100,12 +101,6 @@ func (s *Stream) AwaitEnd(t *testing.T) {
 	case <-time.After(Within):
 		require.Fail(t, "the stream has not ended", s.Logs.String())
 	}
-}
-
-// Await waits until ok.
-func Await(t *testing.T, ok func() bool, what string) {
-	t.Helper()
-	require.Eventually(t, ok, Within, 5*time.Millisecond, what)
 }
 
 // Report returns what the registry reports of the newest component of a type.

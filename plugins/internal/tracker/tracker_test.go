@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
@@ -84,7 +85,7 @@ func TestTrackerIsWrittenWithoutBeingClosed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tracker.db")
 	tr := open(t, path)
 	tr.Mark("a", record(1))
-	require.Eventually(t, func() bool {
+	await.Until(t, func() bool {
 		content, err := os.ReadFile(path)
 		require.NoError(t, err)
 		// What a crash would leave is what is in the file now.
@@ -292,11 +293,11 @@ func TestTrackerThatIsDeletedWhileInUseIsWrittenAgain(t *testing.T) {
 			require.NoError(t, err)
 			lose(t, path)
 			// Also if nothing else is to be written.
-			require.Eventually(t, func() bool {
+			await.Until(t, func() bool {
 				content, err := os.ReadFile(path)
 				return err == nil && verify(content) == nil
 			}, 20*time.Second, 20*time.Millisecond)
-			require.Eventually(t, func() bool { return strings.Contains(lines(), "level=WARN") }, 20*time.Second, time.Millisecond)
+			await.Until(t, func() bool { return strings.Contains(lines(), "level=WARN") })
 			assert.Contains(t, lines(), "Tracker was deleted, replaced or emptied while it was in use")
 			assert.Contains(t, lines(), "tracker="+path)
 

@@ -251,7 +251,7 @@ func TestOthersFilesAreLeftAlone(t *testing.T) {
 		"something else": func(t *testing.T, dir string) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, "zarr.json"), []byte(`{`), 0o600))
 		},
-		"an array that was laid out anew": func(t *testing.T, dir string) {
+		"an array with a new layout": func(t *testing.T, dir string) {
 			require.NoError(t, NewGroup(dir, false).Write(t.Context(), sample(1), nil))
 			path := filepath.Join(dir, "zarr.json")
 			text, err := os.ReadFile(path)
