@@ -10,7 +10,8 @@
 //	p.GridSize, p.Seed = 128, new(uint64(42))
 //	result, err := engine.Simulate(ctx, p, engine.Options{})
 //
-// A Simulator keeps its buffers from run to run.
+// A Simulator keeps its buffers from run to run. Extract takes the features of given
+// fields.
 //
 // Products that feed an addition are written float64(x*y), which prevents the
 // compiler from fusing the two: a fused result has other bits.

@@ -41,7 +41,7 @@ func ExampleRunModel() {
 }
 
 // The features of a given field, in volts: a Sierpinski triangle.
-func ExampleFieldFeatures() {
+func ExampleExtract() {
 	field := make([][]float64, 256)
 	for i := range field {
 		field[i] = make([]float64, 256)
@@ -51,13 +51,18 @@ func ExampleFieldFeatures() {
 			}
 		}
 	}
-	features, err := engine.FieldFeatures(field, engine.FeatureConfig{BoxSizes: engine.PowersOfTwo})
+	frames, err := engine.Field(field)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	found, err := engine.Extract(frames, engine.FeatureConfig{BoxSizes: engine.PowersOfTwo})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	for _, f := range []engine.Feature{engine.DBox, engine.DR2, engine.FActive} {
-		fmt.Printf("%v %.4f\n", f, features[f])
+		fmt.Printf("%v %.4f\n", f, found.Features[f])
 	}
 	// Output:
 	// D_box 1.5850

@@ -27,9 +27,33 @@ func assertSameFeatures(t *testing.T, want, got Features, describe ...any) {
 	}
 }
 
+// featuresOf returns the features of a field.
+func featuresOf(field [][]float64, c FeatureConfig) (Features, error) {
+	e, err := extract(field, c)
+	return e.Features, err
+}
+
+func extract(field [][]float64, c FeatureConfig) (Extraction, error) {
+	frames, err := Field(field)
+	if err != nil {
+		return Extraction{}, err
+	}
+	return Extract(frames, c)
+}
+
+// featuresOfHistory returns the features of a history.
+func featuresOfHistory(fields [][][]float64, c FeatureConfig) (Features, error) {
+	frames, err := History(fields)
+	if err != nil {
+		return Features{}, err
+	}
+	e, err := Extract(frames, c)
+	return e.Features, err
+}
+
 func fieldFeatures(t *testing.T, field [][]float64, c FeatureConfig) Features {
 	t.Helper()
-	f, err := FieldFeatures(field, c)
+	f, err := featuresOf(field, c)
 	require.NoError(t, err)
 	return f
 }
@@ -62,7 +86,7 @@ func TestFeaturesOfRandomHistories(t *testing.T) {
 			}
 			frames = append(frames, frame)
 		}
-		got, err := HistoryFeatures(frames, c)
+		got, err := featuresOfHistory(frames, c)
 		require.NoError(t, err)
 		assertSameFeatures(t, oracleFeatures(frames, c), got, n, len(frames), c)
 	}
@@ -77,7 +101,7 @@ func TestFeaturesOfConstantHistory(t *testing.T) {
 		for s := range frames {
 			frames[s] = field
 		}
-		got, err := HistoryFeatures(frames, c)
+		got, err := featuresOfHistory(frames, c)
 		require.NoError(t, err)
 		assert.Zero(t, got[DVMean])
 		assert.Zero(t, got[DVMax])
@@ -228,7 +252,7 @@ func TestSimulationAndItsHistoryHaveTheSameFeatures(t *testing.T) {
 			}
 			frames = append(frames, frame)
 		}
-		got, err := HistoryFeatures(frames, c)
+		got, err := featuresOfHistory(frames, c)
 		require.NoError(t, err)
 		assertSameFeatures(t, last.Features, got)
 		assertSameFeatures(t, oracleFeatures(frames, c), got)
@@ -274,9 +298,9 @@ func TestZeroSettingsAreTheDefaults(t *testing.T) {
 			assert.Equal(t, want, got)
 
 			field := randomField(rand.New(rand.NewPCG(3, 3)), 33, 0.4)
-			wantHistory, err := HistoryFeatures([][][]float64{field, field}, row.full)
+			wantHistory, err := featuresOfHistory([][][]float64{field, field}, row.full)
 			require.NoError(t, err)
-			gotHistory, err := HistoryFeatures([][][]float64{field, field}, row.zero)
+			gotHistory, err := featuresOfHistory([][][]float64{field, field}, row.zero)
 			require.NoError(t, err)
 			assert.Equal(t, wantHistory, gotHistory)
 			assert.Equal(t, BoxSizes(64, row.full), BoxSizes(64, row.zero))
@@ -366,14 +390,14 @@ func TestFeatureConfigValidate(t *testing.T) {
 			c := DefaultFeatureConfig()
 			set(&c)
 			require.NoError(t, c.Validate(), s.name)
-			_, err := FieldFeatures(field, c)
+			_, err := featuresOf(field, c)
 			require.NoError(t, err, s.name)
 		}
 		for _, set := range s.bad {
 			c := DefaultFeatureConfig()
 			set(&c)
-			_, fieldErr := FieldFeatures(field, c)
-			_, historyErr := HistoryFeatures([][][]float64{field}, c)
+			_, fieldErr := featuresOf(field, c)
+			_, historyErr := featuresOfHistory([][][]float64{field}, c)
 			for _, err := range []error{c.Validate(), fieldErr, historyErr} {
 				var param *ParamError
 				require.ErrorAs(t, err, &param)

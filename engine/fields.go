@@ -1,6 +1,9 @@
 package engine
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // FieldError says why a given field or history cannot be taken.
 type FieldError struct {
@@ -11,75 +14,110 @@ type FieldError struct {
 // Error names the place and the reason.
 func (e *FieldError) Error() string { return e.Place + ": " + e.Reason }
 
-// FieldFeatures extracts the features of a given field: N × N finite numbers, N
-// from 1 to 1024, which are volts unless c.Plane names another plane than the
-// potential. Those of the history are 0, as after a single step. It returns a
-// *FieldError that says which row or cell is wrong, or a *ParamError.
-func FieldFeatures(field [][]float64, c FeatureConfig) (Features, error) {
-	if err := c.Validate(); err != nil {
-		return Features{}, err
-	}
-	cells, err := flattenField("field", field)
-	if err != nil {
-		return Features{}, err
-	}
-	var x extractor
-	return finiteFeatures("field", c.Plane, x.features(cells, len(field), c, nil))
+// Frames are fields to extract features from: one, or the history of a field, oldest
+// first. Field and History make them of rows.
+type Frames struct {
+	Size  int         // rows of each field, 1 to 1024
+	Cells [][]float64 // of each field: Size × Size finite numbers, row by row
+	place string      // as errors name it
 }
 
-// HistoryFeatures extracts the features of a given history: 1 to 10 000 fields
-// of one size, oldest first. For the history of a simulation they are those of
-// the simulation itself. Its errors are those of FieldFeatures.
-func HistoryFeatures(fields [][][]float64, c FeatureConfig) (Features, error) {
-	if err := c.Validate(); err != nil {
-		return Features{}, err
+// Field returns the frames of a given field: N × N finite numbers, N from 1 to 1024.
+// Its error is a *FieldError that says which row or cell is wrong.
+func Field(rows [][]float64) (Frames, error) {
+	cells, err := flattenField("field", rows)
+	if err != nil {
+		return Frames{}, err
 	}
+	return Frames{len(rows), [][]float64{cells}, "field"}, nil
+}
+
+// History returns the frames of a given history: 1 to 10 000 fields of one size, oldest
+// first. Its errors are those of Field.
+func History(fields [][][]float64) (Frames, error) {
 	if err := checkSteps(len(fields)); err != nil {
-		return Features{}, err
+		return Frames{}, err
 	}
 	n := len(fields[0])
 	frames := make([][]float64, len(fields))
 	for t, field := range fields {
 		place := fmt.Sprintf("history[%v]", t)
 		if len(field) != n {
-			return Features{}, &FieldError{place, fmt.Sprintf("has %v rows, the first field has %v", len(field), n)}
+			return Frames{}, &FieldError{place, fmt.Sprintf("has %v rows, the first field has %v", len(field), n)}
 		}
 		var err error
 		if frames[t], err = flattenField(place, field); err != nil {
-			return Features{}, err
+			return Frames{}, err
 		}
 	}
-	return FrameFeatures(frames, n, c)
+	return Frames{n, frames, "history"}, nil
 }
 
-// FrameFeatures is HistoryFeatures for fields that are flat already: n × n
-// finite numbers each, row by row. With one field alone, the features of the
-// history are 0.
-func FrameFeatures(frames [][]float64, n int, c FeatureConfig) (Features, error) {
-	if err := c.Validate(); err != nil {
-		return Features{}, err
+func (f Frames) check() error {
+	if err := checkSteps(len(f.Cells)); err != nil {
+		return err
 	}
-	if err := checkSteps(len(frames)); err != nil {
-		return Features{}, err
+	if err := checkRows("history", f.Size); err != nil {
+		return err
 	}
-	if err := checkRows("history", n); err != nil {
-		return Features{}, err
-	}
-	for t, frame := range frames {
-		if len(frame) != n*n {
-			return Features{}, &FieldError{fmt.Sprintf("history[%v]", t), fmt.Sprintf("has %v cells, must have %v", len(frame), n*n)}
+	for t, frame := range f.Cells {
+		if len(frame) != f.Size*f.Size {
+			return &FieldError{fmt.Sprintf("history[%v]", t), fmt.Sprintf("has %v cells, must have %v", len(frame), f.Size*f.Size)}
 		}
 	}
-	c = c.withDefaults()
+	return nil
+}
+
+// Extraction is what Extract finds.
+type Extraction struct {
+	Features Features
+	Pattern  *Pattern // nil without c.Extra
+}
+
+// Extract extracts the features of frames. Those of the time series are of the history,
+// and 0 for one field alone; all others are of the last field. For the history of a
+// simulation they are those of the simulation itself. Pattern has the groups of further
+// features that c.Extra names; there the time between two frames is 1, as the width of a
+// cell. Values are volts unless c.Plane names another plane than the potential. The error
+// is a *ParamError or a *FieldError.
+func Extract(from Frames, c FeatureConfig) (e Extraction, err error) {
+	if err := c.Validate(); err != nil {
+		return e, err
+	}
+	if err := from.check(); err != nil {
+		return e, err
+	}
+	n, last := from.Size, from.Cells[len(from.Cells)-1]
 	var h history
-	h.reset(n, c)
-	before := frames[0]
-	for _, now := range frames {
+	h.reset(n, c.withDefaults())
+	before := from.Cells[0]
+	for _, now := range from.Cells {
 		h.add(sumsOfStep(now, before, n))
 		before = now
 	}
 	var x extractor
-	return finiteFeatures("history", c.Plane, x.features(before, n, c, &h))
+	if e.Features, err = finiteFeatures(cmp.Or(from.place, "history"), c.Plane, x.features(last, n, c, &h)); err != nil {
+		return Extraction{}, err
+	}
+	if len(c.Extra) > 0 {
+		e.Pattern = x.pattern(last, n, c.resolved(false), &e.Features, 1, from.watched(c))
+	}
+	return e, nil
+}
+
+// watched returns what the dynamics of the frames are seen by, nil where they are not
+// asked for.
+func (f Frames) watched(c FeatureConfig) *watch {
+	if !c.wants(DynamicsGroup) || len(f.Cells) < 2 {
+		return nil
+	}
+	w := &watch{}
+	w.reset(len(f.Cells)-1, 1)
+	w.before = f.Cells[w.at]
+	for t, frame := range f.Cells[1:] {
+		w.probe[t] = frame[f.Size/4*f.Size+f.Size/4]
+	}
+	return w
 }
 
 // sumsOfStep returns the sums of a step, added in the order of the kernels.
@@ -148,36 +186,4 @@ func finiteFeatures(place string, plane Plane, f Features) (Features, error) {
 		}
 	}
 	return f, nil
-}
-
-// FramePattern extracts the groups of further features that c.Extra names from
-// frames as FrameFeatures takes them, of the last of them. The time between two
-// frames is 1, as the width of a cell.
-func FramePattern(frames [][]float64, n int, c FeatureConfig) (*Pattern, error) {
-	f, err := FrameFeatures(frames, n, c)
-	if err != nil || len(c.Extra) == 0 {
-		return nil, err
-	}
-	var w *watch
-	if c.wants(DynamicsGroup) && len(frames) > 1 {
-		w = &watch{}
-		w.reset(len(frames)-1, 1)
-		w.before = frames[w.at]
-		for t, frame := range frames[1:] {
-			w.probe[t] = frame[n/4*n+n/4]
-		}
-	}
-	var x extractor
-	last := frames[len(frames)-1]
-	x.features(last, n, c, nil)
-	return x.pattern(last, n, c.resolved(false), &f, 1, w), nil
-}
-
-// FieldPattern is FramePattern for a given field, as FieldFeatures takes it.
-func FieldPattern(field [][]float64, c FeatureConfig) (*Pattern, error) {
-	cells, err := flattenField("field", field)
-	if err != nil {
-		return nil, err
-	}
-	return FramePattern([][]float64{cells}, len(field), c)
 }

@@ -36,7 +36,7 @@ func TestFieldErrors(t *testing.T) {
 		"field: potentials from -Inf to 0 mV are too large: V_min overflows":          {{0, 0}, {0, -1e307}},
 		"field: potentials from -1e+103 to 1e+103 mV are too large: V_skew overflows": {{-1e100, -1e100, 0}, {1e100, 0, 0}, {0, 0, 0}},
 	} {
-		_, err := FieldFeatures(field, c)
+		_, err := featuresOf(field, c)
 		require.Error(t, err, want)
 		var fieldErr *FieldError
 		require.ErrorAs(t, err, &fieldErr)
@@ -54,7 +54,7 @@ func TestFieldErrors(t *testing.T) {
 		"history[1][3][1]: NaN is not finite":                                       {square(5), with(math.NaN()), square(5)},
 		"history: potentials from 0 to 0 mV are too large: E_trend overflows":       {{{1e200}}, {{0}}},
 	} {
-		_, err := HistoryFeatures(frames, c)
+		_, err := featuresOfHistory(frames, c)
 		require.Error(t, err, want)
 		var fieldErr *FieldError
 		require.ErrorAs(t, err, &fieldErr)
@@ -62,11 +62,11 @@ func TestFieldErrors(t *testing.T) {
 	}
 
 	for want, frame := range map[string]int{"history[1]: has 8 cells, must have 9": 8, "history[1]: has 0 cells, must have 9": 0} {
-		_, err := FrameFeatures([][]float64{make([]float64, 9), make([]float64, frame)}, 3, c)
+		_, err := Extract(Frames{Size: 3, Cells: [][]float64{make([]float64, 9), make([]float64, frame)}}, c)
 		require.EqualError(t, err, want)
 	}
 	for _, n := range []int{-1, 0, 1025, math.MaxInt} {
-		_, err := FrameFeatures([][]float64{{}}, n, c)
+		_, err := Extract(Frames{Size: n, Cells: [][]float64{{}}}, c)
 		require.Error(t, err)
 	}
 }
@@ -74,7 +74,7 @@ func TestFieldErrors(t *testing.T) {
 func TestGivenFieldIsNotChanged(t *testing.T) {
 	field := randomField(rand.New(rand.NewPCG(1, 1)), 20, 0.5)
 	again := mapField(field, func(r, c int) (int, int) { return r, c })
-	_, err := HistoryFeatures([][][]float64{field, field}, DefaultFeatureConfig())
+	_, err := featuresOfHistory([][][]float64{field, field}, DefaultFeatureConfig())
 	require.NoError(t, err)
 	assert.Equal(t, again, field)
 }
@@ -91,9 +91,9 @@ func TestSmallestFields(t *testing.T) {
 	}
 }
 
-// FuzzHistoryFeatures gives histories of any shape. Whatever comes must be
+// FuzzHistory gives histories of any shape. Whatever comes must be
 // refused with a named reason or give finite features, those of the oracle.
-func FuzzHistoryFeatures(f *testing.F) {
+func FuzzHistory(f *testing.F) {
 	f.Add([]byte{1, 2, 2, 2, 100, 200, 10, 20})
 	f.Add([]byte{2, 3, 3, 3, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 3, 3, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add([]byte{1, 1, 1, 255, 255, 255, 255, 255, 255, 255, 255, 255})
@@ -136,7 +136,7 @@ func FuzzHistoryFeatures(f *testing.F) {
 		c := DefaultFeatureConfig()
 		c.StabilityWindow = 2
 
-		got, err := HistoryFeatures(frames, c)
+		got, err := featuresOfHistory(frames, c)
 		if err != nil {
 			var fieldErr *FieldError
 			require.ErrorAs(t, err, &fieldErr)

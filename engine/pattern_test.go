@@ -13,8 +13,9 @@ func patternOf(t *testing.T, field [][]float64, level float64, wrap Wrap) *Patte
 	t.Helper()
 	c := DefaultFeatureConfig()
 	c.Plane, c.Threshold, c.Wrap, c.Extra = U, Threshold{Rule: AtNumber, Value: level}, wrap, Groups()
-	p, err := FieldPattern(field, c)
+	e, err := extract(field, c)
 	require.NoError(t, err)
+	p := e.Pattern
 	return p
 }
 
@@ -120,8 +121,9 @@ func TestFitSaysWhatTheBoxesCounted(t *testing.T) {
 	c := DefaultFeatureConfig()
 	c.Plane, c.Threshold, c.Extra = U, Threshold{Rule: AtNumber, Value: 0.5}, []Group{FitGroup}
 	c.BoxSizes, c.BoxSizeList = ListedBoxes, []int{1, 3, 9, 27, 81}
-	p, err := FieldPattern(carpet(5), c)
+	e, err := extract(carpet(5), c)
 	require.NoError(t, err)
+	p := e.Pattern
 	assert.Equal(t, []int{1, 3, 9, 27, 81}, p.Fit.Sizes)
 	assert.Equal(t, []int{32768, 4096, 512, 64, 8}, p.Fit.Counts)
 	for _, slope := range p.Fit.Slopes {
@@ -132,13 +134,15 @@ func TestFitSaysWhatTheBoxesCounted(t *testing.T) {
 	assert.Nil(t, p.Spectrum, "it was not asked for")
 
 	c.BoxSizeList = []int{1, 2, 4, 8, 16, 32, 64, 128}
-	p, err = FieldPattern(carpet(5), c)
+	e, err = extract(carpet(5), c)
 	require.NoError(t, err)
+	p = e.Pattern
 	assert.True(t, p.Fit.AboveTwo, "sizes that do not tile the grid")
 
 	c.BoxSizes = ReferenceBoxes
-	p, err = FieldPattern(fieldOf(256, func(int, int) float64 { return 1 }), c)
+	e, err = extract(fieldOf(256, func(int, int) float64 { return 1 }), c)
 	require.NoError(t, err)
+	p = e.Pattern
 	assert.Equal(t, []int{2, 4, 7, 16, 32}, p.Fit.Sizes)
 	assert.InDelta(t, 0.007398380342383783, *p.Fit.StdErr, 1e-12)
 }
@@ -157,7 +161,7 @@ func TestPatternOfAFlatField(t *testing.T) {
 	}
 	c := DefaultFeatureConfig()
 	c.Extra = []Group{"colour"}
-	_, err := FieldPattern([][]float64{{1}}, c)
+	_, err := extract([][]float64{{1}}, c)
 	assert.ErrorContains(t, err, `extra: "colour" is not allowed, must be some of fit, spectrum, shape`)
 }
 
@@ -315,8 +319,9 @@ func TestDynamicsOfFrames(t *testing.T) {
 	}
 	c := DefaultFeatureConfig()
 	c.Plane, c.Extra = U, []Group{DynamicsGroup}
-	p, err := FramePattern(frames, n, c)
+	e, err := Extract(Frames{Size: n, Cells: frames}, c)
 	require.NoError(t, err)
+	p := e.Pattern
 	assert.InDelta(t, 25, *p.Dynamics.Period, 1e-6)
 	assert.InDelta(t, 0, *p.Dynamics.Change, 1e-9, "100 is four periods")
 	assert.Equal(t, Steady, p.Dynamics.State)

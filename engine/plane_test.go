@@ -64,7 +64,7 @@ func TestClustersWrapAround(t *testing.T) {
 					config := DefaultFeatureConfig()
 					config.Plane, config.Wrap, config.Connectivity = U, wrap, connectivity
 					config.Threshold = Threshold{Rule: AtNumber, Value: c.level}
-					f, err := FieldFeatures(c.field, config)
+					f, err := featuresOf(c.field, config)
 					require.NoError(t, err)
 					assert.Equal(t, want[k], f[NClustersLow], "%v neighbours, wrap %v", connectivity, wrap)
 				}
@@ -88,7 +88,7 @@ func TestThresholdRules(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			config := DefaultFeatureConfig()
 			config.Plane, config.Threshold = V, c.threshold
-			f, err := FieldFeatures(field, config)
+			f, err := featuresOf(field, config)
 			require.NoError(t, err)
 			assert.Equal(t, float64(c.active)/256, f[FActive])
 			assert.Equal(t, 0.0, f[VMin])
@@ -127,7 +127,7 @@ func TestFlatFieldHasNoActiveCellByAnyRule(t *testing.T) {
 	for _, rule := range []ThresholdRule{Midrange, AtMean, Otsu} {
 		config := DefaultFeatureConfig()
 		config.Plane, config.Threshold.Rule = U, rule
-		f, err := FieldFeatures(field, config)
+		f, err := featuresOf(field, config)
 		require.NoError(t, err)
 		assert.Zero(t, f[FActive], rule)
 	}
@@ -185,7 +185,7 @@ func TestDimensionsOfKnownSets(t *testing.T) {
 			config := DefaultFeatureConfig()
 			config.Plane, config.Threshold = U, Threshold{Rule: AtNumber, Value: 0.5}
 			c.sizes(&config)
-			f, err := FieldFeatures(c.field, config)
+			f, err := featuresOf(c.field, config)
 			require.NoError(t, err)
 			assert.InDelta(t, c.want, f[DBox], 1e-12)
 		})
@@ -235,10 +235,10 @@ func TestFeaturesOfAnotherPlaneOfASimulation(t *testing.T) {
 				assert.Equal(t, all.FieldMean, got.FieldMean)
 				assert.Equal(t, all.FieldStd, got.FieldStd)
 
-				last, err := FrameFeatures([][]float64{want}, p.GridSize, config)
+				last, err := Extract(Frames{Size: p.GridSize, Cells: [][]float64{want}}, config)
 				require.NoError(t, err)
 				for _, k := range []Feature{DBox, DR2, VMin, VMax, VMean, VStd, VSkew, VKurt, FActive, NClustersLow, MaxClusterSize} {
-					assert.Equal(t, last[k], got.Features[k], FeatureNames()[k])
+					assert.Equal(t, last.Features[k], got.Features[k], FeatureNames()[k])
 				}
 				assert.Positive(t, got.Features[DVMax])
 				assert.Less(t, got.Features[DVMax], 0.1)

@@ -236,10 +236,10 @@ func TestReferenceFields(t *testing.T) {
 			var got Features
 			var err error
 			if json.Unmarshal(raw, &field) == nil {
-				got, err = FieldFeatures(field, want.Config.config(t))
+				got, err = featuresOf(field, want.Config.config(t))
 			} else {
 				require.NoError(t, json.Unmarshal(raw, &history))
-				got, err = HistoryFeatures(history, want.Config.config(t))
+				got, err = featuresOfHistory(history, want.Config.config(t))
 			}
 			require.NoError(t, err)
 			assertFeatures(t, want.Features, got)

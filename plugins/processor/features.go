@@ -154,18 +154,15 @@ func (f *features) ProcessBatch(ctx context.Context, batch service.MessageBatch)
 }
 
 func (f *features) process(from *source, msg *service.Message) error {
-	frames, n, err := f.frames(from)
+	frames, err := f.frames(from)
 	if err != nil {
 		return err
 	}
-	result, err := engine.FrameFeatures(frames, n, f.config)
+	extracted, err := engine.Extract(frames, f.config)
 	if err != nil {
 		return err
 	}
-	pattern, err := engine.FramePattern(frames, n, f.config)
-	if err != nil {
-		return err
-	}
+	result := extracted.Features
 	b := append(make([]byte, 0, 1024), `{"fractal_dimension":`...)
 	b = rawjson.AppendFloat(b, result.FractalDimension())
 	b = append(b, `,"features":`...)
@@ -175,7 +172,7 @@ func (f *features) process(from *source, msg *service.Message) error {
 	} else {
 		b = appendFeatures(b, &result, f.array)
 	}
-	b, err = appendPattern(b, pattern)
+	b, err = appendPattern(b, extracted.Pattern)
 	msg.SetBytes(append(b, '}'))
 	return err
 }
@@ -186,32 +183,31 @@ func (f *features) Close(context.Context) error {
 	return nil
 }
 
-// frames returns the source's fields, row by row, in volts, and how many rows
-// each has.
-func (f *features) frames(from *source) (frames [][]float64, n int, err error) {
+// frames returns the source's fields, in volts.
+func (f *features) frames(from *source) (frames engine.Frames, err error) {
 	field, history, err := f.raw(from)
 	switch {
 	case err != nil:
 	case history != nil:
-		frames, n, err = array.ReadSeries(historyMapping.Name(), history, array.Bounds{
+		frames.Cells, frames.Size, err = array.ReadSeries(historyMapping.Name(), history, array.Bounds{
 			Rows: engine.MaxGridSize, Frames: engine.MaxSteps, Cells: f.historyBytes / 8,
 			Reason: fmt.Sprintf("%v.%v is %v", fieldLimits, limitHistoryBytes.Name(), f.historyBytes),
 		})
 	default:
-		frames = make([][]float64, 1)
-		frames[0], n, err = array.ReadField(fieldMapping.Name(), field, 0, engine.MaxGridSize)
+		frames.Cells = make([][]float64, 1)
+		frames.Cells[0], frames.Size, err = array.ReadField(fieldMapping.Name(), field, 0, engine.MaxGridSize)
 	}
 	if err != nil {
-		return nil, 0, err
+		return frames, err
 	}
 	if plane := f.config.Plane; f.millivolts && (plane == "" || plane == engine.Potential) {
-		for _, frame := range frames {
+		for _, frame := range frames.Cells {
 			for c := range frame {
 				frame[c] /= 1000
 			}
 		}
 	}
-	return frames, n, nil
+	return frames, nil
 }
 
 // raw returns the raw field or the raw history; the other is nil.

@@ -76,11 +76,13 @@ func TestUnitsAndMappings(t *testing.T) {
 	assert.Equal(t, want, through(t, "mfn_features: { units: millivolts, field: root = this.a.b }", string(inMillivolts))[0])
 	assert.Equal(t, want, through(t, "mfn_features: { history: root = this.frames }", string(inMillivolts))[0])
 
-	direct, err := engine.FieldFeatures(volts, engine.DefaultFeatureConfig())
+	frames, err := engine.Field(volts)
+	require.NoError(t, err)
+	direct, err := engine.Extract(frames, engine.DefaultFeatureConfig())
 	require.NoError(t, err)
 	got := featuresOf(t, want)
 	for k, name := range engine.FeatureNames() {
-		assert.Equal(t, direct[k], got.Features[name])
+		assert.Equal(t, direct.Features[k], got.Features[name])
 	}
 }
 
@@ -186,20 +188,22 @@ func FuzzFeatures(f *testing.F) {
 		require.NoError(t, json.Unmarshal([]byte(o.content), &got))
 		var members map[string]json.RawMessage
 		require.NoError(t, json.Unmarshal([]byte(message), &members))
-		var want engine.Features
+		var frames engine.Frames
 		var err error
 		if raw, ok := members["field"]; ok {
 			var field [][]float64
 			require.NoError(t, json.Unmarshal(raw, &field))
-			want, err = engine.FieldFeatures(field, engine.DefaultFeatureConfig())
+			frames, err = engine.Field(field)
 		} else {
 			var history [][][]float64
 			require.NoError(t, json.Unmarshal(members["history"], &history))
-			want, err = engine.HistoryFeatures(history, engine.DefaultFeatureConfig())
+			frames, err = engine.History(history)
 		}
 		require.NoError(t, err)
-		assert.Equal(t, want, got.Features)
-		assert.Equal(t, want.FractalDimension(), got.FractalDimension)
+		want, err := engine.Extract(frames, engine.DefaultFeatureConfig())
+		require.NoError(t, err)
+		assert.Equal(t, want.Features, got.Features)
+		assert.Equal(t, want.Features.FractalDimension(), got.FractalDimension)
 	})
 }
 
@@ -220,7 +224,9 @@ func BenchmarkFeatures(b *testing.B) {
 		b.Run(fmt.Sprintf("engine/%dx%d", n, n), func(b *testing.B) {
 			b.SetBytes(int64(len(message)))
 			for b.Loop() {
-				_, err := engine.FieldFeatures(field, engine.DefaultFeatureConfig())
+				frames, err := engine.Field(field)
+				require.NoError(b, err)
+				_, err = engine.Extract(frames, engine.DefaultFeatureConfig())
 				require.NoError(b, err)
 			}
 		})

@@ -229,9 +229,11 @@ func TestHistoriesAreNumPys(t *testing.T) {
 		t.Run(strconv.Itoa(k), func(t *testing.T) {
 			want := model.ask(t, map[string]any{"history": history, "feature_config": configObject(c)})
 			require.Empty(t, want.Error)
-			got, err := engine.HistoryFeatures(history, c)
+			frames, err := engine.History(history)
 			require.NoError(t, err)
-			assertFeatures(t, want.Features, got)
+			got, err := engine.Extract(frames, c)
+			require.NoError(t, err)
+			assertFeatures(t, want.Features, got.Features)
 		})
 	}
 }

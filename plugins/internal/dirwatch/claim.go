@@ -72,7 +72,7 @@ func verify(root *os.Root, name string, f File, sum files.Sum) error {
 	if err != nil {
 		return err
 	}
-	defer content.Close() //nolint:errcheck // it is only read
+	defer files.CloseRead(content)
 	same, err := files.SumFrom(content)
 	if err != nil {
 		return err

@@ -253,7 +253,7 @@ func (d *Dir) scan(ctx context.Context, root *os.Root, rel string, s *Scan, ente
 	if err != nil {
 		return err
 	}
-	defer dir.Close() //nolint:errcheck // it is only read
+	defer files.CloseRead(dir)
 	for ctx.Err() == nil {
 		entries, err := dir.ReadDir(1024)
 		for _, e := range entries {

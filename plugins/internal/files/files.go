@@ -5,6 +5,7 @@ package files
 
 import (
 	"context"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -35,6 +36,9 @@ func Classify(err error) error {
 	}
 	return &retry.Transient{Err: err}
 }
+
+// CloseRead closes what was only read. Its error would say nothing.
+func CloseRead(file io.Closer) { _ = file.Close() }
 
 // Abandonable runs do, and returns its result, or ctx's error if ctx ends first: a
 // call to a file system that hangs cannot be interrupted. Then discard gets the

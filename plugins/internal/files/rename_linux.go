@@ -19,7 +19,7 @@ func renameNew(root *os.Root, from, to string) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close() //nolint:errcheck // it is only read
+	defer CloseRead(dir)
 	fd := int(dir.Fd())
 	err = unix.Renameat2(fd, from, fd, to, unix.RENAME_NOREPLACE)
 	if err != nil {

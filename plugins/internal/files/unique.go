@@ -220,12 +220,12 @@ func link(from *os.Root, name string, info fs.FileInfo, to *os.Root, target stri
 	if err != nil {
 		return "", err
 	}
-	defer fromDir.Close() //nolint:errcheck // it is only read
+	defer CloseRead(fromDir)
 	toDir, err := to.Open(".")
 	if err != nil {
 		return "", err
 	}
-	defer toDir.Close() //nolint:errcheck // it is only read
+	defer CloseRead(toDir)
 	return UniqueName(to, target, func(target string) error {
 		err := linkAt(fromDir, path.Base(name), toDir, target)
 		if !errors.Is(err, fs.ErrExist) {
@@ -246,7 +246,7 @@ func copyTo(from *os.Root, name string, to *os.Root, target string) (string, err
 	if err != nil {
 		return "", err
 	}
-	defer source.Close() //nolint:errcheck // it is only read
+	defer CloseRead(source)
 	info, err := source.Stat()
 	if err != nil {
 		return "", err

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
 )
 
 // Timestamp stands in a name for a moment.
@@ -99,7 +101,7 @@ func (r Rotation) excess(dir *os.Root, base, name string) []string {
 	if err != nil {
 		return nil // the next rotation will do it
 	}
-	defer d.Close() //nolint:errcheck // it is only read
+	defer files.CloseRead(d)
 	var found []string
 	for {
 		entries, err := d.ReadDir(1024)

@@ -91,7 +91,7 @@ func (d *Dir) sweep(ctx context.Context, rel string) {
 	if err != nil {
 		return
 	}
-	defer dir.Close() //nolint:errcheck // it is only read
+	defer files.CloseRead(dir)
 	for ctx.Err() == nil {
 		entries, err := dir.ReadDir(1024)
 		for _, e := range entries {

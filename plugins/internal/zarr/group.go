@@ -88,7 +88,7 @@ func onlyLeftovers(root *os.Root) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close() //nolint:errcheck // it is only read
+	defer files.CloseRead(dir)
 	entries, err := dir.ReadDir(0)
 	if err != nil {
 		return err
@@ -118,7 +118,7 @@ func (g *Group) locked(ctx context.Context, do func(*os.Root) error) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close() //nolint:errcheck // it is only read
+	defer files.CloseRead(dir)
 	// A network file system may not lock a directory. Such a group must have one
 	// writer, or writers whose simulations share no chunk.
 	if err := files.Lock(ctx, dir); err != nil && !errors.Is(err, syscall.EBADF) {
