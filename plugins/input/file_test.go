@@ -858,7 +858,7 @@ func TestFileJobTellsHowFarItIs(t *testing.T) {
 		}
 		return fmt.Sprintf("%v of %v %v", p.Done, p.Total, p.Unit)
 	}
-	streamtest.Await(t, func() bool { return len(r.contents(t)) == 1 }, "the first")
+	await.Until(t, func() bool { return len(r.contents(t)) == 1 }, "the first")
 	assert.Equal(t, "0 of 10 bytes", progress())
 	close(held.opened)
 	r.AwaitEnd(t)

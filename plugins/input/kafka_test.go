@@ -122,15 +122,15 @@ func TestKafkaBatchThatIsTooLargeDecompressed(t *testing.T) {
 			require.NoError(t, cl.ProduceSync(t.Context(), kgo.StringRecord("after")).FirstErr())
 
 			r := runKafka(t, c, "max_batch_bytes: 1MiB")
-			streamtest.Await(t, func() bool {
+			await.Until(t, func() bool {
 				return strings.Contains(r.Logs.String(), "topic params, partition 0: the batch of offsets 1 to 1 has more than max_batch_bytes")
 			}, "the error")
-			streamtest.Await(t, func() bool { return kafkaCommitted(c) == 1 }, "the commit of what came before")
+			await.Until(t, func() bool { return kafkaCommitted(c) == 1 }, "the commit of what came before")
 			assert.Equal(t, []string{"before"}, r.values())
 			r.Stop(t)
 
 			r = runKafka(t, c, "")
-			streamtest.Await(t, func() bool { return len(r.values()) == 2 }, "what is let in")
+			await.Until(t, func() bool { return len(r.values()) == 2 }, "what is let in")
 			assert.Equal(t, "after", r.values()[1])
 		})
 	}
