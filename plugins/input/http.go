@@ -20,6 +20,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ratelimit"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
 )
@@ -176,11 +177,11 @@ func init() {
 // httpInput makes a message of each request, and a response of each answer.
 type httpInput struct {
 	conf     httpConfig
-	res      *service.Resources
 	log      *service.Logger
 	refusals *logs.Digest
 	guard    *guard.Guard
 	status   *status.Component
+	limit    *ratelimit.Limit // nil: there is none
 	spans    tracing.Spans
 
 	requests chan *httpRequest
@@ -248,11 +249,8 @@ func newHTTPInput(conf *service.ParsedConfig, res *service.Resources) (*httpInpu
 	if err != nil {
 		return nil, err
 	}
-	if c.rateLimit != "" && !res.HasRateLimit(c.rateLimit) {
-		return nil, fmt.Errorf("%v: there is no resource %q", httpFieldRateLimit, c.rateLimit)
-	}
 	in := &httpInput{
-		conf: c, res: res, log: res.Logger(),
+		conf: c, log: res.Logger(),
 		refusals: logs.NewDigest(res.Logger(), (*service.Logger).Warn, 12, logs.DigestWords{More: "More requests were refused"}),
 		requests: make(chan *httpRequest),
 		inFlight: make(chan struct{}, c.maxInFlight),
@@ -260,6 +258,11 @@ func newHTTPInput(conf *service.ParsedConfig, res *service.Resources) (*httpInpu
 		spans:    tracing.NewSpans(res, httpType),
 	}
 	in.close = sync.OnceFunc(func() { close(in.closing) })
+	if c.rateLimit != "" {
+		if in.limit, err = ratelimit.Find(res, c.rateLimit); err != nil {
+			return nil, fmt.Errorf("%v: %w", httpFieldRateLimit, err)
+		}
+	}
 	if in.guard, err = guard.New(c.address, c.hosts, c.origins, c.keys); err != nil {
 		return nil, fmt.Errorf("address and cors.allowed_origins: %w", err)
 	}

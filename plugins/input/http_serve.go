@@ -159,14 +159,10 @@ func (in *httpInput) admit(w http.ResponseWriter, r *http.Request, to route) (bo
 
 // withinRate refuses what is above the rate limit.
 func (in *httpInput) withinRate(ctx context.Context) error {
-	if in.conf.rateLimit == "" {
+	if in.limit == nil {
 		return nil
 	}
-	var wait time.Duration
-	var err error
-	if accessErr := in.res.AccessRateLimit(ctx, in.conf.rateLimit, func(limit service.RateLimit) { wait, err = limit.Access(ctx) }); accessErr != nil {
-		err = accessErr
-	}
+	wait, err := in.limit.Ask(ctx)
 	switch {
 	case err != nil:
 		return fmt.Errorf("asking the rate limit: %w", err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ratelimit"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/shutdown"
 )
@@ -28,8 +29,8 @@ func RateLimitField() *service.ConfigField {
 
 // RateLimit is a rate limit resource. A nil one grants every request.
 type RateLimit struct {
-	label    string
-	res      *service.Resources
+	*ratelimit.Limit
+	log      *service.Logger
 	failures *logs.Digest
 }
 
@@ -39,10 +40,11 @@ func ParseRateLimit(conf *service.ParsedConfig, res *service.Resources) (*RateLi
 	if err != nil || label == "" {
 		return nil, err
 	}
-	if !res.HasRateLimit(label) {
-		return nil, fmt.Errorf("%v: there is no rate limit resource %q", rateLimit.Name(), label)
+	limit, err := ratelimit.Find(res, label)
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", rateLimit.Name(), err)
 	}
-	return &RateLimit{label, res, logs.NewDigest(res.Logger(), (*service.Logger).Error, 1, logs.DigestWords{
+	return &RateLimit{limit, res.Logger(), logs.NewDigest(res.Logger(), (*service.Logger).Error, 1, logs.DigestWords{
 		More: "Rate limit still cannot be accessed",
 		Over: "Rate limit can be accessed again",
 	})}, nil
@@ -68,13 +70,8 @@ func (l *RateLimit) Admit(ctx context.Context) error {
 }
 
 // access asks for a request, and returns how long to wait before asking again.
-func (l *RateLimit) access(ctx context.Context) (wait time.Duration) {
-	var err error
-	if accessErr := l.res.AccessRateLimit(ctx, l.label, func(limit service.RateLimit) {
-		wait, err = limit.Access(ctx)
-	}); accessErr != nil {
-		err = accessErr
-	}
+func (l *RateLimit) access(ctx context.Context) time.Duration {
+	wait, err := l.Ask(ctx)
 	switch {
 	case err == nil:
 		l.failures.Succeeded()
@@ -82,8 +79,8 @@ func (l *RateLimit) access(ctx context.Context) (wait time.Duration) {
 	case ctx.Err() != nil:
 		return 0
 	}
-	if l.failures.Failed(err, nil, "rate_limit", l.label) {
-		logs.With(l.res.Logger(), "rate_limit", l.label, "error", err.Error()).Error("Rate limit cannot be accessed")
+	if l.failures.Failed(err, nil, "rate_limit", l.Label) {
+		logs.With(l.log, "rate_limit", l.Label, "error", err.Error()).Error("Rate limit cannot be accessed")
 	}
 	return inaccessiblePause
 }
