@@ -212,23 +212,25 @@ func TestDimensionsOfSimpleFigures(t *testing.T) {
 		"diagonal": {func(r, c int) bool { return r == c }, 1},
 		"point":    {func(r, c int) bool { return r == 5 && c == 60 }, 0},
 	} {
-		field := make([][]float64, 64)
-		for r := range field {
-			for c := range 64 {
-				v := -0.08
-				if test.on(r, c) {
-					v = 0
+		t.Run(name, func(t *testing.T) {
+			field := make([][]float64, 64)
+			for r := range field {
+				for c := range 64 {
+					v := -0.08
+					if test.on(r, c) {
+						v = 0
+					}
+					field[r] = append(field[r], v)
 				}
-				field[r] = append(field[r], v)
 			}
-		}
-		got := fieldFeatures(t, field, c)
-		assert.InDelta(t, test.dimension, got.FractalDimension(), 1e-12, name)
-		if test.dimension > 0 {
-			assert.InDelta(t, 1, got[DR2], 1e-12, name)
-		} else {
-			assert.Zero(t, got[DR2], "%v: the counts do not vary", name)
-		}
+			got := fieldFeatures(t, field, c)
+			assert.InDelta(t, test.dimension, got.FractalDimension(), 1e-12)
+			if test.dimension > 0 {
+				assert.InDelta(t, 1, got[DR2], 1e-12)
+			} else {
+				assert.Zero(t, got[DR2], "the counts do not vary")
+			}
+		})
 	}
 }
 

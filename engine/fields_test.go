@@ -36,11 +36,13 @@ func TestFieldErrors(t *testing.T) {
 		"field: potentials from -Inf to 0 mV are too large: V_min overflows":          {{0, 0}, {0, -1e307}},
 		"field: potentials from -1e+103 to 1e+103 mV are too large: V_skew overflows": {{-1e100, -1e100, 0}, {1e100, 0, 0}, {0, 0, 0}},
 	} {
-		_, err := featuresOf(field, c)
-		require.Error(t, err, want)
-		var fieldErr *FieldError
-		require.ErrorAs(t, err, &fieldErr)
-		assert.Equal(t, want, err.Error())
+		t.Run(want, func(t *testing.T) {
+			_, err := featuresOf(field, c)
+			require.Error(t, err)
+			var fieldErr *FieldError
+			require.ErrorAs(t, err, &fieldErr)
+			assert.Equal(t, want, err.Error())
+		})
 	}
 
 	for want, frames := range map[string][][][]float64{
@@ -54,16 +56,20 @@ func TestFieldErrors(t *testing.T) {
 		"history[1][3][1]: NaN is not finite":                                       {square(5), with(math.NaN()), square(5)},
 		"history: potentials from 0 to 0 mV are too large: E_trend overflows":       {{{1e200}}, {{0}}},
 	} {
-		_, err := featuresOfHistory(frames, c)
-		require.Error(t, err, want)
-		var fieldErr *FieldError
-		require.ErrorAs(t, err, &fieldErr)
-		assert.Equal(t, want, err.Error())
+		t.Run(want, func(t *testing.T) {
+			_, err := featuresOfHistory(frames, c)
+			require.Error(t, err)
+			var fieldErr *FieldError
+			require.ErrorAs(t, err, &fieldErr)
+			assert.Equal(t, want, err.Error())
+		})
 	}
 
 	for want, frame := range map[string]int{"history[1]: has 8 cells, must have 9": 8, "history[1]: has 0 cells, must have 9": 0} {
-		_, err := Extract(Frames{Size: 3, Cells: [][]float64{make([]float64, 9), make([]float64, frame)}}, c)
-		require.EqualError(t, err, want)
+		t.Run(want, func(t *testing.T) {
+			_, err := Extract(Frames{Size: 3, Cells: [][]float64{make([]float64, 9), make([]float64, frame)}}, c)
+			require.EqualError(t, err, want)
+		})
 	}
 	for _, n := range []int{-1, 0, 1025, math.MaxInt} {
 		_, err := Extract(Frames{Size: n, Cells: [][]float64{{}}}, c)

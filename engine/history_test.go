@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -68,16 +69,18 @@ func TestStableSince(t *testing.T) {
 		{"#..........", 10, 2},
 		{".........#", 10, 11},
 	} {
-		c := DefaultFeatureConfig()
-		c.StabilityWindow, c.StabilityThresholdMV = test.window, 0.5
-		assert.Equal(t, test.want, historyFeatures(c, 4, quiet(test.pattern)...)[TStable], "%q in a window of %v", test.pattern, test.window)
-		if test.pattern != "" {
-			var deviations []float64
-			for _, char := range test.pattern {
-				deviations = append(deviations, map[bool]float64{true: 0, false: 1}[char == '.'])
+		t.Run(fmt.Sprintf("%q in a window of %v", test.pattern, test.window), func(t *testing.T) {
+			c := DefaultFeatureConfig()
+			c.StabilityWindow, c.StabilityThresholdMV = test.window, 0.5
+			assert.Equal(t, test.want, historyFeatures(c, 4, quiet(test.pattern)...)[TStable])
+			if test.pattern != "" {
+				var deviations []float64
+				for _, char := range test.pattern {
+					deviations = append(deviations, map[bool]float64{true: 0, false: 1}[char == '.'])
+				}
+				assert.EqualValues(t, test.want, oracleStable(deviations, len(deviations)+1, c), "oracle")
 			}
-			assert.EqualValues(t, test.want, oracleStable(deviations, len(deviations)+1, c), "oracle")
-		}
+		})
 	}
 }
 

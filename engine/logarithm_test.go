@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -52,8 +53,10 @@ func TestLogarithmsAreCorrectlyRounded(t *testing.T) {
 		{262144, 0x4028f40b5ed9812d, 0x4015ac95bab3693f},
 		{999999, 0x402ba18a78020f45, 0x4017ffffe2dadfb7},
 	} {
-		assert.Equal(t, test.ln, math.Float64bits(ln(test.x)), "ln %v", test.x)
-		assert.Equal(t, test.log10, math.Float64bits(log10(test.x)), "log10 %v", test.x)
+		t.Run(fmt.Sprint("x = ", test.x), func(t *testing.T) {
+			assert.Equal(t, test.ln, math.Float64bits(ln(test.x)), "ln %v", test.x)
+			assert.Equal(t, test.log10, math.Float64bits(log10(test.x)), "log10 %v", test.x)
+		})
 	}
 	for _, test := range []struct {
 		y    float64
@@ -71,7 +74,9 @@ func TestLogarithmsAreCorrectlyRounded(t *testing.T) {
 		{12.875, 0x429b47ef1e60323c},
 		{1.2304489213782739, 0x4031000000000000},
 	} {
-		assert.Equal(t, test.want, math.Float64bits(exp10(test.y)), "10^%v", test.y)
+		t.Run(fmt.Sprint("y = ", test.y), func(t *testing.T) {
+			assert.Equal(t, test.want, math.Float64bits(exp10(test.y)), "10^%v", test.y)
+		})
 	}
 }
 
