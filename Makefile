@@ -47,6 +47,15 @@ test-python: build
 test-service: build
 	./tests/service/run.sh
 
+.PHONY: test-page page-pictures
+## test-page: the page of the running program, in a headless Chromium (Node.js, npm, chromium)
+test-page: build
+	./tests/page/run.sh
+
+## page-pictures: make the pictures of docs/page.md again (as test-page)
+page-pictures: build
+	./tests/page/run.sh tests/page/pictures.js
+
 .PHONY: test-scale
 ## test-scale: workers of one group in network namespaces, for some 10 minutes (root, ip, Java 17, Maven)
 test-scale: build
@@ -130,7 +139,7 @@ pictures: build
 
 ## clean: remove what the other targets made
 clean:
-	rm -rf bin dist results
+	rm -rf bin dist results tests/page/node_modules
 
 ## help: this list
 help:

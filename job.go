@@ -11,6 +11,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"github.com/mfn-connect/mfn-connect/internal/cli"
+	"github.com/mfn-connect/mfn-connect/plugins/page"
 	"github.com/mfn-connect/mfn-connect/plugins/process"
 )
 
@@ -22,14 +23,21 @@ type job struct {
 
 	progressEvery time.Duration
 	stopProgress  atomic.Pointer[func()] // nil: none is shown
+
+	page *page.Server // nil: none is served
 }
 
-// options make Benthos tell the job its logger and when a stream starts.
+// options make Benthos tell the job its logger, its configuration and when a stream
+// starts.
 func (j *job) options() []service.CLIOptFunc {
 	return []service.CLIOptFunc{
 		service.CLIOptOnLoggerInit(func(log *service.Logger) {
 			j.log.Store(log)
 			log.With("version", j.version, "cores", runtime.GOMAXPROCS(0)).Info("Starting " + name)
+		}),
+		service.CLIOptOnConfigParse(func(conf *service.ParsedConfig) (err error) {
+			j.page, err = page.Start(conf, j.version, j.log.Load())
+			return err
 		}),
 		service.CLIOptOnStreamStart(func(*service.RunningStreamSummary) error {
 			j.started.Store(new(time.Now()))
@@ -62,7 +70,9 @@ func (j *job) end(signalled bool) int {
 	if started == nil || log == nil {
 		return 0
 	}
-	if err := process.Sum(log, *started, signalled); err != nil {
+	err := process.Sum(log, *started, signalled)
+	j.page.End(err)
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "%v: the stream ended before its work was done: %v\n", name, err)
 		return 1
 	}

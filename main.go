@@ -21,6 +21,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/internal/cli"
 	_ "github.com/mfn-connect/mfn-connect/plugins"
 	_ "github.com/mfn-connect/mfn-connect/plugins/dataset"
+	"github.com/mfn-connect/mfn-connect/plugins/page"
 	"github.com/mfn-connect/mfn-connect/plugins/tracer"
 )
 
@@ -76,14 +77,15 @@ const shutdownTimeout = "8s"
 
 // schema is Benthos's configuration with the defaults that differ here: the
 // service listens on this machine only, metrics are for Prometheus and tell of the
-// process too, and a shutdown ends before containers are killed.
+// process too, and a shutdown ends before containers are killed. It has one field
+// more: the page.
 func schema(version, built string) *service.ConfigSchema {
 	s := service.GlobalEnvironment().FullConfigSchema(version, built)
 	s.SetFieldDefault("127.0.0.1:4195", "http", "address")
 	s.SetFieldDefault(shutdownTimeout, "shutdown_timeout")
 	s.SetFieldDefault(map[string]any{"prometheus": map[string]any{"add_process_metrics": true}}, "metrics")
 	s.SetFieldDefault(map[string]any{"@service": name}, "logger", "static_fields")
-	return s
+	return s.Field(page.Field())
 }
 
 // buildInfo returns the module's version with its commit, and the time of the

@@ -15,6 +15,8 @@ type field struct {
 	Kind     string  `json:"kind"` // scalar, array or map
 	Linter   string  `json:"linter"`
 	Children []field `json:"children"`
+
+	Description string `json:"description"`
 }
 
 // nameKinds gives each field of the package fields its kind as its type.
@@ -29,16 +31,21 @@ func nameKinds(view *service.ConfigView, data *service.TemplateDataPlugin) error
 	if err := json.Unmarshal(document, &component); err != nil {
 		return err
 	}
+	setKinds(data.Fields, component.Config.Children)
+	return nil
+}
+
+// setKinds gives each field of the package fields its kind as its type.
+func setKinds(of []service.TemplateDataPluginField, from []field) {
 	kinds := map[string]string{}
-	collectKinds(component.Config.Children, "", kinds)
-	for k, f := range data.Fields {
+	collectKinds(from, "", kinds)
+	for k, f := range of {
 		if kind, ok := kinds[f.FullName]; ok {
-			data.Fields[k].Type = kind
+			of[k].Type = kind
 		} else if f.Type == "unknown" {
-			data.Fields[k].Type = "any"
+			of[k].Type = "any"
 		}
 	}
-	return nil
 }
 
 func collectKinds(fields []field, path string, kinds map[string]string) {

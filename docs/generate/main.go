@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"fmt"
 	"os"
@@ -24,12 +25,12 @@ import (
 )
 
 //go:embed components.md.tmpl
-var page string
+var reference string
 
 func main() {
-	reference, err := render(service.GlobalEnvironment())
+	text, err := render(service.GlobalEnvironment())
 	if err == nil {
-		_, err = os.Stdout.Write(reference)
+		_, err = os.Stdout.Write(text)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "generating the component reference:", err)
@@ -60,10 +61,12 @@ func render(env *service.Environment) ([]byte, error) {
 	env.WalkOutputs(add)
 	env.WalkMetrics(add)
 	env.WalkTracers(add)
-	if failure != nil {
-		return nil, failure
+	root, err := rootField(env)
+	if err := cmp.Or(failure, err); err != nil {
+		return nil, err
 	}
-	order := []string{"processor", "input", "output", "metrics", "tracer"}
+	components = append(components, root)
+	order := []string{"processor", "input", "output", "metrics", "tracer", "field"}
 	slices.SortStableFunc(components, func(a, b service.TemplateDataPlugin) int {
 		if d := slices.Index(order, a.Type) - slices.Index(order, b.Type); d != 0 {
 			return d
@@ -75,7 +78,7 @@ func render(env *service.Environment) ([]byte, error) {
 		"trim":   strings.TrimSpace,
 		"anchor": anchor,
 		"indent": func(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n  ") },
-	}).Parse(page)
+	}).Parse(reference)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,9 @@ type Guard struct {
 
 // New returns the guard of a server that listens at address (host:port). Requests
 // must be for one of hosts; if there are none, for a loopback name if the address
-// is one, since any name may be made to point there. Pages of the origins, "*" for
+// is one, since any name may be made to point there. An unspecified address in
+// hosts, 0.0.0.0 or ::, stands for every address: only a name can be made to point
+// elsewhere. Pages of the origins, "*" for
 // all, may send requests. Callers need one of the keys, if there are any; an empty
 // key is none.
 func New(address string, hosts, origins, keys []string) (*Guard, error) {
@@ -76,7 +78,9 @@ func (g *Guard) knows(host string) bool {
 	if len(g.hosts) == 0 {
 		return !g.local || isLoopback(host)
 	}
-	return slices.ContainsFunc(g.hosts, func(name string) bool { return strings.EqualFold(name, host) })
+	return slices.ContainsFunc(g.hosts, func(name string) bool {
+		return strings.EqualFold(name, host) || net.ParseIP(name).IsUnspecified() && net.ParseIP(host) != nil
+	})
 }
 
 func isLoopback(host string) bool {

@@ -33,6 +33,8 @@ func TestCaller(t *testing.T) {
 		{name: "any host", address: ":1", host: "service.example", want: 200},
 		{name: "a listed host", address: ":1", hosts: []string{"Service.example"}, host: "service.Example:80", want: 200},
 		{name: "one that is not listed", address: "127.0.0.1:1", hosts: []string{"service.example"}, host: "localhost", want: 421},
+		{name: "an address where every one is listed", address: ":1", hosts: []string{"0.0.0.0"}, host: "192.0.2.1:80", want: 200},
+		{name: "a name where every address is listed", address: ":1", hosts: []string{"0.0.0.0"}, host: "rebound.example:80", want: 421},
 		{name: "a page of its own", address: ":1", host: "h", headers: map[string]string{"Origin": "http://h"}, want: 200},
 		{name: "a foreign page", address: ":1", host: "h", headers: map[string]string{"Origin": "http://attacker.example"}, want: 403},
 		{name: "a foreign page, as a browser says", address: ":1", host: "h", headers: map[string]string{"Sec-Fetch-Site": "cross-site"}, want: 403},

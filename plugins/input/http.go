@@ -8,7 +8,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"regexp"
 	"sync"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/mfn-connect/mfn-connect/internal/guard"
-	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
@@ -35,7 +33,7 @@ const (
 )
 
 var (
-	httpAddress        = matching("address", "host:port", `^(\[[0-9A-Fa-f:.]+\]|[^:\s]*):[0-9]{1,5}$`)
+	httpAddress        = fields.Address("address")
 	httpTimeout        = fields.Positive("timeout")
 	httpReadTimeout    = fields.Positive("read_timeout")
 	httpIdleTimeout    = fields.Positive("idle_timeout")
@@ -47,16 +45,10 @@ var (
 	httpAllowedHosts   = fields.ListOf(fields.NotEmpty("allowed_hosts"))
 	httpCertFile       = fields.Text("cert_file")
 	httpKeyFile        = fields.Text("key_file")
-	httpOrigins        = fields.ListOf(matching("allowed_origins", "an origin such as https://example.com, or * for all", `^(\*|https?://[^/?#\s]+)$`))
+	httpOrigins        = fields.ListOf(fields.Matching("allowed_origins", "an origin such as https://example.com, or * for all", `^(\*|https?://[^/?#\s]+)$`))
 	httpStatus         = fields.Interpolated("status")
 	httpHeaders        = fields.MapOf(fields.Interpolated("headers"))
 )
-
-// matching is a text that matches a regular expression.
-func matching(name, allowed, expression string) fields.Scalar[string] {
-	return fields.Text(name).Where(allowed, fmt.Sprintf("this.string().re_match(%q)", expression), regexp.MustCompile(expression).MatchString).
-		Schema(jsonschema.Matching(expression))
-}
 
 func httpSpec() *service.ConfigSpec {
 	return service.NewConfigSpec().
@@ -314,6 +306,7 @@ func (in *httpInput) ReadBatch(ctx context.Context) (service.MessageBatch, servi
 		batch := service.MessageBatch{r.message}
 		in.spans.Begin(batch)
 		return batch, func(_ context.Context, err error) error {
+			ledger.Process.Settled.Add(1)
 			r.answered <- err
 			return nil
 		}, nil

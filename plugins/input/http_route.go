@@ -17,9 +17,9 @@ import (
 const httpFieldPaths = "paths"
 
 var (
-	httpPath         = matching("path", "a path that begins with a slash, without braces", `^/[^{}\s]*$`)
-	httpVerbs        = fields.ListOf(matching("allowed_verbs", "an HTTP method in capitals", `^[A-Z]+$`)).NotEmpty()
-	httpContentTypes = fields.ListOf(matching("content_types", "a media type without parameters, such as image/png", `^[a-z0-9.+-]+/[a-z0-9.+-]+$`))
+	httpPath         = fields.Matching("path", "a path that begins with a slash, without braces", `^/[^{}\s]*$`)
+	httpVerbs        = fields.ListOf(fields.Matching("allowed_verbs", "an HTTP method in capitals", `^[A-Z]+$`)).NotEmpty()
+	httpContentTypes = fields.ListOf(fields.Matching("content_types", "a media type without parameters, such as image/png", `^[a-z0-9.+-]+/[a-z0-9.+-]+$`))
 )
 
 // route is a path that is answered.

@@ -17,6 +17,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/invalid"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/picture"
 )
 
 // planeNames are the members of a result that hold planes.
@@ -38,10 +39,10 @@ var (
 		planeV:         "Of a model of two species.",
 	})
 	colormap = fields.Enum("colormap", map[string]string{
-		"viridis":  "From dark violet over green to yellow.",
-		"magma":    "From black over red to pale yellow.",
-		gray:       "From black to white.",
-		"coolwarm": "From blue over gray to red, for values on both sides of a middle: set `min` and `max` as far from it.",
+		"viridis":    "From dark violet over green to yellow.",
+		"magma":      "From black over red to pale yellow.",
+		picture.Gray: "From black to white.",
+		"coolwarm":   "From blue over gray to red, for values on both sides of a middle: set `min` and `max` as far from it.",
 	})
 	layout = fields.Enum("layout", map[string]string{
 		layoutSingle:    "Each message becomes a picture of its own.",
@@ -220,7 +221,7 @@ func newRender(conf *service.ParsedConfig, res *service.Resources) (r *render, e
 	if r.min != nil && r.max != nil && lo >= hi {
 		return nil, errors.New("min: must be below max")
 	}
-	r.palette = paletteOf(colors, shades)
+	r.palette = picture.Palette(colors, shades)
 	r.animated = arrangement == layoutAnimation
 	if r.sheets = arrangement == layoutSheet; r.sheets {
 		r.palette = sheetPalette(colors)
@@ -243,12 +244,12 @@ func (r *render) ProcessBatch(ctx context.Context, batch service.MessageBatch) (
 		if r.animated {
 			draw = r.animation
 		}
-		picture, err := draw(&sources[k])
+		drawn, err := draw(&sources[k])
 		if err != nil {
 			r.refusals.refuse(batch[k], err, "Message cannot be rendered")
 			return err
 		}
-		batch[k] = withPicture(batch[k], picture)
+		batch[k] = withPicture(batch[k], drawn)
 		return nil
 	})
 }
@@ -265,33 +266,33 @@ func (r *render) picture(from *source) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	side := plane.n * r.scale
-	picture := image.NewPaletted(image.Rect(0, 0, side, side), r.palette)
-	plane.draw(picture, image.Point{}, rangeOf(r.min, r.max, plane), shades, r.scale)
-	return encodePNG(picture)
+	side := plane.N * r.scale
+	drawn := image.NewPaletted(image.Rect(0, 0, side, side), r.palette)
+	plane.Draw(drawn, image.Point{}, picture.RangeOf(r.min, r.max, plane), shades, r.scale)
+	return picture.EncodePNG(drawn)
 }
 
 // withPicture returns the message with a picture for content. Its id stays known.
-func withPicture(msg *service.Message, picture []byte) *service.Message {
+func withPicture(msg *service.Message, content []byte) *service.Message {
 	if id := identity.ID(msg); id != "" {
 		msg = msg.WithContext(identity.WithID(msg.Context(), id))
 		msg.MetaSetMut("simulation_id", id)
 	}
-	msg.SetBytes(picture)
+	msg.SetBytes(content)
 	return msg
 }
 
 // read reads the plane that is to be rendered.
-func (r *render) read(from *source) (p squarePlane, err error) {
+func (r *render) read(from *source) (p picture.Plane, err error) {
 	name, raw, err := r.raw(from)
 	if err != nil {
 		return p, err
 	}
-	if p.cells, p.n, err = array.ReadField(name, raw, 0, engine.MaxGridSize); err != nil {
+	if p.Cells, p.N, err = array.ReadField(name, raw, 0, engine.MaxGridSize); err != nil {
 		return p, err
 	}
-	if side := p.n * r.scale; side*side > r.pixels {
-		return p, invalid.Text(name, fmt.Sprintf("an array of %v × %v numbers", p.n, p.n),
+	if side := p.N * r.scale; side*side > r.pixels {
+		return p, invalid.Text(name, fmt.Sprintf("an array of %v × %v numbers", p.N, p.N),
 			fmt.Sprintf("smaller with a scale of %v", r.scale),
 			fmt.Sprintf("its picture has %v × %v pixels, and limits.max_pixels is %v", side, side, r.pixels))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/array"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/invalid"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/picture"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 )
 
@@ -31,13 +32,13 @@ func (r *render) animation(from *source) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	side := planes[0].n * r.scale
+	side := planes[0].N * r.scale
 	bounds := image.Rect(0, 0, side, side)
 	animated := gif.GIF{Config: image.Config{ColorModel: r.palette, Width: side, Height: side}}
-	values := rangeOf(r.min, r.max, planes...)
+	values := picture.RangeOf(r.min, r.max, planes...)
 	for _, plane := range planes {
 		frame := image.NewPaletted(bounds, r.palette)
-		plane.draw(frame, image.Point{}, values, shades, r.scale)
+		plane.Draw(frame, image.Point{}, values, shades, r.scale)
 		animated.Image = append(animated.Image, frame)
 		animated.Delay = append(animated.Delay, int(r.delay/delayUnit))
 	}
@@ -49,7 +50,7 @@ func (r *render) animation(from *source) ([]byte, error) {
 }
 
 // readSnapshots reads the snapshots of the plane that is to be rendered.
-func (r *render) readSnapshots(from *source) ([]squarePlane, error) {
+func (r *render) readSnapshots(from *source) ([]picture.Plane, error) {
 	raws := make([][]byte, 1)
 	if err := from.members([]string{fieldSnapshots}, raws); err != nil {
 		return nil, err
@@ -70,9 +71,9 @@ func (r *render) readSnapshots(from *source) ([]squarePlane, error) {
 		Rows: engine.MaxGridSize, Frames: engine.MaxModelSteps + 1, Cells: int64(r.pixels / (r.scale * r.scale)),
 		Reason: fmt.Sprintf("limits.max_pixels is %v for all frames, and the scale is %v", r.pixels, r.scale),
 	})
-	planes := make([]squarePlane, len(frames))
+	planes := make([]picture.Plane, len(frames))
 	for k, cells := range frames {
-		planes[k] = squarePlane{cells, n}
+		planes[k] = picture.Plane{Cells: cells, N: n}
 	}
 	return planes, err
 }

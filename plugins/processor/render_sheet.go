@@ -18,6 +18,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/plugins/internal/identity"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/invalid"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/picture"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/rawjson"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/text"
 )
@@ -36,12 +37,12 @@ var captionFace = basicfont.Face7x13
 
 // sheetPalette returns the colours of a sheet: those of the colour map, paper, ink.
 func sheetPalette(colors string) color.Palette {
-	return append(paletteOf(colors, sheetShades), color.RGBA{255, 255, 255, 255}, color.RGBA{0, 0, 0, 255})
+	return append(picture.Palette(colors, sheetShades), color.RGBA{255, 255, 255, 255}, color.RGBA{0, 0, 0, 255})
 }
 
 // tile is a plane on a sheet.
 type tile struct {
-	plane    squarePlane
+	plane    picture.Plane
 	captions []caption // what may be said of it
 	lines    []string  // what is said
 }
@@ -60,7 +61,7 @@ func (r *render) processSheet(ctx context.Context, batch service.MessageBatch, s
 			return
 		}
 		if tiles[k], errs[k] = r.tile(&sources[k]); errs[k] == nil {
-			side := int64(tiles[k].plane.n * r.scale)
+			side := int64(tiles[k].plane.N * r.scale)
 			pixels.Add(side * side)
 		}
 	})
@@ -81,10 +82,10 @@ func (r *render) processSheet(ctx context.Context, batch service.MessageBatch, s
 	if len(drawn) == 0 {
 		return []service.MessageBatch{failed}, nil
 	}
-	var picture []byte
+	var content []byte
 	err := r.tooLarge(len(drawn), fmt.Sprintf("more than %v", r.pixels))
 	if pixels.Load() <= int64(r.pixels) { // otherwise some have not been read
-		picture, err = r.sheet(slices.DeleteFunc(tiles, func(t *tile) bool { return t == nil }))
+		content, err = r.sheet(slices.DeleteFunc(tiles, func(t *tile) bool { return t == nil }))
 	}
 	if err != nil {
 		r.refusals.refuseTogether(drawn, err, "Messages cannot be rendered")
@@ -95,7 +96,7 @@ func (r *render) processSheet(ctx context.Context, batch service.MessageBatch, s
 	}
 	first := drawn[0]
 	sheet := first.WithContext(identity.WithID(first.Context(), identity.List(identity.Names(drawn))))
-	sheet.SetBytes(picture)
+	sheet.SetBytes(content)
 	return []service.MessageBatch{append(service.MessageBatch{sheet}, failed...)}, nil
 }
 
@@ -182,10 +183,10 @@ func (r *render) sheet(tiles []*tile) ([]byte, error) {
 		names = differing(tiles)
 	}
 	side, width, lines := 0, 0, 0
-	planes := make([]squarePlane, len(tiles))
+	planes := make([]picture.Plane, len(tiles))
 	for k, t := range tiles {
 		planes[k] = t.plane
-		side = max(side, t.plane.n*r.scale)
+		side = max(side, t.plane.N*r.scale)
 		for _, name := range names {
 			if value, ok := t.value(name); ok {
 				t.lines = append(t.lines, text.Cut(name+" = "+shown(value), maxLineBytes))
@@ -212,10 +213,10 @@ func (r *render) sheet(tiles []*tile) ([]byte, error) {
 	for k := range sheet.Pix {
 		sheet.Pix[k] = sheetPaper
 	}
-	values := rangeOf(r.min, r.max, planes...)
+	values := picture.RangeOf(r.min, r.max, planes...)
 	for k, t := range tiles {
 		at := image.Pt(sheetGap+k%columns*step.X, sheetGap+k/columns*step.Y)
-		t.plane.draw(sheet, at, values, sheetShades, r.scale)
+		t.plane.Draw(sheet, at, values, sheetShades, r.scale)
 		for l, line := range t.lines {
 			drawer := font.Drawer{
 				Dst: sheet, Src: image.Black, Face: captionFace,
@@ -224,7 +225,7 @@ func (r *render) sheet(tiles []*tile) ([]byte, error) {
 			drawer.DrawString(line)
 		}
 	}
-	return encodePNG(sheet)
+	return picture.EncodePNG(sheet)
 }
 
 func (r *render) tooLarge(planes int, pixels string) error {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/engine"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/gallery"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/slot"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/tracing"
@@ -367,6 +368,9 @@ func (s *simulate) simulateMFN(ctx context.Context, w *worker, started time.Time
 	if err != nil {
 		return err
 	}
+	gallery.Process.Keep(gallery.Field{
+		ID: request.id, Model: engine.MFN, Plane: planeField, GridSize: request.params.GridSize, Steps: request.params.Steps,
+	}, result.Field)
 	w.buffer, err = s.writer.append(w.buffer[:0], request.id, result, kept)
 	*t = outcomeOf(result, time.Since(started))
 	return err
@@ -389,6 +393,9 @@ func (s *simulate) simulateModel(ctx context.Context, model string, w *worker, s
 	if err != nil {
 		return err
 	}
+	gallery.Process.Keep(gallery.Field{
+		ID: request.id, Model: model, Plane: planeV, GridSize: request.params.GridSize, Steps: request.params.Steps,
+	}, result.V)
 	w.buffer, err = s.writer.appendModel(w.buffer[:0], request.id, result, kept)
 	*t = outcomeOfModel(result, time.Since(started))
 	return err

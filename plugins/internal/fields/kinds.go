@@ -127,6 +127,17 @@ func Enum(name string, options map[string]string) Scalar[string] {
 	}
 }
 
+// Matching is a text that a regular expression matches, which allowed says in words.
+func Matching(name, allowed, expression string) Scalar[string] {
+	return Text(name).Where(allowed, fmt.Sprintf("this.string().re_match(%q)", expression), regexp.MustCompile(expression).MatchString).
+		Schema(jsonschema.Matching(expression))
+}
+
+// Address is where a server listens, host:port.
+func Address(name string) Scalar[string] {
+	return Matching(name, "host:port", `^(\[[0-9A-Fa-f:.]+\]|[^:\s]*):[0-9]{1,5}$`)
+}
+
 // Bool is a field that takes true and false, or yes, no, on and off.
 func Bool(name string) Scalar[bool] {
 	yes, no := []string{"true", "yes", "on"}, []string{"false", "no", "off"}

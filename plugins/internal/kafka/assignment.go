@@ -127,7 +127,7 @@ func (c *Consumer) release(lost map[string][]int32) []*partition {
 	})
 	for _, p := range released {
 		p.stop()
-		c.setLag(p.topicPartition, 0)
+		c.forgetLag(p.topicPartition)
 	}
 	return released
 }

@@ -76,6 +76,13 @@ func (c *Consumer) lags(ctx context.Context, partitions []*partition) (map[*part
 
 func (c *Consumer) setLag(tp topicPartition, lag int64) {
 	c.lag.Set(lag, tp.topic, strconv.Itoa(int(tp.number)))
+	c.status.SetLag(tp.topic, tp.number, lag)
+}
+
+// forgetLag is for a partition that another member reads.
+func (c *Consumer) forgetLag(tp topicPartition) {
+	c.lag.Set(0, tp.topic, strconv.Itoa(int(tp.number)))
+	c.status.ForgetLag(tp.topic, tp.number)
 }
 
 // describe lists partitions for a log line, as in "a[0 1] b[3]".

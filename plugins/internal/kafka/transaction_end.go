@@ -94,6 +94,7 @@ func (s *TransactionSession) noteCommitted(tx *openTransaction) {
 	s.conf.State.committed(tx.records, took)
 	s.committed.Store(true)
 	ledger.Process.Taken.Add(int64(len(tx.records)))
+	ledger.Process.Settled.Add(int64(len(tx.records)))
 	ledger.Process.Published.Add(tx.produced)
 	logs.With(s.log, "operation", "Kafka transaction", "messages", len(tx.records), "bytes", tx.bytes,
 		"milliseconds", float64(took.Microseconds())/1000).Debug("Transaction committed")

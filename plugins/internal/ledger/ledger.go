@@ -11,6 +11,7 @@ import (
 // Ledger counts messages. Its methods may be called from any goroutine.
 type Ledger struct {
 	Taken     atomic.Int64 // handed out by our inputs, each message once
+	Settled   atomic.Int64 // of Taken: delivered, or given up
 	Simulated atomic.Int64 // results of mfn_simulate
 	Refused   atomic.Int64 // messages that mfn_simulate or mfn_features could not process
 	Published atomic.Int64 // messages that our outputs have delivered
@@ -32,6 +33,10 @@ func (l *Ledger) HasInput() { l.inputs.Store(true) }
 
 // HasOutput notes that the process has an output of ours.
 func (l *Ledger) HasOutput() { l.outputs.Store(true) }
+
+// CountsDeliveries says whether Settled or Published tells what was delivered: there
+// is an input or an output of ours.
+func (l *Ledger) CountsDeliveries() bool { return l.inputs.Load() || l.outputs.Load() }
 
 // Fields returns the counts as fields of a log line. What only a component of
 // another kind could count is left out.

@@ -137,6 +137,7 @@ type result struct {
 // delivery is a batch, or what is left of it.
 type delivery struct {
 	batch      service.MessageBatch
+	size       int // of the batch, as it was read
 	ack        service.AckFunc
 	rejections int
 	givenUp    error // of messages that are not delivered again
@@ -261,7 +262,7 @@ func (r *input) newDelivery(read result) (*delivery, error) {
 	ledger.Process.Taken.Add(int64(len(read.batch)))
 	r.opts.Spans.Begin(read.batch)
 	slot.Attach(read.batch)
-	return &delivery{batch: read.batch, ack: read.ack}, nil
+	return &delivery{batch: read.batch, size: len(read.batch), ack: read.ack}, nil
 }
 
 // deliver returns a batch to be sent, with what its answer does.
@@ -288,6 +289,7 @@ func (r *input) deliver(d *delivery) (service.MessageBatch, service.AckFunc) {
 // finish acknowledges a batch when all its messages are done.
 func (r *input) finish(ctx context.Context, d *delivery) error {
 	err := d.ack(ctx, d.givenUp)
+	ledger.Process.Settled.Add(int64(d.size))
 	r.mu.Lock()
 	r.open--
 	if d.rejections > 0 {
@@ -450,6 +452,7 @@ func (o *dropOnNack) ReadBatch(ctx context.Context) (service.MessageBatch, servi
 		index = sent.Index()
 	}
 	return sent, func(ctx context.Context, rejection error) error {
+		ledger.Process.Settled.Add(int64(len(batch)))
 		// What a shutdown rejects, its source hands out again at the next start.
 		if rejection != nil && !shutdown.Begun() {
 			rest, errs := failedMessages(batch, index, rejection)

@@ -62,6 +62,7 @@ type Component struct {
 	mu            sync.Mutex
 	state         State // without operations and errors
 	failing       bool  // the last attempt has failed
+	failingSince  time.Time
 	closed        bool
 	label         string
 	path          string
@@ -70,6 +71,7 @@ type Component struct {
 	lastSuccess   time.Time
 	lastError     string
 	lastErrorTime time.Time
+	lags          map[topicPartition]int64 // of a component that reads from Kafka
 
 	info                       *service.MetricGauge
 	requestsTotal              *service.MetricCounter
@@ -226,6 +228,9 @@ func (c *Component) noteError(err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.failing {
+		c.failingSince = now
+	}
 	c.lastError, c.lastErrorTime, c.failing = err.Error(), now, true
 }
 

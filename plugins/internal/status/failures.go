@@ -31,6 +31,9 @@ type Failure struct {
 	Timestamp float64 `json:"timestamp"`
 	Error     string  `json:"error"`
 
+	// Instance is that of the component, 0 for a processor.
+	Instance uint64 `json:"-"`
+
 	component *Component // nil if the place is known
 }
 
@@ -45,7 +48,7 @@ type failures struct {
 // NoteFailure has /stats tell of a failed attempt of the component. messages are
 // those that it was about; err must hold no secret.
 func (c *Component) NoteFailure(operation string, messages []string, err error) {
-	recent.note(Failure{Type: c.typ, component: c, Operation: operation, Messages: messages, Error: err.Error()})
+	recent.note(Failure{Type: c.typ, Instance: c.instance, component: c, Operation: operation, Messages: messages, Error: err.Error()})
 }
 
 // NoteFailure has /stats tell of a message that a processor of the given type and

@@ -82,10 +82,20 @@ type ComponentReport struct {
 	Type   string `json:"type"`
 	Role   Role   `json:"role"`
 	Status State  `json:"status"`
+	// FailingSince is when the first attempt failed since the last that succeeded,
+	// in seconds since 1970. It is null unless the component is in error.
+	FailingSince *float64 `json:"failing_since,omitempty"`
+	// Lag is that of the partitions that the component reads.
+	Lag []PartitionLag `json:"lag,omitempty"`
 	// Progress is that of a source that has an end.
 	Progress *ProgressReport `json:"progress,omitempty"`
 	// Metrics is a ConnectorMetrics or a PublisherMetrics, after Role.
 	Metrics any `json:"metrics"`
+
+	// Figures are those of Metrics, for either role.
+	Figures ConnectorMetrics `json:"-"`
+	// Instance tells components of one type apart.
+	Instance uint64 `json:"-"`
 }
 
 // ConnectorMetrics are the figures of a connector. Timestamps are in seconds
@@ -151,7 +161,10 @@ func (c *Component) report() ComponentReport {
 
 	r := ComponentReport{
 		Label: c.label, Path: c.path, Stream: c.stream,
-		Type: c.typ, Role: c.role, Status: c.current(), Metrics: m,
+		Type: c.typ, Role: c.role, Status: c.current(), Metrics: m, Figures: m, Lag: c.lag(), Instance: c.instance,
+	}
+	if r.Status == Error {
+		r.FailingSince = new(seconds(c.failingSince))
 	}
 	c.progress.mu.Lock()
 	r.Progress = c.progress.report()

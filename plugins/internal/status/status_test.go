@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
@@ -73,6 +75,38 @@ func TestJSONHasTheNamesOfEachRole(t *testing.T) {
 		}
 		assert.Equal(t, fmt.Sprintf(want, when), string(got))
 	}
+}
+
+func TestFailingSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := component(t, Publisher)
+		since := func() *float64 { return reportOf(t, c.Type()).FailingSince }
+		assert.Nil(t, since())
+		first := seconds(time.Now())
+		c.AttemptFailed(errors.New("first"))
+		time.Sleep(time.Minute)
+		c.AttemptFailed(errors.New("second"))
+		require.Equal(t, first, *since(), "the first failure counts")
+		c.AttemptSucceeded(1)
+		assert.Nil(t, since())
+		c.AttemptFailed(errors.New("third"))
+		assert.Equal(t, first+60, *since())
+	})
+}
+
+func TestLag(t *testing.T) {
+	c := component(t, Connector)
+	lag := func() []PartitionLag { return reportOf(t, c.Type()).Lag }
+	assert.Empty(t, lag())
+	c.SetLag("b", 0, 3)
+	c.SetLag("a", 11, 2)
+	c.SetLag("a", 2, 1)
+	assert.Equal(t, []PartitionLag{{"a", 2, 1}, {"a", 11, 2}, {"b", 0, 3}}, lag())
+	c.ForgetLag("a", 11)
+	c.SetLag("b", 0, 4)
+	assert.Equal(t, []PartitionLag{{"a", 2, 1}, {"b", 0, 4}}, lag())
+	c.Close()
+	assert.Empty(t, lag(), "it reads no more")
 }
 
 func TestStates(t *testing.T) {
@@ -162,7 +196,7 @@ func TestReportListsTheLastFailures(t *testing.T) {
 	newest := got[0]
 	assert.Equal(t, Failure{
 		Type: c.Type(), Label: "results", Path: "root.output", Stream: "stream", Operation: "webhook POST /", Messages: []string{"a"},
-		Count: 2, Since: newest.Since, Timestamp: newest.Timestamp, Error: "refused", component: c,
+		Count: 2, Since: newest.Since, Timestamp: newest.Timestamp, Error: "refused", Instance: c.instance, component: c,
 	}, newest)
 	assert.GreaterOrEqual(t, newest.Timestamp, newest.Since)
 	assert.Equal(t, []string{"bad"}, got[1].Messages)

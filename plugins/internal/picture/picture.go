@@ -1,4 +1,5 @@
-package processor
+// Package picture draws planes of cells as pictures of few colours.
+package picture
 
 import (
 	"bytes"
@@ -11,14 +12,15 @@ import (
 	"strings"
 )
 
-const gray = "gray"
+// Gray is the colour map from black to white.
+const Gray = "gray"
 
 // colorTables holds the colour maps that are tables.
 var colorTables = map[string]string{"viridis": viridisTable, "magma": magmaTable, "coolwarm": coolwarmTable}
 
-// paletteOf returns the colour map of this name, from its lowest colour to its
+// Palette returns the colour map of this name, from its lowest colour to its
 // highest, in as many shades. An image can have 256 at most.
-func paletteOf(name string, shades int) color.Palette {
+func Palette(name string, shades int) color.Palette {
 	table, err := hex.DecodeString(strings.ReplaceAll(colorTables[name], "\n", ""))
 	if err != nil {
 		panic(err) // the tables are constant
@@ -26,7 +28,7 @@ func paletteOf(name string, shades int) color.Palette {
 	palette := make(color.Palette, shades)
 	for k := range palette {
 		at := k * 255 / (shades - 1)
-		if name == gray {
+		if name == Gray {
 			palette[k] = color.RGBA{uint8(at), uint8(at), uint8(at), 255}
 			continue
 		}
@@ -35,33 +37,33 @@ func paletteOf(name string, shades int) color.Palette {
 	return palette
 }
 
-// valueRange is what the colours stand for. Values outside have the colour of the
+// Range is what the colours stand for. Values outside have the colour of the
 // nearer end.
-type valueRange struct{ lo, hi float64 }
+type Range struct{ lo, hi float64 }
 
-// rangeOf returns the range of the cells of all planes. A bound that is given
+// RangeOf returns the range of the cells of all planes. A bound that is given
 // stands for theirs.
-func rangeOf(lo, hi *float64, planes ...squarePlane) valueRange {
-	r := valueRange{math.Inf(1), math.Inf(-1)}
+func RangeOf(lo, hi *float64, planes ...Plane) Range {
+	r := Range{math.Inf(1), math.Inf(-1)}
 	for _, p := range planes {
-		for _, x := range p.cells {
+		for _, x := range p.Cells {
 			r.lo, r.hi = min(r.lo, x), max(r.hi, x)
 		}
 	}
 	switch {
 	case lo != nil && hi != nil:
-		return valueRange{*lo, *hi}
+		return Range{*lo, *hi}
 	case lo != nil:
-		return valueRange{*lo, max(*lo, r.hi)}
+		return Range{*lo, max(*lo, r.hi)}
 	case hi != nil:
-		return valueRange{min(*hi, r.lo), *hi}
+		return Range{min(*hi, r.lo), *hi}
 	}
 	return r
 }
 
 // shade returns which of the shades a value has. Its parts are rounded each, so that
 // every machine gives the same.
-func (r valueRange) shade(x float64, shades int) uint8 {
+func (r Range) shade(x float64, shades int) uint8 {
 	switch {
 	case x > r.lo && x < r.hi:
 		span := r.hi - r.lo
@@ -77,19 +79,19 @@ func (r valueRange) shade(x float64, shades int) uint8 {
 	}
 }
 
-// squarePlane is a plane of a result: n rows of n cells.
-type squarePlane struct {
-	cells []float64
-	n     int
+// Plane is a plane of a result: n rows of n cells.
+type Plane struct {
+	Cells []float64
+	N     int
 }
 
-// draw draws the plane at a point of the picture, each cell a square of so many
+// Draw draws the plane at a point of the picture, each cell a square of so many
 // pixels. The first row is at the top.
-func (p squarePlane) draw(to *image.Paletted, at image.Point, r valueRange, shades, scale int) {
-	for row := range p.n {
+func (p Plane) Draw(to *image.Paletted, at image.Point, r Range, shades, scale int) {
+	for row := range p.N {
 		first := to.PixOffset(at.X, at.Y+row*scale)
-		line := to.Pix[first : first+p.n*scale]
-		for column, x := range p.cells[row*p.n : (row+1)*p.n] {
+		line := to.Pix[first : first+p.N*scale]
+		for column, x := range p.Cells[row*p.N : (row+1)*p.N] {
 			shade := r.shade(x, shades)
 			for k := range scale {
 				line[column*scale+k] = shade
@@ -101,7 +103,8 @@ func (p squarePlane) draw(to *image.Paletted, at image.Point, r valueRange, shad
 	}
 }
 
-func encodePNG(picture image.Image) ([]byte, error) {
+// EncodePNG returns the picture as a PNG.
+func EncodePNG(picture image.Image) ([]byte, error) {
 	var b bytes.Buffer
 	if err := png.Encode(&b, picture); err != nil {
 		return nil, fmt.Errorf("encoding the picture: %w", err)

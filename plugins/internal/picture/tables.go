@@ -1,4 +1,4 @@
-package processor
+package picture
 
 // The tables of Matplotlib 3.11.2, `matplotlib.colormaps[name](range(256), bytes=True)`:
 // viridis and magma are in the public domain (CC0), coolwarm is Kenneth Moreland's.
