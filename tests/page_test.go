@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // pageState is what these tests read of the page's events.
@@ -32,7 +34,7 @@ type pageState struct {
 func pageEvents(t *testing.T, address string, ok func(state pageState, text string) bool) {
 	t.Helper()
 	var events *http.Response
-	eventually(t, func() (connected bool) {
+	await.Until(t, func() (connected bool) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/events", http.NoBody)
 		require.NoError(t, err)
 		events, err = http.DefaultClient.Do(r) //nolint:bodyclose // below
@@ -114,7 +116,7 @@ input: { generate: { interval: 10ms, mapping: 'root = {"grid_size": 8, "steps": 
 pipeline: { processors: [ mfn_simulate: {} ] }
 output: { stdout: {} }
 `, address)))
-	eventually(t, func() bool { return strings.Contains(p.stdout.String(), "simulation_complete") }, "results")
+	await.Until(t, func() bool { return strings.Contains(p.stdout.String(), "simulation_complete") }, "results")
 	_, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
 	require.Error(t, err)
 	p.stop(t)

@@ -12,15 +12,24 @@ import (
 // stuck.
 const stuckAfter = time.Minute
 
+// surelyAfter is how long the attempts of a component that succeeded before must fail
+// before the page calls it failing. Until then, and for recentFailure after its last
+// failure, it fails in part.
+const (
+	surelyAfter   = 5 * time.Second
+	recentFailure = 10 * time.Second
+)
+
 // state is how the streams fare, in a word.
 type state string
 
 const (
 	starting state = "starting" // nothing has come yet
 	running  state = "running"
-	idle     state = "idle"     // all that came is done
-	stuck    state = "stuck"    // something waits, and nothing comes of it
-	failing  state = "failing"  // the last attempt of a component has failed
+	idle     state = "idle"    // all that came is done
+	stuck    state = "stuck"   // something waits, and nothing comes of it
+	failing  state = "failing" // each attempt of a component fails
+	partly   state = "partly_failing"
 	refusing state = "refusing" // no message could be processed
 	ended    state = "ended"
 )
@@ -84,7 +93,7 @@ func (s *sampler) summarize(l *ledger.Ledger, components []status.ComponentRepor
 	}
 	out.Waiting, out.Unit = waiting(l, now)
 	switch {
-	case out.fails(components, now.Failures):
+	case out.fails(now.Time, components, now.Failures):
 	case l.Refused.Load() > 0 && l.Simulated.Load() == 0 && len(now.Failures) > 0:
 		out.State = refusing
 		out.describe(&now.Failures[0])
@@ -114,19 +123,21 @@ func waiting(l *ledger.Ledger, now *snapshot) (n int64, unit string) {
 	return l.Taken.Load() - l.Settled.Load(), "messages"
 }
 
-// fails tells of the component that has been failing for the longest time, if there
-// is one.
-func (out *summary) fails(components []status.ComponentReport, failures []status.Failure) bool {
+// fails tells of the component that has been failing for the longest time, else of
+// the first that fails in part, if there is one.
+func (out *summary) fails(now float64, components []status.ComponentReport, failures []status.Failure) bool {
 	var worst *status.ComponentReport
+	how := running
 	for k, c := range components {
-		if c.Status != status.Error {
+		state := stateOf(now, &c)
+		switch {
+		case state == running:
 			continue
-		}
-		if worst != nil {
+		case worst != nil:
 			out.Others++
 		}
-		if worst == nil || *c.FailingSince < *worst.FailingSince {
-			worst = &components[k]
+		if worst == nil || state == failing && (how == partly || *c.FailingSince < *worst.FailingSince) {
+			worst, how = &components[k], state
 		}
 	}
 	if worst == nil {
@@ -135,11 +146,28 @@ func (out *summary) fails(components []status.ComponentReport, failures []status
 	if k := slices.IndexFunc(failures, func(f status.Failure) bool { return f.Instance == worst.Instance }); k >= 0 {
 		out.describe(&failures[k])
 	}
-	out.State, out.Since, out.Type, out.Label = failing, worst.FailingSince, worst.Type, worst.Label
+	out.State, out.Type, out.Label, out.Since = how, worst.Type, worst.Label, worst.FailingSince
+	if how == partly {
+		out.Since = worst.Figures.LastErrorTimestamp
+	}
 	if worst.Figures.LastError != nil {
 		out.Error = *worst.Figures.LastError
 	}
 	return true
+}
+
+// stateOf says whether a component fails: failing, partly or running.
+func stateOf(now float64, c *status.ComponentReport) state {
+	m := &c.Figures
+	switch {
+	case c.Status == status.Disconnected:
+		return running
+	case c.Status == status.Error && (m.LastFetchTimestamp == nil || now-*c.FailingSince >= surelyAfter.Seconds()):
+		return failing
+	case m.LastErrorTimestamp != nil && now-*m.LastErrorTimestamp < recentFailure.Seconds():
+		return partly
+	}
+	return running
 }
 
 func (out *summary) describe(f *status.Failure) {

@@ -95,6 +95,27 @@ func TestSummary(t *testing.T) {
 				Error: "no route", Messages: []string{"x"}, Since: new(at(4)), Others: 1,
 			},
 		},
+		"what fails now and then": {
+			[]moment{{at: 9, reports: []status.ComponentReport{{
+				Type: "mfn_webhook", Status: status.Publishing, Instance: 1,
+				Figures: status.ConnectorMetrics{LastError: new("503"), LastErrorTimestamp: new(at(1)), LastFetchTimestamp: new(at(8))},
+			}}}},
+			summary{State: partly, Unit: "messages", Type: "mfn_webhook", Error: "503", Since: new(at(1))},
+		},
+		"what has just begun to fail": {
+			[]moment{{at: 9, reports: []status.ComponentReport{{
+				Type: "mfn_webhook", Status: status.Error, FailingSince: new(at(5)), Instance: 1,
+				Figures: status.ConnectorMetrics{LastError: new("503"), LastErrorTimestamp: new(at(8)), LastFetchTimestamp: new(at(4))},
+			}}}},
+			summary{State: partly, Unit: "messages", Type: "mfn_webhook", Error: "503", Since: new(at(8))},
+		},
+		"what failed a while ago": {
+			[]moment{{at: 30, reports: []status.ComponentReport{{
+				Type: "mfn_webhook", Status: status.Connected,
+				Figures: status.ConnectorMetrics{LastError: new("503"), LastErrorTimestamp: new(at(1)), LastFetchTimestamp: new(at(8))},
+			}}}},
+			summary{State: starting, Unit: "messages"},
+		},
 		"what fails before any attempt": {
 			[]moment{{at: 9, reports: []status.ComponentReport{failed("a", 1, 4, "no route")}}},
 			summary{State: failing, Unit: "messages", Type: "mfn_webhook", Label: "a", Error: "no route", Since: new(at(4))},

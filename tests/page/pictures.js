@@ -23,7 +23,7 @@ output: { label: results, mfn_webhook: { url: '${url}/results', retry: { initial
   for (const [name, colorScheme, width, height] of [['light', 'light', 1200, 900], ['dark', 'dark', 1200, 900], ['small', 'light', 360, 740]]) {
     const { page } = await tab(t, { colorScheme, viewport: { width, height } });
     await page.goto(program.url);
-    await page.waitForFunction(() => document.querySelector('#summary').dataset.state === 'failing'
+    await page.waitForFunction(() => document.querySelector('#summary').dataset.state === 'partly_failing'
       && document.querySelectorAll('#fields img').length === 6 && document.querySelector('#messages polyline').getAttribute('points').split(' ').length > 4);
     await page.screenshot({ path: join(pictures, `page-${name}.png`), fullPage: name !== 'small' });
   }

@@ -33,8 +33,8 @@ function showTimes() {
   set($('#summary'), lost && s.state !== 'ended' ? `At ${clock(latest.time, Date.now() / 1000)}: ${text}` : text);
   const state = s.state === 'ended' && s.error ? 'unfinished' : s.state;
   attribute($('#summary'), 'data-state', lost && s.state !== 'ended' ? 'unknown' : state);
-  document.title = `${lost ? 'no connection' : state} – mfn-connect`;
-  announce(lost ? 'Connection lost' : `${state}${s.error ? `: ${s.error}` : ''}`);
+  document.title = `${lost ? 'no connection' : state.replace('_', ' ')} – mfn-connect`;
+  announce(lost ? 'Connection lost' : `${state.replace('_', ' ')}${s.error ? `: ${s.error}` : ''}`);
 }
 
 // announce tells a screen reader of changes, not of each second.

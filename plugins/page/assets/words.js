@@ -65,6 +65,8 @@ export function summarize(s, started, now) {
       const others = s.others ? ` (${s.others} more ${s.others === 1 ? 'component fails' : 'components fail'})` : '';
       return `Failing: ${what} since ${clock(s.since, now)} (${duration(now - s.since)}): ${s.error}${others}${waiting}`;
     }
+    case 'partly_failing':
+      return `Partly failing: ${s.operation ? `${name(s)}, ${s.operation},` : name(s)} last at ${clock(s.since, now)}: ${s.error}; ${last}${waiting}`;
     case 'refusing':
       return `Refusing: none of the messages so far could be processed. ${name(s)}: ${s.error}`;
     case 'ended':
