@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // smaller writes a stream of config/ with changes, pairs of old and new text, to a
@@ -62,7 +64,7 @@ func TestMapOverATopic(t *testing.T) {
 		return start(t, dir, []string{brokers, "ADDRESS=" + freeAddress(t)}, "-c", worker)
 	}
 	killed, other := startWorker(), startWorker()
-	eventually(t, func() bool { return written() > 0 }, "the first field")
+	await.Until(t, func() bool { return written() > 0 }, "the first field")
 	killed.kill()
 	last := startWorker()
 
@@ -70,7 +72,7 @@ func TestMapOverATopic(t *testing.T) {
 	require.NoError(t, alone.err, alone.log())
 	want := filesOf(t, filepath.Join(dir, "alone", "map.zarr"))
 	assert.Greater(t, len(want), points)
-	eventually(t, func() bool { return maps.Equal(filesOf(t, group), want) }, "the whole map")
+	await.Until(t, func() bool { return maps.Equal(filesOf(t, group), want) }, "the whole map")
 	other.stop(t)
 	last.stop(t)
 }
