@@ -42,7 +42,7 @@ func kafkaValues(t *testing.T, c *kfake.Cluster, topic string, count int) (value
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic), kgo.FetchMaxWait(10*time.Millisecond))
 	require.NoError(t, err)
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), streamtest.Within)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	for len(values) < count {
 		for _, r := range cl.PollFetches(ctx).Records() {
@@ -265,7 +265,7 @@ func firstRecord(t *testing.T, c *kfake.Cluster, topic string) (*kgo.Record, map
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumeTopics(topic), kgo.FetchMaxWait(10*time.Millisecond))
 	require.NoError(t, err)
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), streamtest.Within)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	records := cl.PollRecords(ctx, 1).Records()
 	require.NotEmpty(t, records)

@@ -98,6 +98,6 @@ metrics:
 	await.Until(t, func() bool { return publish() == nil }, "it recovers")
 	assert.Equal(t, []float64{0, 2, 1, 0}, kept.values("mfn_circuit_state"))
 
-	require.NoError(t, stream.StopWithin(streamtest.Within))
+	require.NoError(t, stream.StopWithin(await.Patience))
 	require.NoError(t, <-ended)
 }

@@ -62,7 +62,7 @@ func (r *webhookRun) publish(contents ...string) error {
 	for i, c := range contents {
 		batch[i] = service.NewMessage([]byte(c))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), streamtest.Within)
+	ctx, cancel := context.WithTimeout(context.Background(), await.Patience)
 	defer cancel()
 	return r.send(ctx, batch)
 }

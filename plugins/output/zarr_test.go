@@ -46,7 +46,7 @@ func runZarr(t *testing.T, dir, fields string) *webhookRun {
 }
 
 func (r *webhookRun) publishAll(messages ...*service.Message) error {
-	ctx, cancel := context.WithTimeout(context.Background(), streamtest.Within)
+	ctx, cancel := context.WithTimeout(context.Background(), await.Patience)
 	defer cancel()
 	return r.send(ctx, messages)
 }

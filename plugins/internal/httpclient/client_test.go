@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/mfn-connect/mfn-connect/internal/await"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
@@ -48,7 +49,7 @@ func send(t *testing.T, c *Client, method, address string, body []byte) (string,
 	require.NoError(t, err)
 	header, err := c.Headers(func(s *service.InterpolatedString) (string, error) { return s.TryString(service.NewMessage(nil)) })
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), streamtest.Within)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Patience)
 	defer cancel()
 	resp, err := c.Do(ctx, Request{Method: method, URL: u, Header: header, Body: body})
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/internal/await"
 )
 
 // Spellings are values of every type as users write them in YAML, for tests of what
@@ -39,7 +41,7 @@ func Start(t *testing.T, prepare func(*service.StreamBuilder) error) error {
 	ended := make(chan error, 1)
 	go func() { ended <- stream.Run(context.Background()) }()
 	for {
-		_ = stream.StopWithin(Within) // fails until the stream runs
+		_ = stream.StopWithin(await.Patience) // fails until the stream runs
 		select {
 		case err := <-ended:
 			return err

@@ -21,10 +21,6 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
 )
 
-// Within is how long tests wait for what must happen, on a machine that may have much
-// else to do.
-const Within = time.Minute
-
 // Logs collects log lines of every level.
 type Logs struct {
 	mu  sync.Mutex
@@ -75,7 +71,7 @@ func Run(t *testing.T, prepare func(*service.StreamBuilder)) *Stream {
 // Stop ends the stream, if it runs.
 func (s *Stream) Stop(t *testing.T) {
 	t.Helper()
-	s.StopWithin(t, Within)
+	s.StopWithin(t, await.Patience)
 }
 
 // StopWithin ends the stream, if it runs, with so much time for the messages
@@ -99,7 +95,7 @@ func (s *Stream) AwaitEnd(t *testing.T) {
 	select {
 	case <-s.ended:
 		require.NoError(t, s.err)
-	case <-time.After(Within):
+	case <-time.After(await.Patience):
 		require.Fail(t, "the stream has not ended", s.Logs.String())
 	}
 }
