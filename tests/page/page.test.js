@@ -298,7 +298,7 @@ function simulateTime() {
   };
 }
 
-test('eight hours do not let the tab grow', { timeout: 10 * 60_000 }, async (t) => {
+test('eight hours do not let the tab grow', { timeout: 30 * 60_000 }, async (t) => {
   const url = await webhook(t, () => [200, '']);
   const program = await start(t, generate(numbered) + publish(url));
   let base = {};
