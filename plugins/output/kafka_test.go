@@ -375,3 +375,20 @@ metadata: { include_patterns: [ ".*" ] }
 		}
 	})
 }
+
+// The brokers know how long they may take, so that they do not go on with what is tried
+// again.
+func TestKafkaTellsTheBrokersItsTimeout(t *testing.T) {
+	for timeout, millis := range map[string]int32{"0s": 10_000, "10ms": 1000, "3s": 3000, "1h": 10_000} {
+		t.Run(timeout, func(t *testing.T) {
+			run, c := runKafka(t, "topic: results\nretry: { max_retries: 100 }\ntimeout: "+timeout)
+			var told atomic.Int32
+			c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				told.Store(req.(*kmsg.ProduceRequest).TimeoutMillis)
+				return nil, nil, false
+			})
+			require.NoError(t, run.publish("a"))
+			assert.Equal(t, millis, told.Load())
+		})
+	}
+}

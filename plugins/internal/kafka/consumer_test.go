@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,6 +29,7 @@ import (
 	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 const (
@@ -62,6 +67,11 @@ func fill(t *testing.T, c *kfake.Cluster, partitions int32, count int, padding s
 // join makes a consumer that is quick in everything.
 func join(t *testing.T, c *kfake.Cluster, change func(*ConsumerConfig)) *Consumer {
 	t.Helper()
+	return joinWith(t, c, service.MockResources(), change)
+}
+
+func joinWith(t *testing.T, c *kfake.Cluster, res *service.Resources, change func(*ConsumerConfig)) *Consumer {
+	t.Helper()
 	conf := ConsumerConfig{
 		Connection: Connection{Seeds: c.ListenAddrs(), ClientID: "test", MaxAge: time.Second},
 		Topics:     []string{topicName},
@@ -76,7 +86,6 @@ func join(t *testing.T, c *kfake.Cluster, change func(*ConsumerConfig)) *Consume
 	if change != nil {
 		change(&conf)
 	}
-	res := service.MockResources()
 	component := status.New(res, "mfn_kafka", status.Connector)
 	t.Cleanup(component.Close)
 	consumer, err := NewConsumer(t.Context(), conf, retry.Policy{Strategy: retry.NoRetry}, res, component)
@@ -521,6 +530,51 @@ func TestFetchErrors(t *testing.T) {
 		}
 	}
 	assert.True(t, found)
+}
+
+// An outage is in the status for as long as it lasts, though nothing is read before or
+// after it.
+func TestAnOutageIsInTheStatus(t *testing.T) {
+	c := newCluster(t, 1)
+	var down atomic.Bool
+	consumer := join(t, c, func(conf *ConsumerConfig) {
+		conf.Group = append(conf.Group, kgo.Dialer(func(ctx context.Context, network, address string) (net.Conn, error) {
+			if down.Load() {
+				return nil, syscall.ECONNREFUSED
+			}
+			return new(net.Dialer).DialContext(ctx, network, address)
+		}))
+	})
+	eventually(t, func() bool { return len(consumer.partitions()) == 1 })
+	isInError := func() bool {
+		components := status.Snapshot().Components
+		return components[len(components)-1].Status == status.Error
+	}
+	assert.False(t, isInError())
+	down.Store(true)
+	c.ControlKey(int16(kmsg.Heartbeat), func(kmsg.Request) (kmsg.Response, error, bool) {
+		return nil, errors.New("hang up"), true
+	})
+	eventually(t, isInError)
+	down.Store(false)
+	eventually(t, func() bool { return !isInError() })
+}
+
+func TestLagIsMeasured(t *testing.T) {
+	metrics, counts := streamtest.NoteMetrics(t)
+	builder := service.NewResourceBuilder()
+	require.NoError(t, builder.SetMetricsYAML(metrics))
+	res, end, err := builder.Build()
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, end(context.Background())) })
+	c := newCluster(t, 1)
+	fill(t, c, 1, 5, "")
+	consumer := joinWith(t, c, res, func(conf *ConsumerConfig) { conf.LagPeriod = 20 * time.Millisecond })
+	all := take(t, consumer, 5)
+	eventually(t, func() bool { return counts()["mfn_kafka_lag"] == 5 }, "what is not confirmed counts")
+	confirm(t, all[:2])
+	eventually(t, func() bool { return counts()["mfn_kafka_lag"] == 3 })
+	confirm(t, all[2:])
 }
 
 // A consumer that cannot go on ends, commits what is confirmed, and has the process

@@ -6,8 +6,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
+	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/mfn-connect/mfn-connect/plugins/internal/status"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/streamtest"
 )
 
 // withBreaker returns a retrier whose breaker opens after so many failures in a row.
@@ -39,6 +44,26 @@ func TestBreakerCountsFailuresInARow(t *testing.T) {
 		require.ErrorIs(t, try(t, r, failure), errBroken)
 		require.ErrorIs(t, try(t, r, nil), ErrCircuitOpen)
 	})
+}
+
+func TestBreakerTellsItsState(t *testing.T) {
+	metrics, counts := streamtest.NoteMetrics(t)
+	builder := service.NewResourceBuilder()
+	require.NoError(t, builder.SetMetricsYAML(metrics))
+	res, end, err := builder.Build()
+	require.NoError(t, err)
+	component := status.New(res, t.Name(), status.Connector)
+	defer component.Close()
+	r := New(Policy{
+		Strategy: NoRetry, MaxDelay: time.Minute,
+		Breaker: Breaker{Enabled: true, FailureThreshold: 2, RecoveryTimeout: time.Minute},
+	}, res.Logger(), component)
+	state := func() float64 { return counts()["mfn_circuit_state"] }
+	require.ErrorIs(t, try(t, r, failure), errBroken)
+	assert.Zero(t, state())
+	require.ErrorIs(t, try(t, r, failure), errBroken)
+	assert.EqualValues(t, 2, state(), "it is open")
+	require.NoError(t, end(t.Context()))
 }
 
 // An attempt that its caller has given up is no success, which would end a row of
