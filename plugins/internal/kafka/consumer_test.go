@@ -545,7 +545,7 @@ func TestAnOutageIsInTheStatus(t *testing.T) {
 			return new(net.Dialer).DialContext(ctx, network, address)
 		}))
 	})
-	streamtest.Await(t, func() bool { return len(consumer.partitions()) == 1 }, "the assignment")
+	await.Until(t, func() bool { return len(consumer.partitions()) == 1 }, "the assignment")
 	isInError := func() bool {
 		components := status.Snapshot().Components
 		return components[len(components)-1].Status == status.Error
@@ -555,9 +555,9 @@ func TestAnOutageIsInTheStatus(t *testing.T) {
 	c.ControlKey(int16(kmsg.Heartbeat), func(kmsg.Request) (kmsg.Response, error, bool) {
 		return nil, errors.New("hang up"), true
 	})
-	streamtest.Await(t, isInError, "the outage")
+	await.Until(t, isInError, "the outage")
 	down.Store(false)
-	streamtest.Await(t, func() bool { return !isInError() }, "its end")
+	await.Until(t, func() bool { return !isInError() }, "its end")
 }
 
 func TestLagIsMeasured(t *testing.T) {
@@ -571,9 +571,9 @@ func TestLagIsMeasured(t *testing.T) {
 	fill(t, c, 1, 5, "")
 	consumer := joinWith(t, c, res, func(conf *ConsumerConfig) { conf.LagPeriod = 20 * time.Millisecond })
 	all := take(t, consumer, 5)
-	streamtest.Await(t, func() bool { return counts()["mfn_kafka_lag"] == 5 }, "what is not confirmed to count")
+	await.Until(t, func() bool { return counts()["mfn_kafka_lag"] == 5 }, "what is not confirmed to count")
 	confirm(t, all[:2])
-	streamtest.Await(t, func() bool { return counts()["mfn_kafka_lag"] == 3 }, "the rest")
+	await.Until(t, func() bool { return counts()["mfn_kafka_lag"] == 3 }, "the rest")
 	confirm(t, all[2:])
 }
 
