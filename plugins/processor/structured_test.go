@@ -10,10 +10,10 @@ import (
 )
 
 func TestTextThatIsOneJSONValue(t *testing.T) {
-	for text, want := range map[string]string{"7": "7", " \n[1, 2]\t": "[1, 2]", `{"a":1}`: `{"a":1}`} {
-		got, err := appendRaw([]byte("x:"), text, "a value")
+	for _, text := range []string{"7", "[1, 2]", `{"a":1}`} {
+		got, err := appendRaw([]byte("x:"), " \n"+text+"\t", "a value")
 		require.NoError(t, err, text)
-		assert.Equal(t, "x:"+want, string(got))
+		assert.Equal(t, "x:"+text, string(got))
 	}
 	for _, text := range []string{"", " ", "7 8", "[1", "text"} {
 		_, err := appendRaw(nil, text, "a value")
