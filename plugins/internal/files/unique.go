@@ -182,7 +182,7 @@ func reserveNew(dir *os.Root, from, to string) error {
 // it stays, as does one that something was written into.
 func removeReserved(dir *os.Root, name string, reserved fs.FileInfo) {
 	if now, err := dir.Lstat(name); err == nil && os.SameFile(now, reserved) && now.Size() == 0 {
-		_ = dir.Remove(name) // the error above says more
+		_ = dir.Remove(name) // the caller's error says more
 	}
 }
 
