@@ -42,7 +42,7 @@ func main() {
 		os.Exit(1)
 	}
 	run := job{version: version}
-	signalled := watchSignals(run.hideProgress)
+	signalled := watchSignals(&run.started, run.hideProgress)
 	config := func() *service.ConfigSchema { return schema(version, built) }
 	watch, serves := watchServer()
 	redirectStandardLog(&run.log)

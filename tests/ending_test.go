@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -196,6 +197,31 @@ func TestProgramEndsWhenItsPortIsTaken(t *testing.T) {
 			assert.Equal(t, 1, p.cmd.ProcessState.ExitCode())
 			assert.Contains(t, p.stderr.String(), taken.Addr().String())
 			assert.Contains(t, p.stderr.String(), "http.address")
+		})
+	}
+}
+
+// A signal that comes while the program starts ends it as well, or as soon as it has
+// started.
+func TestASignalDuringTheStartEndsTheProgram(t *testing.T) {
+	const stream = "http: { address: '127.0.0.1:0' }\n" + aStream
+	for _, mode := range []struct {
+		name string
+		args []string
+	}{{"one stream", []string{"-c", "a.yaml"}}, {"streams mode", []string{"streams", "--set", "http.address=127.0.0.1:0", "b.yaml"}}} {
+		t.Run(mode.name, func(t *testing.T) {
+			dir := t.TempDir()
+			writeFile(t, dir, "a.yaml", stream)
+			writeFile(t, dir, "b.yaml", aStream)
+			for k := range 10 {
+				p := start(t, dir, nil, mode.args...)
+				for began := time.Now(); !strings.Contains(p.log(), "Listening for HTTP") && time.Since(began) < await.Patience; {
+					runtime.Gosched() // no pause: the streams start at once
+				}
+				time.Sleep(time.Duration(k) * time.Millisecond)
+				require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+				p.wait(t, time.Minute)
+			}
 		})
 	}
 }
