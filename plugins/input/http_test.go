@@ -13,7 +13,7 @@ func TestHTTPRefusesWhatCannotWork(t *testing.T) {
 		"a certificate without a key": {"cert_file: a.pem", "cert_file and key_file: each needs the other"},
 		"a key without a certificate": {"key_file: a.pem", "cert_file and key_file: each needs the other"},
 		"a rate limit":                {"rate_limit: known", ""},
-		"an unknown rate limit":       {"rate_limit: other", `rate_limit: there is no resource "other"`},
+		"an unknown rate limit":       {"rate_limit: other", `rate_limit: there is no rate limit resource "other"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conf, err := httpSpec().ParseYAML("address: 127.0.0.1:0\n"+row.fields, nil)

@@ -227,7 +227,7 @@ func (f *features) raw(from *source) (field, history []byte, err error) {
 	field, history = members[0], members[1]
 	switch {
 	case field != nil && history != nil:
-		err = errors.New("the message holds both field and history: the setting field or history must say which is read, such as history: root = this.history")
+		err = errors.New("the message holds both field and history: it must hold one of them, or the setting field or history must say which is read, such as history: root = this.history")
 	case field == nil && history == nil:
 		err = errors.New("the message holds neither field nor history: name field in include of mfn_simulate, or say what to read with the setting field, such as field: root = this.v")
 	}
