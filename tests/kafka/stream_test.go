@@ -148,8 +148,10 @@ func list(elements []string) string {
 	return string(b)
 }
 
-// inputYAML is an input that is quick in everything, with further fields, one a
-// line, and optionally more of the stream after it.
+// inputYAML is an input that is quick in everything, with further fields, one a line,
+// and optionally more of the stream after it.
+// It hands out records one by one: tests look at the first of each batch, and how many
+// there are otherwise depends on the speed of the machine.
 func inputYAML(group, topic string, fields ...string) string {
 	return fmt.Sprintf(`
 input:
@@ -163,6 +165,7 @@ input:
     commit_period: 100ms
     fetch_max_wait: 100ms
     metadata_max_age: 1s
+    batch_time: 0s
     %v
 `, list(kafka.Brokers()), topic, group, strings.Join(fields, "\n    "))
 }
