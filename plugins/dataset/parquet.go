@@ -6,6 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
+	"sync"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
@@ -95,22 +98,17 @@ func writtenColumns(conf *service.ParsedConfig) ([]*column, error) {
 func (e *encoder) ProcessBatch(_ context.Context, batch service.MessageBatch) ([]service.MessageBatch, error) {
 	var rows []parquet.Row
 	var encoded, failed service.MessageBatch
-	of, schemaErr := e.tableOf(batch)
-	for _, m := range batch {
-		if m.GetError() != nil {
-			failed = append(failed, m)
+	of, err := e.tableOf(batch)
+	made, errs := of.rows(batch, err)
+	for k, m := range batch {
+		if m.GetError() == nil && errs[k] == nil {
+			rows, encoded = append(rows, made[k]), append(encoded, m)
 			continue
 		}
-		r, err := parquet.Row(nil), schemaErr
-		if err == nil {
-			r, err = of.row(m)
+		if m.GetError() == nil {
+			e.refuse(m, errs[k])
 		}
-		if err != nil {
-			e.refuse(m, err)
-			failed = append(failed, m)
-			continue
-		}
-		rows, encoded = append(rows, r), append(encoded, m)
+		failed = append(failed, m)
 	}
 	var batches []service.MessageBatch
 	if len(rows) > 0 {
@@ -126,6 +124,29 @@ func (e *encoder) ProcessBatch(_ context.Context, batch service.MessageBatch) ([
 	return batches, nil
 }
 
+// rows returns the row of each message that has not failed, or why it has none: err if
+// there is no table. All cores take part, as the batch waits for its file, and often
+// the stream for the batch.
+func (t *table) rows(batch service.MessageBatch, err error) ([]parquet.Row, []error) {
+	rows, errs := make([]parquet.Row, len(batch)), make([]error, len(batch))
+	if err != nil {
+		return rows, slices.Repeat([]error{err}, len(batch))
+	}
+	var workers sync.WaitGroup
+	cores := runtime.GOMAXPROCS(0)
+	for first := range cores {
+		workers.Go(func() {
+			for k := first; k < len(batch); k += cores {
+				if batch[k].GetError() == nil {
+					rows[k], errs[k] = t.row(batch[k])
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return rows, errs
+}
+
 func (t *table) row(m *service.Message) (parquet.Row, error) {
 	value, err := m.AsStructured()
 	if err != nil {
@@ -135,7 +156,7 @@ func (t *table) row(m *service.Message) (parquet.Row, error) {
 	if !ok {
 		return nil, errors.New("the message must be a JSON object")
 	}
-	r := make(row, t.leaves)
+	r := newRow(t.leaves)
 	if err := r.add(t.columns, "", object, 0, 0); err != nil {
 		return nil, err
 	}

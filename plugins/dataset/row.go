@@ -9,6 +9,15 @@ import (
 // row is a row under way: the values of each leaf.
 type row [][]parquet.Value
 
+// newRow returns a row with room for one value of each leaf.
+func newRow(leaves int) row {
+	r, room := make(row, leaves), make([]parquet.Value, leaves)
+	for k := range r {
+		r[k] = room[k : k : k+1]
+	}
+	return r
+}
+
 // add adds the values of columns from an object. The levels are those of Parquet:
 // the repetition level says which repeated column starts a new element, the definition
 // level how many of the optional columns on the way to the value are there.

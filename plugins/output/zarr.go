@@ -156,7 +156,9 @@ func (o *zarrOutput) write(ctx context.Context, layout *zarr.Layout, rows []zarr
 	})
 	if err == nil {
 		for k := range layout.Arrays {
-			o.sweeper.Wrote(layout.Arrays[k].Name + "/chunk") // whose directory may have leftovers
+			for _, dir := range layout.Arrays[k].Directories() {
+				o.sweeper.Wrote(dir + "/file") // whose directory may have leftovers
+			}
 		}
 	}
 	return err

@@ -7,9 +7,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 	"github.com/stretchr/testify/assert"
@@ -226,6 +228,31 @@ func TestZarrTriesAgainOnAFullDisk(t *testing.T) {
 	for name := range tree(t, dir) {
 		assert.False(t, files.IsTemp(name), name)
 	}
+}
+
+// What a crash has left is removed, from each directory in which files are made.
+func TestZarrRemovesLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	r := runZarr(t, dir, "")
+	require.NoError(t, r.publishAll(resultOf(1)))
+	r.Stop(t)
+
+	again := filepath.Join(t.TempDir(), "again") // a process looks at a directory once
+	require.NoError(t, os.Rename(dir, again))
+	old := time.Now().Add(-48 * time.Hour)
+	var leftovers []string
+	for _, in := range []string{"v", "D_box", "D_box/c"} {
+		path := filepath.Join(again, filepath.FromSlash(in), ".mfn-leftover"+files.TempSuffix)
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		require.NoError(t, os.Chtimes(path, old, old))
+		leftovers = append(leftovers, path)
+	}
+	r = runZarr(t, again, "")
+	require.NoError(t, r.publishAll(resultOf(2)))
+	await.Until(t, func() bool {
+		return !slices.ContainsFunc(leftovers, func(path string) bool { _, err := os.Lstat(path); return err == nil })
+	})
+	r.Stop(t)
 }
 
 func TestZarrSaysWhatIsWrongWithItsDirectory(t *testing.T) {

@@ -102,22 +102,18 @@ func CreateTemp(dir *os.Root, mode fs.FileMode) (*os.File, string, error) {
 // WriteTemp writes a file as CreateTemp makes it, with fsync durably, and returns its
 // name. Nothing is left of it with an error.
 func WriteTemp(dir *os.Root, content []byte, fsync bool) (string, error) {
-	f, name, err := CreateTemp(dir, NewFileMode)
+	t, err := Stage(dir, content)
 	if err != nil {
 		return "", err
 	}
-	_, err = f.Write(content)
-	if err == nil && fsync {
-		err = Fsync(f)
+	if fsync {
+		err = t.Fsync()
 	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		_ = dir.Remove(name) // the first error tells more
+	if err = errors.Join(err, t.Close()); err != nil {
+		t.Remove()
 		return "", err
 	}
-	return name, nil
+	return t.name, nil
 }
 
 // LinkUnique gives the file temp of dir a name that nothing has, as UniqueName does, in

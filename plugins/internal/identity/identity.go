@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -25,6 +26,9 @@ var Members = []string{"id", "simulation_id"}
 // object, or else what WithID has put into its context. It is empty if there is
 // none, and cut where it is longer than an id may be.
 func ID(m *service.Message) string {
+	if id, ok := structuredID(m); ok {
+		return text.Shorten(id, MaxID)
+	}
 	if body, err := m.AsBytes(); err == nil {
 		for _, raw := range read(body, Members...) {
 			if id, ok := rawjson.Text(raw); ok && id != "" {
@@ -34,6 +38,29 @@ func ID(m *service.Message) string {
 	}
 	id, _ := m.Context().Value(idKey{}).(string)
 	return id
+}
+
+// structuredID returns the id of a message that is an object with a text for it, and
+// has no bytes yet: they would be written for the sake of the id alone.
+func structuredID(m *service.Message) (string, bool) {
+	if !m.HasStructured() || m.HasBytes() {
+		return "", false
+	}
+	value, err := m.AsStructured()
+	if err != nil {
+		return "", false
+	}
+	object, ok := value.(map[string]any)
+	if !ok {
+		return "", false
+	}
+	for _, name := range Members {
+		if id := object[name]; id != nil && id != "" {
+			text, ok := id.(string)
+			return text, ok && utf8.ValidString(text) // what is not valid changes as it is written
+		}
+	}
+	return "", false
 }
 
 // SimulationID returns the member simulation_id of a JSON object, a text or a

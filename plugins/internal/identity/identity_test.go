@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -30,6 +31,35 @@ func TestIDs(t *testing.T) {
 			require.Equal(t, row.simulationID, SimulationID([]byte(row.content)))
 		})
 	}
+}
+
+// What a message that is not written yet has for an id is what it has once it is.
+func TestIDsOfStructuredMessages(t *testing.T) {
+	for name, value := range map[string]any{
+		"a text":            map[string]any{"id": "a", "simulation_id": "b"},
+		"an empty one":      map[string]any{"id": "", "simulation_id": "b"},
+		"null":              map[string]any{"id": nil, "simulation_id": "b"},
+		"a number":          map[string]any{"id": json.Number("1.50")},
+		"an integer":        map[string]any{"id": 7},
+		"a list":            map[string]any{"id": []any{}, "simulation_id": "b"},
+		"none":              map[string]any{"x": 1},
+		"too long":          map[string]any{"id": strings.Repeat("x", MaxID+1)},
+		"what is not UTF-8": map[string]any{"id": "a\xff"},
+		"no object":         []any{"a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := service.NewMessage(nil)
+			m.SetStructured(value)
+			structured := ID(m)
+			body, err := m.AsBytes()
+			require.NoError(t, err)
+			require.Equal(t, ID(service.NewMessage(body)), structured)
+		})
+	}
+	m := service.NewMessage(nil)
+	m.SetStructured(map[string]any{"id": "a"})
+	require.Equal(t, "a", ID(m))
+	require.False(t, m.HasBytes(), "it was written for its id")
 }
 
 func TestList(t *testing.T) {

@@ -4,6 +4,7 @@ package rawjson
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"unicode/utf8"
@@ -140,21 +141,40 @@ func (s *Scanner) key() ([]byte, error) {
 }
 
 func (s *Scanner) text() error {
-	for s.Pos++; s.Pos < len(s.Data); s.Pos++ {
-		switch c := s.Data[s.Pos]; {
-		case c == '"':
+	for s.Pos++; ; s.Pos++ {
+		s.skipPlain()
+		switch {
+		case s.Peek() == '"':
 			s.Pos++
 			return nil
-		case c < ' ':
+		case s.Peek() != '\\':
 			return s.Unexpected()
-		case c == '\\':
-			s.Pos++
-			if err := s.escape(); err != nil {
-				return err
-			}
+		}
+		s.Pos++
+		if err := s.escape(); err != nil {
+			return err
 		}
 	}
-	return s.Unexpected()
+}
+
+// skipPlain passes over bytes of a string that stand for themselves: up to a quote, a
+// backslash, a control character, or the end. It looks at eight bytes at a time, as
+// fields in base64 are long: subtracting from a byte that is too small borrows from its
+// highest bit.
+func (s *Scanner) skipPlain() {
+	const ones, highest = 0x0101010101010101, 0x8080808080808080
+	for ; s.Pos+8 <= len(s.Data); s.Pos += 8 {
+		eight := binary.LittleEndian.Uint64(s.Data[s.Pos:])
+		quote, backslash := eight^ones*'"', eight^ones*'\\'
+		if ((eight-ones*' ')&^eight|(quote-ones)&^quote|(backslash-ones)&^backslash)&highest != 0 {
+			break
+		}
+	}
+	for ; s.Pos < len(s.Data); s.Pos++ {
+		if c := s.Data[s.Pos]; c < ' ' || c == '"' || c == '\\' {
+			return
+		}
+	}
 }
 
 // escape passes over what follows a backslash, up to its last byte.

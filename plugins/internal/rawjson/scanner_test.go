@@ -29,6 +29,17 @@ func TestScanner(t *testing.T) {
 	}
 }
 
+// Each byte at each place of a string, which the scanner reads eight bytes at a time.
+func TestEveryByteInAString(t *testing.T) {
+	for place := range 20 {
+		for c := range 256 {
+			document := []byte(`["` + strings.Repeat("a", 20) + `",1]`)
+			document[2+place] = byte(c)
+			checkScanner(t, document)
+		}
+	}
+}
+
 func FuzzScanner(f *testing.F) {
 	for _, document := range documents {
 		if len(document) < 1000 { // long ones would be minimised for minutes

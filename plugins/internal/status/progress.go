@@ -2,6 +2,7 @@ package status
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,9 +12,11 @@ type progress struct {
 	mu      sync.Mutex
 	unit    string
 	total   int64
-	done    int64
 	resumed int64 // of done, before this run
 	started time.Time
+
+	done   atomic.Int64
+	untold atomic.Int64 // calls of Progressed that the metrics may not show yet
 }
 
 // ProgressReport says how far a source is. Done and Total count its unit; the rate
@@ -44,17 +47,28 @@ func (c *Component) Resume(done int64) {
 	p := &c.progress
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.resumed, p.done = done, p.done+done
+	p.resumed = done
+	p.done.Add(done)
 	c.setProgress(p)
 }
 
-// Progressed says that so much more is done, which means delivered.
+// Progressed says that so much more is done, which means delivered. A batch that is
+// delivered brings thousands of calls at once: one of them sets the metrics for all.
 func (c *Component) Progressed(n int64) {
 	p := &c.progress
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.done += n
-	c.setProgress(p)
+	p.done.Add(n)
+	if p.untold.Add(1) > 1 {
+		return // another call sets the metrics, and does so again
+	}
+	for {
+		seen := p.untold.Load()
+		p.mu.Lock()
+		c.setProgress(p)
+		p.mu.Unlock()
+		if p.untold.CompareAndSwap(seen, 0) {
+			return
+		}
+	}
 }
 
 // setProgress sets the metrics. It is called with the lock held.
@@ -63,7 +77,7 @@ func (c *Component) setProgress(p *progress) {
 		return
 	}
 	c.sourceSize.Set(p.total, c.typ, p.unit)
-	c.sourceDone.Set(p.done, c.typ, p.unit)
+	c.sourceDone.Set(p.done.Load(), c.typ, p.unit)
 	if rest := p.report().RemainingSeconds; rest != nil {
 		c.sourceRest.SetFloat64(*rest, c.typ)
 	}
@@ -74,9 +88,10 @@ func (p *progress) report() *ProgressReport {
 	if p.unit == "" {
 		return nil
 	}
-	r := &ProgressReport{Unit: p.unit, Done: p.done, Total: max(p.total, p.done)}
+	done := p.done.Load()
+	r := &ProgressReport{Unit: p.unit, Done: done, Total: max(p.total, done)}
 	if elapsed := time.Since(p.started).Seconds(); elapsed > 0 {
-		r.RatePerSecond = float64(p.done-p.resumed) / elapsed
+		r.RatePerSecond = float64(done-p.resumed) / elapsed
 	}
 	if r.RatePerSecond > 0 {
 		r.RemainingSeconds = new(float64(r.Total-r.Done) / r.RatePerSecond)

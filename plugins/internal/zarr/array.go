@@ -98,9 +98,30 @@ func missing(kind Kind, n int) []byte {
 // NaN is the one that the format means by "NaN". That of package math has other bits.
 var NaN = math.Float64frombits(0x7ff8 << 48)
 
-// chunk returns the name of a chunk within the array's directory.
+// chunks returns the directory in which the files of chunks are made. That of single
+// values holds them, too; a field has directories of its own below.
+func (a *Array) chunks() string {
+	if a.whole() {
+		return a.Name
+	}
+	return a.Name + "/c"
+}
+
+// Directories returns the directories of the group in which files of the array are made.
+func (a *Array) Directories() []string {
+	if a.whole() {
+		return []string{a.Name}
+	}
+	return []string{a.Name, a.chunks()}
+}
+
+// chunk returns the name of a chunk in the directory of chunks.
 func (a *Array) chunk(k int64) string {
-	return "c/" + strconv.FormatInt(k, 10) + strings.Repeat("/0", len(a.Shape))
+	name := strconv.FormatInt(k, 10) + strings.Repeat("/0", len(a.Shape))
+	if a.whole() {
+		return "c/" + name
+	}
+	return name
 }
 
 // equal reports whether two arrays hold the same.

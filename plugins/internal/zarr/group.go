@@ -167,7 +167,7 @@ func (g *Group) save(root *os.Root, layout *Layout) error {
 	}
 	w := newWriter(root, g.Fsync)
 	defer w.close()
-	if err := w.write(".", metadataFile, text); err != nil {
+	if err := w.writeAll(1, func(int) (*file, error) { return &file{".", metadataFile, text}, nil }); err != nil {
 		return err
 	}
 	if err := w.sync(); err != nil {
@@ -181,14 +181,17 @@ func (g *Group) save(root *os.Root, layout *Layout) error {
 func (g *Group) saveArrays(root *os.Root, layout *Layout) error {
 	w := newWriter(root, g.Fsync)
 	defer w.close()
-	err := parallel(len(layout.Arrays), func(k int) error {
+	err := w.writeAll(len(layout.Arrays), func(k int) (*file, error) {
 		a := &layout.Arrays[k]
-		return w.writeMetadata(a.Name, a.metadata(layout.Count))
+		return w.metadata(a.Name, a.metadata(layout.Count))
 	})
 	if err == nil && layout.Time.Count > 0 {
-		if err = w.writeMetadata(TimeDim, layout.Time.metadata()); err == nil {
-			err = w.update(TimeDim, "c/0", layout.Time.file())
-		}
+		err = w.writeAll(2, func(k int) (*file, error) {
+			if k == 0 {
+				return w.metadata(TimeDim, layout.Time.metadata())
+			}
+			return w.unlessThere(&file{TimeDim, "c/0", layout.Time.file()}), nil
+		})
 	}
 	if err != nil {
 		return err
@@ -196,11 +199,11 @@ func (g *Group) saveArrays(root *os.Root, layout *Layout) error {
 	return w.sync()
 }
 
-// writeMetadata writes those of an array, if they differ from what is there.
-func (w *writer) writeMetadata(array string, metadata arrayMetadata) error {
+// metadata returns the file of an array's metadata, nil if it is there.
+func (w *writer) metadata(array string, metadata arrayMetadata) (*file, error) {
 	text, err := indented(metadata)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return w.update(array, metadataFile, text)
+	return w.unlessThere(&file{array, metadataFile, text}), nil
 }

@@ -62,7 +62,7 @@ func valuesOf(t *testing.T, g *Group, array string, chunk int64) *values {
 	require.NoError(t, err)
 	for k := range l.Arrays {
 		if a := &l.Arrays[k]; a.Name == array {
-			file, err := os.ReadFile(filepath.Join(g.Path, array, filepath.FromSlash(a.chunk(chunk))))
+			file, err := os.ReadFile(filepath.Join(g.Path, filepath.FromSlash(a.chunks()), filepath.FromSlash(a.chunk(chunk))))
 			require.NoError(t, err)
 			v, err := a.decode(file)
 			require.NoError(t, err)

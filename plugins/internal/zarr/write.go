@@ -72,15 +72,16 @@ func (g *Group) writeFields(layout *Layout, rows []Row) error {
 	defer root.Close()
 	w := newWriter(root, g.Fsync)
 	defer w.close()
-	err = parallel(len(rows), func(k int) error {
-		for i := range layout.Arrays {
-			if a := &layout.Arrays[i]; a.whole() {
-				if err := w.write(a.Name, a.chunk(rows[k].Index), compress(rows[k].Values[i])); err != nil {
-					return err
-				}
-			}
+	var fields []int
+	for i := range layout.Arrays {
+		if layout.Arrays[i].whole() {
+			fields = append(fields, i)
 		}
-		return nil
+	}
+	err = w.writeAll(len(rows)*len(fields), func(k int) (*file, error) {
+		row, at := rows[k/len(fields)], fields[k%len(fields)]
+		a := &layout.Arrays[at]
+		return &file{a.chunks(), a.chunk(row.Index), compress(row.Values[at])}, nil
 	})
 	if err != nil {
 		return err
@@ -105,17 +106,17 @@ func (g *Group) merge(root *os.Root, layout *Layout, rows []Row) error {
 	}
 	w := newWriter(root, g.Fsync)
 	defer w.close()
-	err := parallel(len(chunks), func(k int) error {
+	err := w.writeAll(len(chunks), func(k int) (*file, error) {
 		c := chunks[k]
 		a := &layout.Arrays[c.array]
 		v, err := w.read(a, c.block)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, row := range blocks[c.block] {
 			v.set(row.Index%Block, row.Values[c.array])
 		}
-		return w.write(a.Name, a.chunk(c.block), v.encode())
+		return &file{a.chunks(), a.chunk(c.block), v.encode()}, nil
 	})
 	if err != nil {
 		return err
@@ -125,7 +126,7 @@ func (g *Group) merge(root *os.Root, layout *Layout, rows []Row) error {
 
 // read returns the values of a chunk, which may be missing.
 func (w *writer) read(a *Array, block int64) (*values, error) {
-	dir, err := w.dir(a.Name)
+	dir, err := w.dir(a.chunks())
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +139,7 @@ func (w *writer) read(a *Array, block int64) (*values, error) {
 	}
 	v, err := a.decode(file)
 	if err != nil {
-		return nil, fmt.Errorf("%v/%v is not a chunk of this array: %w", a.Name, a.chunk(block), err)
+		return nil, fmt.Errorf("%v/%v is not a chunk of this array: %w", a.chunks(), a.chunk(block), err)
 	}
 	return v, nil
 }

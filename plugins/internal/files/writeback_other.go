@@ -1,0 +1,7 @@
+//go:build !linux
+
+package files
+
+import "os"
+
+func startWriteback(*os.File) {}
