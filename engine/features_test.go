@@ -143,20 +143,23 @@ func TestFeaturesOfFlatFields(t *testing.T) {
 // A deviation of 1e−10 mV is none.
 func TestFeaturesOfNearlyFlatFields(t *testing.T) {
 	for _, test := range []struct {
+		name string
 		step float64 // volts
 		flat bool
-	}{{1e-14, true}, {1e-12, false}} {
-		field := picture("#...", "....", "....", "....")
-		for _, row := range field {
-			for c := range row {
-				row[c] = 0
+	}{{"flat", 1e-14, true}, {"not flat", 1e-12, false}} {
+		t.Run(test.name, func(t *testing.T) {
+			field := picture("#...", "....", "....", "....")
+			for _, row := range field {
+				for c := range row {
+					row[c] = 0
+				}
 			}
-		}
-		field[0][0] = test.step
-		got := fieldFeatures(t, field, DefaultFeatureConfig())
-		assert.Positive(t, got[VStd])
-		assert.Equal(t, test.flat, got[VSkew] == 0, "skewness %v", got[VSkew])
-		assert.Equal(t, test.flat, got[VKurt] == 0, "kurtosis %v", got[VKurt])
+			field[0][0] = test.step
+			got := fieldFeatures(t, field, DefaultFeatureConfig())
+			assert.Positive(t, got[VStd])
+			assert.Equal(t, test.flat, got[VSkew] == 0, "skewness %v", got[VSkew])
+			assert.Equal(t, test.flat, got[VKurt] == 0, "kurtosis %v", got[VKurt])
+		})
 	}
 }
 
@@ -190,9 +193,11 @@ func TestFeaturesAreInvariant(t *testing.T) {
 			"half turn":     func(r, c int) (int, int) { return n - 1 - r, n - 1 - c },
 			"quarter right": func(r, c int) (int, int) { return c, n - 1 - r },
 		} {
-			got := fieldFeatures(t, mapField(field, from), c)
-			got[DBox], got[DR2] = want[DBox], want[DR2]
-			assertSameFeatures(t, want, got, name)
+			t.Run(name, func(t *testing.T) {
+				got := fieldFeatures(t, mapField(field, from), c)
+				got[DBox], got[DR2] = want[DBox], want[DR2]
+				assertSameFeatures(t, want, got, name)
+			})
 		}
 	}
 }

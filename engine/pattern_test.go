@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -247,12 +248,14 @@ func TestWavelengthOfTuringPatterns(t *testing.T) {
 
 func TestPeriodOfBarkleysSpiral(t *testing.T) {
 	for b, want := range map[float64]float64{.02: 3.177, .01: 3.097} {
-		p := patternParams(t, "barkley")
-		p.GridSize, p.Boundary, p.Dx, p.Steps = 96, Neumann, 30./95, 12_000
-		p.Values["b"], p.Values["Du"] = b, 1
-		d := modelPattern(t, p, DynamicsGroup).Dynamics
-		assert.InEpsilon(t, want, *d.Period, 0.005, "b = %v", b)
-		assert.Equal(t, Active, d.State)
+		t.Run(fmt.Sprint(b), func(t *testing.T) {
+			p := patternParams(t, "barkley")
+			p.GridSize, p.Boundary, p.Dx, p.Steps = 96, Neumann, 30./95, 12_000
+			p.Values["b"], p.Values["Du"] = b, 1
+			d := modelPattern(t, p, DynamicsGroup).Dynamics
+			assert.InEpsilon(t, want, *d.Period, 0.005, "b = %v", b)
+			assert.Equal(t, Active, d.State)
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"math"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -60,14 +61,16 @@ func TestClustersWrapAround(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for connectivity, want := range map[int][2]float64{4: c.four, 8: c.eight} {
-				for k, wrap := range []Wrap{WrapFalse, WrapTrue} {
-					config := DefaultFeatureConfig()
-					config.Plane, config.Wrap, config.Connectivity = U, wrap, connectivity
-					config.Threshold = Threshold{Rule: AtNumber, Value: c.level}
-					f, err := featuresOf(c.field, config)
-					require.NoError(t, err)
-					assert.Equal(t, want[k], f[NClustersLow], "%v neighbours, wrap %v", connectivity, wrap)
-				}
+				t.Run(strconv.Itoa(connectivity), func(t *testing.T) {
+					for k, wrap := range []Wrap{WrapFalse, WrapTrue} {
+						config := DefaultFeatureConfig()
+						config.Plane, config.Wrap, config.Connectivity = U, wrap, connectivity
+						config.Threshold = Threshold{Rule: AtNumber, Value: c.level}
+						f, err := featuresOf(c.field, config)
+						require.NoError(t, err)
+						assert.Equal(t, want[k], f[NClustersLow], "%v neighbours, wrap %v", connectivity, wrap)
+					}
+				})
 			}
 		})
 	}
@@ -104,9 +107,11 @@ func hashField(n int) [][]float64 {
 
 func TestOtsuIsScikitImages(t *testing.T) {
 	for n, want := range map[int]float64{17: -0.02432704207920794, 32: -0.014619430693069313, 64: -0.014619430693069313} {
-		cells, err := flattenField("field", hashField(n))
-		require.NoError(t, err)
-		assert.InDelta(t, want, otsu(cells), 1e-15, n)
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			cells, err := flattenField("field", hashField(n))
+			require.NoError(t, err)
+			assert.InDelta(t, want, otsu(cells), 1e-15, n)
+		})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -168,9 +169,11 @@ func TestSeeds(t *testing.T) {
 		math.MaxUint32: -0.0701363588153713,
 		math.MaxUint64: -0.06639331771461564,
 	} {
-		r := newStream(seed)
-		assert.Equal(t, first, r.normal(-0.070, 0.005))
-		assert.NotEqual(t, run(&seed).Field, run(new(seed+1)).Field)
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			r := newStream(seed)
+			assert.Equal(t, first, r.normal(-0.070, 0.005))
+			assert.NotEqual(t, run(&seed).Field, run(new(seed+1)).Field)
+		})
 	}
 
 	drawn := run(nil)

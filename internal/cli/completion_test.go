@@ -64,12 +64,14 @@ func TestCompletionOfOtherShells(t *testing.T) {
 	assert.Contains(t, fish, "complete -c mfn-connect")
 	assert.Contains(t, fish, "grid-size")
 	for shell, script := range map[string]string{"zsh": zsh, "fish": fish} {
-		if path, err := exec.LookPath(shell); err == nil {
-			check := exec.CommandContext(t.Context(), path, "-n")
-			check.Stdin = strings.NewReader(script)
-			out, err := check.CombinedOutput()
-			assert.NoError(t, err, string(out))
-		}
+		t.Run(shell, func(t *testing.T) {
+			if path, err := exec.LookPath(shell); err == nil {
+				check := exec.CommandContext(t.Context(), path, "-n")
+				check.Stdin = strings.NewReader(script)
+				out, err := check.CombinedOutput()
+				assert.NoError(t, err, string(out))
+			}
+		})
 	}
 	_, err = runCommand(t, "completion", "tcsh")
 	assert.EqualError(t, err, `completion: "tcsh" is not allowed, must be bash, zsh, fish`)

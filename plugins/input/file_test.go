@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -556,9 +557,11 @@ func TestFileMoveMakesDirectoriesWithTheUmaskAndRemovesWhatACrashHasLeft(t *test
 		return slices.Equal([]string{"in/.mfn-young.mfn-tmp", "in/a.json", "new/b.json"}, names(t, done))
 	}, "the moves, and the sweeping")
 	for path, want := range map[string]os.FileMode{"new": 0o775 | os.ModeDir, "new/b.json": 0o640} {
-		info, err := os.Stat(filepath.Join(done, path))
-		require.NoError(t, err)
-		assert.Equal(t, want, info.Mode(), path)
+		t.Run(path, func(t *testing.T) {
+			info, err := os.Stat(filepath.Join(done, path))
+			require.NoError(t, err)
+			assert.Equal(t, want, info.Mode(), path)
+		})
 	}
 	r.Stop(t)
 }
@@ -769,12 +772,14 @@ func TestFileByteOrderMarkOfWhatIsCompressedIsSkipped(t *testing.T) {
 
 func TestFileThatIsEmpty(t *testing.T) {
 	for scanner, want := range map[string][]string{"to_the_end": {""}, "lines": {}, "csv": {}} {
-		dir := t.TempDir()
-		put(t, dir, "empty.json", "")
-		r := runFile(t, dir, "auto_delete: true\nscanner: { "+scanner+": {} }\n"+fileJob, nil)
-		r.AwaitEnd(t)
-		assert.Equal(t, want, r.contents(t), scanner)
-		assert.Empty(t, names(t, dir), scanner)
+		t.Run(scanner, func(t *testing.T) {
+			dir := t.TempDir()
+			put(t, dir, "empty.json", "")
+			r := runFile(t, dir, "auto_delete: true\nscanner: { "+scanner+": {} }\n"+fileJob, nil)
+			r.AwaitEnd(t)
+			assert.Equal(t, want, r.contents(t), scanner)
+			assert.Empty(t, names(t, dir), scanner)
+		})
 	}
 }
 
@@ -1210,7 +1215,9 @@ func TestFileTurnsOfAFailure(t *testing.T) {
 	in := &fileInput{interval: time.Second}
 	in.policy.MaxDelay = time.Minute
 	for tries, want := range map[int]time.Duration{1: 1, 2: 2, 3: 4, 6: 32, 7: 60, 8: 60, 1000: 60} {
-		assert.Equal(t, want*time.Second, in.retryDelay(tries), tries)
+		t.Run(strconv.Itoa(tries), func(t *testing.T) {
+			assert.Equal(t, want*time.Second, in.retryDelay(tries), tries)
+		})
 	}
 	in.interval = time.Hour
 	assert.Equal(t, time.Hour, in.retryDelay(5), "never more often than the directory is looked at")

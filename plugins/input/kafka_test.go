@@ -227,11 +227,13 @@ func TestKafkaWorksWithRequiredFieldsAlone(t *testing.T) {
 
 func TestKafkaBatchTime(t *testing.T) {
 	for field, want := range map[string]time.Duration{"": 10 * time.Millisecond, "batch_time: 0s": 0, "batch_time: 1s": time.Second} {
-		conf, err := kafkaSpec().ParseYAML("seed_brokers: [ localhost:9092 ]\ntopics: [ a ]\nconsumer_group: b\n"+field, nil)
-		require.NoError(t, err)
-		parsed, err := parseKafka(conf, service.MockResources())
-		require.NoError(t, err)
-		assert.Equal(t, want, parsed.BatchTime, field)
+		t.Run(field, func(t *testing.T) {
+			conf, err := kafkaSpec().ParseYAML("seed_brokers: [ localhost:9092 ]\ntopics: [ a ]\nconsumer_group: b\n"+field, nil)
+			require.NoError(t, err)
+			parsed, err := parseKafka(conf, service.MockResources())
+			require.NoError(t, err)
+			assert.Equal(t, want, parsed.BatchTime, field)
+		})
 	}
 	conf, err := kafkaSpec().ParseYAML("seed_brokers: [ localhost:9092 ]\ntopics: [ a ]\nconsumer_group: b\nbatch_time: -1s", nil)
 	require.NoError(t, err)
@@ -321,9 +323,11 @@ func TestKafkaTellsOfFetchesAndCommits(t *testing.T) {
 		"Records fetched":   {`operation="Kafka fetch"`, "topic=params", "partitions=params[0]", "records=2", "bytes=3", "milliseconds="},
 		"Offsets committed": {`operation="Kafka commit"`, "topic=params", "partitions=params[0]", "milliseconds="},
 	} {
-		for _, field := range fields {
-			assert.Contains(t, r.line(message), field)
-		}
+		t.Run(message, func(t *testing.T) {
+			for _, field := range fields {
+				assert.Contains(t, r.line(message), field)
+			}
+		})
 	}
 	assert.Equal(t, 1, strings.Count(r.Logs.String(), `msg="Records fetched"`), "polls that bring nothing are left out")
 }

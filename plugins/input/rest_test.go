@@ -148,23 +148,25 @@ func TestRestPollsAgainAndAgain(t *testing.T) {
 
 func TestRestSplits(t *testing.T) {
 	for _, tc := range []struct {
-		split, body string
-		want        [][]string
+		name, split, body string
+		want              [][]string
 	}{
-		{"this", `[{"id":1},"two",3.0,null,[4]]`, [][]string{{`{"id":1}`, `"two"`, `3.0`, `null`, `[4]`}}},
-		{"this.data.items", `{"data":{"items":[{"seed":9007199254740993}]}}`, [][]string{{`{"seed":9007199254740993}`}}},
-		{"data.items", `{"data":{"items":[{"a":1}]}}`, [][]string{{`{"a":1}`}}},
-		{"this.items.filter(i -> i.ready)", `{"items":[{"ready":true},{"ready":false}]}`, [][]string{{`{"ready":true}`}}},
-		{"this.items", `{"items":[]}`, nil},
-		{"this.items", `{"items":null}`, nil},
-		{"this.items", `{}`, nil},
-		{"root = deleted()", `{}`, nil},
+		{"the body itself", "this", `[{"id":1},"two",3.0,null,[4]]`, [][]string{{`{"id":1}`, `"two"`, `3.0`, `null`, `[4]`}}},
+		{"a path", "this.data.items", `{"data":{"items":[{"seed":9007199254740993}]}}`, [][]string{{`{"seed":9007199254740993}`}}},
+		{"a path without this", "data.items", `{"data":{"items":[{"a":1}]}}`, [][]string{{`{"a":1}`}}},
+		{"a mapping", "this.items.filter(i -> i.ready)", `{"items":[{"ready":true},{"ready":false}]}`, [][]string{{`{"ready":true}`}}},
+		{"an empty array", "this.items", `{"items":[]}`, nil},
+		{"null", "this.items", `{"items":null}`, nil},
+		{"nothing", "this.items", `{}`, nil},
+		{"deleted", "root = deleted()", `{}`, nil},
 	} {
-		server := streamtest.Serve(t, streamtest.Answer(200, tc.body))
-		run := runRest(t, server.URL, once+"split: "+tc.split, nil)
-		run.AwaitEnd(t)
-		assert.Equal(t, tc.want, run.contents(t), tc.split)
-		assert.EqualValues(t, 0, restMetrics(t).FailedRequests)
+		t.Run(tc.name, func(t *testing.T) {
+			server := streamtest.Serve(t, streamtest.Answer(200, tc.body))
+			run := runRest(t, server.URL, once+"split: "+tc.split, nil)
+			run.AwaitEnd(t)
+			assert.Equal(t, tc.want, run.contents(t))
+			assert.EqualValues(t, 0, restMetrics(t).FailedRequests)
+		})
 	}
 }
 
@@ -187,14 +189,16 @@ func TestRestSplitOfWhatIsNoArrayFailsThePoll(t *testing.T) {
 		`not json`:     `split: the response is not JSON: unexpected 'n' at byte 0; it has the Content-Type "text/plain; charset=utf-8" and begins with "not json"`,
 		`{"items":[1,`: "split: the response is not JSON: unexpected end at byte 12",
 	} {
-		server := streamtest.Serve(t, streamtest.Answer(200, body))
-		run := runRest(t, server.URL, once+"split: this.items", nil)
-		run.AwaitEnd(t)
-		assert.Empty(t, run.contents(t))
-		m := restMetrics(t)
-		assert.EqualValues(t, 1, m.FailedRequests)
-		assert.EqualValues(t, 1, m.TotalRequests, "a retry would not help")
-		assert.Contains(t, *m.LastError, want, body)
+		t.Run(body, func(t *testing.T) {
+			server := streamtest.Serve(t, streamtest.Answer(200, body))
+			run := runRest(t, server.URL, once+"split: this.items", nil)
+			run.AwaitEnd(t)
+			assert.Empty(t, run.contents(t))
+			m := restMetrics(t)
+			assert.EqualValues(t, 1, m.FailedRequests)
+			assert.EqualValues(t, 1, m.TotalRequests, "a retry would not help")
+			assert.Contains(t, *m.LastError, want, body)
+		})
 	}
 }
 
@@ -248,15 +252,17 @@ func TestRestPageThatCannotBeFollowedEndsThePollAfterItsMessages(t *testing.T) {
 		`"http://[::1"`:                   "next_page: the next page: not a valid URL or path",
 		`throw("broken")`:                 "next_page: failed",
 	} {
-		server := streamtest.Serve(t, streamtest.Answer(200, "{}", "ETag", `"v1"`))
-		run := runRest(t, server.URL+"/", once+"next_page: root = "+next, nil)
-		run.AwaitEnd(t)
-		assert.Equal(t, [][]string{{"{}"}}, run.contents(t), next)
-		m := restMetrics(t)
-		assert.EqualValues(t, 1, m.FailedRequests, next)
-		require.NotNil(t, m.LastError, next)
-		assert.Contains(t, *m.LastError, want)
-		assert.Regexp(t, "Poll failed|level=WARN.*Poll ended before its last page", run.Logs.String())
+		t.Run(next, func(t *testing.T) {
+			server := streamtest.Serve(t, streamtest.Answer(200, "{}", "ETag", `"v1"`))
+			run := runRest(t, server.URL+"/", once+"next_page: root = "+next, nil)
+			run.AwaitEnd(t)
+			assert.Equal(t, [][]string{{"{}"}}, run.contents(t), next)
+			m := restMetrics(t)
+			assert.EqualValues(t, 1, m.FailedRequests, next)
+			require.NotNil(t, m.LastError, next)
+			assert.Contains(t, *m.LastError, want)
+			assert.Regexp(t, "Poll failed|level=WARN.*Poll ended before its last page", run.Logs.String())
+		})
 	}
 	assert.Empty(t, elsewhere.Requests(), "nothing is sent to another origin")
 }
@@ -373,27 +379,29 @@ func TestRestRetriesWhatMayPass(t *testing.T) {
 		"slow":             streamtest.Never,
 		"stalled":          streamtest.Stall(200),
 	} {
-		server := streamtest.Serve(t, bad, bad, ok)
-		timeout := ""
-		if name == "slow" || name == "stalled" {
-			timeout = "timeout: 1s" // no answer that comes takes that long, however busy the machine is
-		}
-		run := runRest(t, server.URL, once+quick+timeout, nil)
-		run.AwaitEnd(t)
-		assert.Equal(t, [][]string{{"good"}}, run.contents(t), name)
-		m := restMetrics(t)
-		assert.EqualValues(t, 3, m.TotalRequests, name)
-		assert.EqualValues(t, 1, m.SuccessfulRequests, name)
-		assert.EqualValues(t, 2, m.TotalRetries, name)
-		assert.EqualValues(t, 0, m.FailedRequests, name)
-		assert.EqualValues(t, 4, m.TotalBytesFetched, name)
-		logs := run.Logs.String()
-		for _, want := range []string{
-			`msg="Operation failed, will be tried again"`, `operation="REST GET /"`, "url=" + server.URL + "/",
-			"attempt=1", "max_retries=3", "delay=1ms", `msg="Operation succeeded after a retry"`, "attempt=3",
-		} {
-			assert.Contains(t, logs, want, name)
-		}
+		t.Run(name, func(t *testing.T) {
+			server := streamtest.Serve(t, bad, bad, ok)
+			timeout := ""
+			if name == "slow" || name == "stalled" {
+				timeout = "timeout: 1s" // no answer that comes takes that long, however busy the machine is
+			}
+			run := runRest(t, server.URL, once+quick+timeout, nil)
+			run.AwaitEnd(t)
+			assert.Equal(t, [][]string{{"good"}}, run.contents(t), name)
+			m := restMetrics(t)
+			assert.EqualValues(t, 3, m.TotalRequests, name)
+			assert.EqualValues(t, 1, m.SuccessfulRequests, name)
+			assert.EqualValues(t, 2, m.TotalRetries, name)
+			assert.EqualValues(t, 0, m.FailedRequests, name)
+			assert.EqualValues(t, 4, m.TotalBytesFetched, name)
+			logs := run.Logs.String()
+			for _, want := range []string{
+				`msg="Operation failed, will be tried again"`, `operation="REST GET /"`, "url=" + server.URL + "/",
+				"attempt=1", "max_retries=3", "delay=1ms", `msg="Operation succeeded after a retry"`, "attempt=3",
+			} {
+				assert.Contains(t, logs, want, name)
+			}
+		})
 	}
 }
 
@@ -421,16 +429,18 @@ func TestRestDoesNotRetryWhatWillNotPass(t *testing.T) {
 		"certificate": {trustless.URL, "", "the server's certificate is not accepted"},
 		"not retried": {streamtest.Serve(t, streamtest.Answer(503, "")).URL, "retry_on_status: [ 429 ]", "server answered 503 Service Unavailable"},
 	} {
-		run := runRest(t, tc.base, once+quick+tc.fields, nil)
-		run.AwaitEnd(t)
-		assert.Empty(t, run.contents(t), name)
-		m := restMetrics(t)
-		assert.EqualValues(t, 1, m.TotalRequests, name)
-		assert.EqualValues(t, 0, m.TotalRetries, name)
-		assert.EqualValues(t, 1, m.FailedRequests, name)
-		require.NotNil(t, m.LastError, name)
-		assert.Contains(t, *m.LastError, tc.want, name)
-		assert.Contains(t, run.Logs.String(), "Operation failed and is not tried again", name)
+		t.Run(name, func(t *testing.T) {
+			run := runRest(t, tc.base, once+quick+tc.fields, nil)
+			run.AwaitEnd(t)
+			assert.Empty(t, run.contents(t), name)
+			m := restMetrics(t)
+			assert.EqualValues(t, 1, m.TotalRequests, name)
+			assert.EqualValues(t, 0, m.TotalRetries, name)
+			assert.EqualValues(t, 1, m.FailedRequests, name)
+			require.NotNil(t, m.LastError, name)
+			assert.Contains(t, *m.LastError, tc.want, name)
+			assert.Contains(t, run.Logs.String(), "Operation failed and is not tried again", name)
+		})
 	}
 	assert.Empty(t, elsewhere.Requests())
 }
@@ -507,10 +517,12 @@ func TestRestRefusesWhatCannotWork(t *testing.T) {
 		"base_url: http://h\nretry: { max_retries: -1 }":                     "retry.max_retries: must be a whole number of 0 or more, it is -1",
 		"base_url: http://h\nextract_headers: { include_patterns: [ '(' ] }": "failed to compile regexp",
 	} {
-		conf, err := restSpec().ParseYAML(fields, nil)
-		require.NoError(t, err, fields)
-		_, err = newRestInput(conf, service.MockResources())
-		require.ErrorContains(t, err, want, fields)
+		t.Run(fields, func(t *testing.T) {
+			conf, err := restSpec().ParseYAML(fields, nil)
+			require.NoError(t, err, fields)
+			_, err = newRestInput(conf, service.MockResources())
+			require.ErrorContains(t, err, want, fields)
+		})
 	}
 }
 
@@ -524,14 +536,16 @@ func TestRestFieldThatCannotBeEvaluatedFailsThePoll(t *testing.T) {
 		`endpoint: '/%zz'`:                        "endpoint: not a valid URL or path",
 		`endpoint: '?a=%zz'`:                      "the query of the URL is not valid",
 	} {
-		server := streamtest.Serve(t, streamtest.Answer(200, "good"))
-		run := runRest(t, server.URL, once+fields, nil)
-		run.AwaitEnd(t)
-		assert.Empty(t, server.Requests(), fields)
-		m := restMetrics(t)
-		assert.EqualValues(t, 1, m.FailedRequests, fields)
-		require.NotNil(t, m.LastError, fields)
-		assert.Contains(t, *m.LastError, want)
+		t.Run(fields, func(t *testing.T) {
+			server := streamtest.Serve(t, streamtest.Answer(200, "good"))
+			run := runRest(t, server.URL, once+fields, nil)
+			run.AwaitEnd(t)
+			assert.Empty(t, server.Requests(), fields)
+			m := restMetrics(t)
+			assert.EqualValues(t, 1, m.FailedRequests, fields)
+			require.NotNil(t, m.LastError, fields)
+			assert.Contains(t, *m.LastError, want)
+		})
 	}
 }
 
@@ -601,7 +615,9 @@ func TestRestEchoHidesSecrets(t *testing.T) {
 		"auth": {"bearer_token": "${TOKEN}", "basic_auth": {"enabled": true, "username": "user", "password": "${BASIC}"}}
 	}}}`, func(name string) string { return secrets[name] }))
 	for name, secret := range secrets {
-		assert.NotContains(t, shown, secret, name)
+		t.Run(name, func(t *testing.T) {
+			assert.NotContains(t, shown, secret, name)
+		})
 	}
 	assert.Contains(t, shown, "endpoint: /parameters")
 	assert.Contains(t, shown, "X-Key:")

@@ -87,7 +87,9 @@ func TestSweepResumesWithWhatIsNotDone(t *testing.T) {
 	second := runSweep(t, sweep, nil)
 	assert.Len(t, second, 2)
 	for id := range refused {
-		assert.Contains(t, second, id)
+		t.Run(id, func(t *testing.T) {
+			assert.Contains(t, second, id)
+		})
 	}
 	assert.Empty(t, runSweep(t, sweep, nil), "all are done")
 }

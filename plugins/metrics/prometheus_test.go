@@ -102,10 +102,12 @@ func TestBadConfigurationIsNamed(t *testing.T) {
 		`{summary_quantiles_objectives: [{quantile: 1, error: 0.1}]}`: "summary_quantiles_objectives[0].quantile: must be a number above 0 and below 1, it is 1",
 		`{push_url: "http://localhost:1", push_interval: "0s"}`:       "push_interval: must be a duration",
 	} {
-		conf, err := prometheusSpec().ParseYAML(yaml, nil)
-		require.NoError(t, err)
-		_, err = newExporter(conf, nil)
-		require.ErrorContains(t, err, want)
+		t.Run(yaml, func(t *testing.T) {
+			conf, err := prometheusSpec().ParseYAML(yaml, nil)
+			require.NoError(t, err)
+			_, err = newExporter(conf, nil)
+			require.ErrorContains(t, err, want)
+		})
 	}
 }
 
@@ -260,7 +262,9 @@ logger:
 		"total_requests": 4.0, "successful_requests": 2.0, "failed_requests": 1.0, "total_retries": 1.0,
 		"total_bytes_fetched": 15.0, "success_rate": 0.5, "last_error": "gone",
 	} {
-		assert.Equal(t, want, c.Metrics[key], key)
+		t.Run(key, func(t *testing.T) {
+			assert.Equal(t, want, c.Metrics[key], key)
+		})
 	}
 	assert.InDelta(t, c.Metrics["last_error_timestamp"], c.Metrics["last_fetch_timestamp"], 60)
 

@@ -295,12 +295,14 @@ func TestFileNamesThatLeadOutAreErrors(t *testing.T) {
 	for _, mode := range []string{"", "append_mode: true\n"} {
 		fields := "filename_pattern: '${! json(\"id\") }'\n" + quick + mode
 		for name, says := range hostile {
-			m, err := json.Marshal(map[string]string{"id": name})
-			require.NoError(t, err)
-			good := fmt.Sprintf(`{"id":"good%v"}`, len(mode))
-			indexes, err := failuresOf(t, dir, fields, good, string(m))
-			require.ErrorContains(t, err, says, name)
-			assert.Equal(t, []int{1}, indexes, name)
+			t.Run(name, func(t *testing.T) {
+				m, err := json.Marshal(map[string]string{"id": name})
+				require.NoError(t, err)
+				good := fmt.Sprintf(`{"id":"good%v"}`, len(mode))
+				indexes, err := failuresOf(t, dir, fields, good, string(m))
+				require.ErrorContains(t, err, says, name)
+				assert.Equal(t, []int{1}, indexes, name)
+			})
 		}
 		fields = strings.Replace(fields, `json("id")`, `json("id").not_null()`, 1)
 		indexes, err := failuresOf(t, dir, fields, `{}`, "not JSON", `{"id":"good"}`)
@@ -416,15 +418,17 @@ func TestFileIncompleteLinesAreMended(t *testing.T) {
 		"{\n  \"pretty\": true\n}":             "{\n  \"pretty\": true\n}\n",
 		"x\n\"" + strings.Repeat("é", 100_000): "x\n",
 	} {
-		dir := t.TempDir()
-		path := filepath.Join(dir, "results.jsonl")
-		require.NoError(t, os.WriteFile(path, []byte(before), 0o600))
-		r := runFile(t, dir, "append_mode: true\nfilename_pattern: results.jsonl\n")
-		require.NoError(t, r.publish(`{"new":1}`))
-		content, err := os.ReadFile(path)
-		require.NoError(t, err)
-		assert.Equal(t, after+"{\"new\":1}\n", string(content), "%.40q", before)
-		r.Stop(t)
+		t.Run(before, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "results.jsonl")
+			require.NoError(t, os.WriteFile(path, []byte(before), 0o600))
+			r := runFile(t, dir, "append_mode: true\nfilename_pattern: results.jsonl\n")
+			require.NoError(t, r.publish(`{"new":1}`))
+			content, err := os.ReadFile(path)
+			require.NoError(t, err)
+			assert.Equal(t, after+"{\"new\":1}\n", string(content), "%.40q", before)
+			r.Stop(t)
+		})
 	}
 }
 

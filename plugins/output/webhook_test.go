@@ -122,16 +122,18 @@ func TestWebhookBatchFormats(t *testing.T) {
 		webhookArray: {[]string{`[{"simulation_id":"a","n":18446744073709551615},{"simulation_id":"b"},[1,2]]`}, "application/json"},
 		webhookLines: {[]string{"{\"simulation_id\":\"a\",\"n\":18446744073709551615}\n{\"simulation_id\":\"b\"}\n[1,2]\n"}, "application/x-ndjson"},
 	} {
-		server := streamtest.Serve(t, streamtest.Answer(200, ""))
-		run := runWebhook(t, server.URL, "batch_format: "+format)
-		require.NoError(t, run.publish(messages...))
-		var bodies []string
-		for _, r := range server.Requests() {
-			bodies = append(bodies, string(r.Body))
-			assert.Equal(t, want.typ, r.Header.Get("Content-Type"))
-		}
-		assert.ElementsMatch(t, want.bodies, bodies, format)
-		assert.EqualValues(t, len(want.bodies), webhookMetrics(t).SuccessfulPublishes)
+		t.Run(format, func(t *testing.T) {
+			server := streamtest.Serve(t, streamtest.Answer(200, ""))
+			run := runWebhook(t, server.URL, "batch_format: "+format)
+			require.NoError(t, run.publish(messages...))
+			var bodies []string
+			for _, r := range server.Requests() {
+				bodies = append(bodies, string(r.Body))
+				assert.Equal(t, want.typ, r.Header.Get("Content-Type"))
+			}
+			assert.ElementsMatch(t, want.bodies, bodies, format)
+			assert.EqualValues(t, len(want.bodies), webhookMetrics(t).SuccessfulPublishes)
+		})
 	}
 }
 
@@ -203,11 +205,13 @@ func TestWebhookInterpolationErrorsAreOfTheirMessage(t *testing.T) {
 		`headers: { X-N: '${! json("n").number() }' }`: "headers: interpolating X-N: ",
 		`idempotency_key: '${! json("n").number() }'`:  "idempotency_key: ",
 	} {
-		server := streamtest.Serve(t, streamtest.Answer(200, ""))
-		assert.Equal(t, []int{1}, failures(t, server.URL, fields, `{"n":1}`, `{"n":"x"}`, `{"n":2}`), fields)
-		assert.Len(t, server.Requests(), 2)
-		run := runWebhook(t, server.URL, fields)
-		require.ErrorContains(t, run.publish(`{"n":"x"}`), want)
+		t.Run(fields, func(t *testing.T) {
+			server := streamtest.Serve(t, streamtest.Answer(200, ""))
+			assert.Equal(t, []int{1}, failures(t, server.URL, fields, `{"n":1}`, `{"n":"x"}`, `{"n":2}`), fields)
+			assert.Len(t, server.Requests(), 2)
+			run := runWebhook(t, server.URL, fields)
+			require.ErrorContains(t, run.publish(`{"n":"x"}`), want)
+		})
 	}
 	server := streamtest.Serve(t, streamtest.Answer(200, ""))
 	run := runWebhook(t, `${! json("url") }`, "")
@@ -217,14 +221,16 @@ func TestWebhookInterpolationErrorsAreOfTheirMessage(t *testing.T) {
 
 func TestWebhookBatchLeavesOutWhatHasNoPlaceInIt(t *testing.T) {
 	for format, want := range map[string]string{webhookArray: `[{"n":1},2]`, webhookLines: "{\"n\":1}\n2\n"} {
-		server := streamtest.Serve(t, streamtest.Answer(200, ""))
-		run := runWebhook(t, server.URL, "batch_format: "+format)
-		assert.Equal(t, []int{1}, failures(t, server.URL, "batch_format: "+format, `{"n":1}`, "two\nlines", `2`), format)
-		require.Len(t, server.Requests(), 1)
-		assert.Equal(t, want, string(server.Requests()[0].Body))
+		t.Run(format, func(t *testing.T) {
+			server := streamtest.Serve(t, streamtest.Answer(200, ""))
+			run := runWebhook(t, server.URL, "batch_format: "+format)
+			assert.Equal(t, []int{1}, failures(t, server.URL, "batch_format: "+format, `{"n":1}`, "two\nlines", `2`), format)
+			require.Len(t, server.Requests(), 1)
+			assert.Equal(t, want, string(server.Requests()[0].Body))
 
-		require.Error(t, run.publish("two\nlines"))
-		assert.Len(t, server.Requests(), 1, "no request without a message")
+			require.Error(t, run.publish("two\nlines"))
+			assert.Len(t, server.Requests(), 1, "no request without a message")
+		})
 	}
 	server := streamtest.Serve(t, streamtest.Answer(200, ""))
 	run := runWebhook(t, server.URL, "batch_format: lines")
@@ -336,39 +342,43 @@ func TestWebhookRetriesWhatMayPass(t *testing.T) {
 		"429 with a date":  streamtest.Answer(429, "", "Retry-After", "Sun, 01 Mar 2020 12:00:00 GMT"),
 		"slow":             streamtest.Never,
 	} {
-		server := streamtest.Serve(t, bad, bad, streamtest.Answer(200, ""))
-		timeout := ""
-		if name == "slow" {
-			timeout = "timeout: 1s" // no answer that comes takes that long, however busy the machine is
-		}
-		run := runWebhook(t, server.URL+"/webhook", quick+timeout)
-		const result = `{"simulation_id":"a"}`
-		require.NoError(t, run.publish(result), name)
-		m := webhookMetrics(t)
-		assert.EqualValues(t, 3, m.TotalPublishes, name)
-		assert.EqualValues(t, 1, m.SuccessfulPublishes, name)
-		assert.EqualValues(t, 2, m.TotalRetries, name)
-		assert.EqualValues(t, 0, m.FailedPublishes, name)
-		assert.EqualValues(t, len(result), m.TotalBytesPublished, name)
-		for _, r := range server.Requests() {
-			assert.Equal(t, contentKey([]byte(result)), r.Header.Get("Idempotency-Key"))
-			assertBody(t, result, r.Body)
-		}
-		for _, want := range []string{
-			`msg="Operation failed, will be tried again"`, `operation="webhook POST /webhook"`, "url=" + server.URL + "/webhook",
-			"attempt=1", "max_retries=3", "delay=1ms", `msg="Operation succeeded after a retry"`, "attempt=3",
-		} {
-			assert.Contains(t, run.Logs.String(), want, name)
-		}
+		t.Run(name, func(t *testing.T) {
+			server := streamtest.Serve(t, bad, bad, streamtest.Answer(200, ""))
+			timeout := ""
+			if name == "slow" {
+				timeout = "timeout: 1s" // no answer that comes takes that long, however busy the machine is
+			}
+			run := runWebhook(t, server.URL+"/webhook", quick+timeout)
+			const result = `{"simulation_id":"a"}`
+			require.NoError(t, run.publish(result), name)
+			m := webhookMetrics(t)
+			assert.EqualValues(t, 3, m.TotalPublishes, name)
+			assert.EqualValues(t, 1, m.SuccessfulPublishes, name)
+			assert.EqualValues(t, 2, m.TotalRetries, name)
+			assert.EqualValues(t, 0, m.FailedPublishes, name)
+			assert.EqualValues(t, len(result), m.TotalBytesPublished, name)
+			for _, r := range server.Requests() {
+				assert.Equal(t, contentKey([]byte(result)), r.Header.Get("Idempotency-Key"))
+				assertBody(t, result, r.Body)
+			}
+			for _, want := range []string{
+				`msg="Operation failed, will be tried again"`, `operation="webhook POST /webhook"`, "url=" + server.URL + "/webhook",
+				"attempt=1", "max_retries=3", "delay=1ms", `msg="Operation succeeded after a retry"`, "attempt=3",
+			} {
+				assert.Contains(t, run.Logs.String(), want, name)
+			}
+		})
 	}
 }
 
 func TestWebhookSurvivesConnectionsThatBreak(t *testing.T) {
 	for name, bad := range map[string]http.HandlerFunc{"hangs up": streamtest.HangUp, "cut off": streamtest.CutOff} {
-		server := streamtest.Serve(t, bad, streamtest.Answer(200, ""))
-		run := runWebhook(t, server.URL, quick)
-		require.NoError(t, run.publish("1"), name)
-		assert.EqualValues(t, 1, webhookMetrics(t).SuccessfulPublishes, name)
+		t.Run(name, func(t *testing.T) {
+			server := streamtest.Serve(t, bad, streamtest.Answer(200, ""))
+			run := runWebhook(t, server.URL, quick)
+			require.NoError(t, run.publish("1"), name)
+			assert.EqualValues(t, 1, webhookMetrics(t).SuccessfulPublishes, name)
+		})
 	}
 	run := runWebhook(t, streamtest.Unreachable(t), quick)
 	require.ErrorContains(t, run.publish("1"), "failed after 3 retries: dial tcp")
@@ -389,13 +399,15 @@ func TestWebhookRejectsAtOnceWhatWillNotPass(t *testing.T) {
 		"certificate":   {streamtest.ServeTLS(t, streamtest.Answer(200, "")).URL, "", "the server's certificate is not accepted"},
 		"not success":   {streamtest.Serve(t, streamtest.Answer(200, "")).URL, "successful_on_status: [ 202 ]", "server answered 200 OK"},
 	} {
-		run := runWebhook(t, tc.address, quick+tc.fields)
-		require.ErrorContains(t, run.publish("1"), tc.want, name)
-		m := webhookMetrics(t)
-		assert.EqualValues(t, 1, m.TotalPublishes, name)
-		assert.EqualValues(t, 1, m.FailedPublishes, name)
-		assert.EqualValues(t, 0, m.TotalRetries, name)
-		assert.Contains(t, run.Logs.String(), "Operation failed and is not tried again", name)
+		t.Run(name, func(t *testing.T) {
+			run := runWebhook(t, tc.address, quick+tc.fields)
+			require.ErrorContains(t, run.publish("1"), tc.want, name)
+			m := webhookMetrics(t)
+			assert.EqualValues(t, 1, m.TotalPublishes, name)
+			assert.EqualValues(t, 1, m.FailedPublishes, name)
+			assert.EqualValues(t, 0, m.TotalRetries, name)
+			assert.Contains(t, run.Logs.String(), "Operation failed and is not tried again", name)
+		})
 	}
 	assert.Empty(t, elsewhere.Requests())
 }
@@ -426,12 +438,14 @@ func TestWebhookIsNotHurtByALongOrSlowResponse(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"endless": streamtest.Endless(200), "stalled": streamtest.Stall(200), "long": streamtest.Answer(200, strings.Repeat("x", 8<<20)),
 	} {
-		server := streamtest.Serve(t, answer)
-		run := runWebhook(t, server.URL, "timeout: 10s\nretry: { strategy: no_retry }")
-		for range 3 {
-			require.NoError(t, run.publish("1"), name)
-		}
-		assert.EqualValues(t, 3, webhookMetrics(t).SuccessfulPublishes, name)
+		t.Run(name, func(t *testing.T) {
+			server := streamtest.Serve(t, answer)
+			run := runWebhook(t, server.URL, "timeout: 10s\nretry: { strategy: no_retry }")
+			for range 3 {
+				require.NoError(t, run.publish("1"), name)
+			}
+			assert.EqualValues(t, 3, webhookMetrics(t).SuccessfulPublishes, name)
+		})
 	}
 }
 
@@ -591,20 +605,22 @@ func TestWebhookBehindRejectErrored(t *testing.T) {
 
 func TestWebhookShutdownInterruptsAWait(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{"retry": streamtest.Answer(503, "", "Retry-After", "3600"), "request": streamtest.Never} {
-		server := streamtest.Serve(t, answer)
-		conf, err := webhookSpec().ParseYAML("url: "+server.URL+"\nretry: { max_delay: 1h }\ntimeout: 0s", nil)
-		require.NoError(t, err)
-		out, err := newWebhookOutput(conf, service.MockResources())
-		require.NoError(t, err)
-		require.NoError(t, out.Connect(t.Context()))
-		ctx, cancel := context.WithCancel(t.Context())
-		written := make(chan error, 1)
-		go func() { written <- out.WriteBatch(ctx, service.MessageBatch{service.NewMessage([]byte("1"))}) }()
-		await.Until(t, func() bool { return len(server.Requests()) == 1 }, name)
-		cancel()
-		require.ErrorIs(t, <-written, context.Canceled, name)
-		require.NoError(t, out.Close(t.Context()))
-		assert.EqualValues(t, 0, webhookMetrics(t).FailedPublishes, "an interrupted request is no failure")
+		t.Run(name, func(t *testing.T) {
+			server := streamtest.Serve(t, answer)
+			conf, err := webhookSpec().ParseYAML("url: "+server.URL+"\nretry: { max_delay: 1h }\ntimeout: 0s", nil)
+			require.NoError(t, err)
+			out, err := newWebhookOutput(conf, service.MockResources())
+			require.NoError(t, err)
+			require.NoError(t, out.Connect(t.Context()))
+			ctx, cancel := context.WithCancel(t.Context())
+			written := make(chan error, 1)
+			go func() { written <- out.WriteBatch(ctx, service.MessageBatch{service.NewMessage([]byte("1"))}) }()
+			await.Until(t, func() bool { return len(server.Requests()) == 1 }, name)
+			cancel()
+			require.ErrorIs(t, <-written, context.Canceled, name)
+			require.NoError(t, out.Close(t.Context()))
+			assert.EqualValues(t, 0, webhookMetrics(t).FailedPublishes, "an interrupted request is no failure")
+		})
 	}
 }
 
@@ -624,10 +640,12 @@ func TestWebhookRefusesWhatCannotWork(t *testing.T) {
 		"url: http://h\nsigning_secret: whsec_":                    "signing_secret: must be empty, or whsec_ and a key in base64",
 		"url: http://h\ncircuit_breaker: { failure_threshold: 0 }": "circuit_breaker.failure_threshold: must be a whole number of 1 or more, it is 0",
 	} {
-		conf, err := webhookSpec().ParseYAML(fields, nil)
-		require.NoError(t, err, fields)
-		_, err = newWebhookOutput(conf, service.MockResources())
-		require.EqualError(t, err, want, fields)
+		t.Run(fields, func(t *testing.T) {
+			conf, err := webhookSpec().ParseYAML(fields, nil)
+			require.NoError(t, err, fields)
+			_, err = newWebhookOutput(conf, service.MockResources())
+			require.EqualError(t, err, want, fields)
+		})
 	}
 }
 
@@ -665,7 +683,9 @@ func TestWebhookEchoHidesSecrets(t *testing.T) {
 		"auth": {"bearer_token": "${TOKEN}", "oauth": {"enabled": true, "consumer_secret": "${OAUTH}", "access_token": "${ACCESS}", "access_token_secret": "${ACCESS}"}}
 	}}}`, func(name string) string { return secrets[name] }))
 	for name, secret := range secrets {
-		assert.NotContains(t, shown, secret, name)
+		t.Run(name, func(t *testing.T) {
+			assert.NotContains(t, shown, secret, name)
+		})
 	}
 	assert.Contains(t, shown, "X-Key:")
 }

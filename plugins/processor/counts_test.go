@@ -64,12 +64,14 @@ func TestMetricsCountWhatTheyAreCalled(t *testing.T) {
 	want["mfn_simulation_duration_seconds"] = 2
 	noted, seen := counts(), map[float64]string{}
 	for name, value := range want {
-		assert.Equal(t, value, noted[name], name)
-		assert.Positive(t, value, name)
-		if !strings.Contains(name, "success") && !strings.Contains(name, "duration") {
-			assert.Empty(t, seen[value], "%v and %v could be mixed up", name, seen[value])
-			seen[value] = name
-		}
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, value, noted[name], name)
+			assert.Positive(t, value, name)
+			if !strings.Contains(name, "success") && !strings.Contains(name, "duration") {
+				assert.Empty(t, seen[value], "%v and %v could be mixed up", name, seen[value])
+				seen[value] = name
+			}
+		})
 	}
 }
 

@@ -148,9 +148,11 @@ func TestWhatAFieldsMappingMayNotGive(t *testing.T) {
 		`history: 'root = [ [ [ 1, 2 ], [ 3, "x" ] ] ]'`: `history[0][1][1]: "x" is not allowed`,
 		`history: 'root = throw("gone")'`:                "history: failed assignment (line 1): gone",
 	} {
-		o := through(t, "mfn_features: { "+setting+" }", content)[0]
-		assert.Contains(t, o.failure, says)
-		assert.Equal(t, content, o.content)
+		t.Run(setting, func(t *testing.T) {
+			o := through(t, "mfn_features: { "+setting+" }", content)[0]
+			assert.Contains(t, o.failure, says)
+			assert.Equal(t, content, o.content)
+		})
 	}
 	assert.Empty(t, through(t, `mfn_features: { field: 'root = "[[1,2],[3,4]]"' }`, `{}`)[0].failure, "text that is JSON is JSON")
 }

@@ -131,9 +131,11 @@ func TestParametersOfAnotherModelAreRefused(t *testing.T) {
 		`{"model":"schnakenberg","gamma":400,"steps":1000}`: "the plane",
 		`{"steps":10001}`:                                   "steps: 10001 is not allowed, must be 1 … 10000",
 	} {
-		out := p.through(t, message)[0]
-		assert.Contains(t, out.failure, says, message)
-		assert.Equal(t, message, out.content)
+		t.Run(message, func(t *testing.T) {
+			out := p.through(t, message)[0]
+			assert.Contains(t, out.failure, says, message)
+			assert.Equal(t, message, out.content)
+		})
 	}
 }
 
@@ -211,9 +213,11 @@ func TestPlaneSettings(t *testing.T) {
 		`extra: [ entropy ]`:         false,
 		`box_sizes: [ 2, 3, 8, 16 ]`: false,
 	} {
-		out := through(t, `mfn_simulate: { feature_config: { threshold_low_mv: -70, `+setting+` } }`, message)[0]
-		require.Empty(t, out.failure, setting)
-		assert.Equal(t, same, out.content == plain.content, setting)
+		t.Run(setting, func(t *testing.T) {
+			out := through(t, `mfn_simulate: { feature_config: { threshold_low_mv: -70, `+setting+` } }`, message)[0]
+			require.Empty(t, out.failure, setting)
+			assert.Equal(t, same, out.content == plain.content, setting)
+		})
 	}
 	for setting, says := range map[string]string{
 		`plane: w`:            "feature_config.plane: must be one of",
@@ -224,17 +228,19 @@ func TestPlaneSettings(t *testing.T) {
 		`box_sizes: [ 2 ]`:    "feature_config.box_sizes: a list of 1 sizes is not allowed",
 		`extra: [ colour ]`:   "feature_config.extra[0]: must be one of",
 	} {
-		builder := service.NewStreamBuilder()
-		builder.DisableLinting()
-		require.NoError(t, builder.SetYAML("input: { generate: { count: 1, mapping: 'root = {}' } }\noutput: { drop: {} }\nlogger: { level: \"OFF\" }\n"))
-		err := builder.AddProcessorYAML("mfn_simulate: { feature_config: { " + setting + " } }")
-		if err == nil {
-			var stream *service.Stream
-			if stream, err = builder.Build(); err == nil {
-				err = stream.Run(t.Context())
+		t.Run(setting, func(t *testing.T) {
+			builder := service.NewStreamBuilder()
+			builder.DisableLinting()
+			require.NoError(t, builder.SetYAML("input: { generate: { count: 1, mapping: 'root = {}' } }\noutput: { drop: {} }\nlogger: { level: \"OFF\" }\n"))
+			err := builder.AddProcessorYAML("mfn_simulate: { feature_config: { " + setting + " } }")
+			if err == nil {
+				var stream *service.Stream
+				if stream, err = builder.Build(); err == nil {
+					err = stream.Run(t.Context())
+				}
 			}
-		}
-		assert.ErrorContains(t, err, says, setting)
+			assert.ErrorContains(t, err, says, setting)
+		})
 	}
 	out := through(t, `mfn_simulate: { feature_config: { plane: u } }`, message, `{"model":"gray_scott","grid_size":16,"steps":2}`)
 	assert.Contains(t, out[0].failure, `plane: "u" is not allowed, must be potential, activator or inhibitor`)

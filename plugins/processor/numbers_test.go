@@ -22,9 +22,11 @@ func TestWholeNumbers(t *testing.T) {
 		`"64"`: 64, `" 6.4e1\t"`: 64, `"\u0036\u0034"`: 64, `"18446744073709551615"`: math.MaxUint64,
 		"184467440737095516150e-1": math.MaxUint64, "9007199254740993": 1<<53 + 1, "9.007199254740993e15": 1<<53 + 1,
 	} {
-		x, err := whole("seed", []byte(raw), 0, math.MaxUint64)
-		require.NoError(t, err, raw)
-		assert.Equal(t, want, x, raw)
+		t.Run(raw, func(t *testing.T) {
+			x, err := whole("seed", []byte(raw), 0, math.MaxUint64)
+			require.NoError(t, err, raw)
+			assert.Equal(t, want, x, raw)
+		})
 	}
 	for _, raw := range []string{
 		"-1", "8.5", "64.0000000000000000000000001", "1e-400", "-1e-400", "1e400", "1e99999999999999999999", "1e-99999999999999999999",
@@ -106,8 +108,10 @@ func TestValuesOfMappingsAreExactOrNamed(t *testing.T) {
 		"x.a[0].b: -Inf is not allowed, must be a finite number":   map[string]any{"a": []any{map[string]any{"b": math.Inf(-1)}}},
 		"x[0]: a value of type func() is not allowed, must be a v": []any{func() {}},
 	} {
-		_, err := jsonOf("x", v)
-		assert.ErrorContains(t, err, says)
+		t.Run(says, func(t *testing.T) {
+			_, err := jsonOf("x", v)
+			assert.ErrorContains(t, err, says)
+		})
 	}
 }
 

@@ -421,11 +421,13 @@ func TestWhatAMappingMayNotGive(t *testing.T) {
 		`root.turing_enabled = "yes"`:                  `turing_enabled: "yes" is not allowed, must be true or false: it is a string`,
 		`root = {"grid_size": 4, "initial_field": [[0.0, 0], [1]]}`: "initial_field[0]: a row of 2 numbers is not allowed, must be 4 × 4 numbers",
 	} {
-		processor, err := json.Marshal(map[string]any{"mfn_simulate": map[string]any{"params": mapping}})
-		require.NoError(t, err)
-		o := through(t, string(processor), content)[0]
-		assert.Contains(t, o.failure, says)
-		assert.Equal(t, content, o.content)
+		t.Run(mapping, func(t *testing.T) {
+			processor, err := json.Marshal(map[string]any{"mfn_simulate": map[string]any{"params": mapping}})
+			require.NoError(t, err)
+			o := through(t, string(processor), content)[0]
+			assert.Contains(t, o.failure, says)
+			assert.Equal(t, content, o.content)
+		})
 	}
 }
 
@@ -460,9 +462,11 @@ func TestNumbersOfMegabytes(t *testing.T) {
 		`{"grid_size":0` + zeros + `}`:                      "not valid JSON",
 		`{"grid_size":8,"steps":1,"seed":-1.` + zeros + `}`: "seed: -1.000",
 	} {
-		o := p.through(t, message)[0]
-		assert.Contains(t, o.failure, says)
-		assert.Less(t, len(o.failure), 300)
+		t.Run(message, func(t *testing.T) {
+			o := p.through(t, message)[0]
+			assert.Contains(t, o.failure, says)
+			assert.Less(t, len(o.failure), 300)
+		})
 	}
 	o := p.through(t, `{"grid_size":8,"steps":1,"alpha":0.1`+zeros+`,"seed":7.`+zeros+`,"id":1`+zeros[:1000]+`}`)[0]
 	assert.Empty(t, o.failure)
@@ -623,20 +627,22 @@ func TestBadSettingsAreNamed(t *testing.T) {
 		`params: root = this.(`:                        "params: must be a mapping",
 		`params: 5`:                                    "params: must be a mapping, it is 5",
 	} {
-		builder := service.NewStreamBuilder()
-		builder.DisableLinting()
-		require.NoError(t, builder.SetYAML("input: { generate: { count: 1, mapping: 'root = {}' } }\noutput: { drop: {} }\nlogger: { level: \"OFF\" }\n"))
-		err := builder.AddProcessorYAML("mfn_simulate: { " + setting + " }")
-		if err == nil {
-			var stream *service.Stream
-			if stream, err = builder.Build(); err == nil {
-				err = stream.Run(t.Context())
+		t.Run(setting, func(t *testing.T) {
+			builder := service.NewStreamBuilder()
+			builder.DisableLinting()
+			require.NoError(t, builder.SetYAML("input: { generate: { count: 1, mapping: 'root = {}' } }\noutput: { drop: {} }\nlogger: { level: \"OFF\" }\n"))
+			err := builder.AddProcessorYAML("mfn_simulate: { " + setting + " }")
+			if err == nil {
+				var stream *service.Stream
+				if stream, err = builder.Build(); err == nil {
+					err = stream.Run(t.Context())
+				}
 			}
-		}
-		assert.ErrorContains(t, err, says, setting)
+			assert.ErrorContains(t, err, says, setting)
 
-		builder = service.NewStreamBuilder()
-		assert.Error(t, builder.AddProcessorYAML("mfn_simulate: { "+setting+" }"), "lint finds nothing wrong with %v", setting)
+			builder = service.NewStreamBuilder()
+			assert.Error(t, builder.AddProcessorYAML("mfn_simulate: { "+setting+" }"), "lint finds nothing wrong with %v", setting)
+		})
 	}
 }
 

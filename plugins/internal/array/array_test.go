@@ -224,7 +224,9 @@ func TestIsPacked(t *testing.T) {
 		`{}`:                                      false,
 		`[1]`:                                     false,
 	} {
-		assert.Equal(t, want, IsPacked([]byte(raw)), raw)
+		t.Run(raw, func(t *testing.T) {
+			assert.Equal(t, want, IsPacked([]byte(raw)), raw)
+		})
 	}
 }
 

@@ -58,19 +58,23 @@ func TestMatch(t *testing.T) {
 		"[a-c]?.json":  {[]string{"a1.json"}, []string{"d1.json", "a.json"}},
 		"done*/*.json": {[]string{"done2/a.json"}, []string{"done/a.json"}},
 	} {
-		d := dir(t, "/in", pattern, "/in/done", "/elsewhere")
-		for _, path := range c.yes {
-			assert.True(t, d.Match(path), "%v %v", pattern, path)
-			for at := filepath.Dir(path); at != "."; at = filepath.Dir(at) {
-				assert.True(t, d.descends(at), "%v descends to %v", pattern, at)
+		t.Run(pattern, func(t *testing.T) {
+			d := dir(t, "/in", pattern, "/in/done", "/elsewhere")
+			for _, path := range c.yes {
+				assert.True(t, d.Match(path), "%v %v", pattern, path)
+				for at := filepath.Dir(path); at != "."; at = filepath.Dir(at) {
+					assert.True(t, d.descends(at), "%v descends to %v", pattern, at)
+				}
 			}
-		}
-		for _, path := range c.no {
-			assert.False(t, d.Match(path), "%v %v", pattern, path)
-		}
+			for _, path := range c.no {
+				assert.False(t, d.Match(path), "%v %v", pattern, path)
+			}
+		})
 	}
 	for pattern, below := range map[string]string{"*.json": "sub", "a/*.json": "b", "a/*/*.json": "a/b/c", "x/**": "y", "**": ".git"} {
-		assert.False(t, dir(t, "/in", pattern).descends(below), "%v descends to %v", pattern, below)
+		t.Run(pattern, func(t *testing.T) {
+			assert.False(t, dir(t, "/in", pattern).descends(below), "%v descends to %v", pattern, below)
+		})
 	}
 	for _, bad := range []string{"", "[", "/a", "../a", "a/../b", "./a", "{a"} {
 		assert.Error(t, CheckPattern(bad), bad)
@@ -363,9 +367,11 @@ func TestRestoreAfterACrash(t *testing.T) {
 	put(t, in, "c", "both")
 	require.NoError(t, os.Link(filepath.Join(in, "c"), filepath.Join(in, ".c.mfn-taken")))
 	for rel, want := range map[string]string{".a.mfn-taken": "a", ".b.mfn-taken": "b_1", ".c.mfn-taken": "c", ".d.mfn-taken": ""} {
-		back, err := d.Restore(rel)
-		require.NoError(t, err)
-		assert.Equal(t, want, back)
+		t.Run(rel, func(t *testing.T) {
+			back, err := d.Restore(rel)
+			require.NoError(t, err)
+			assert.Equal(t, want, back)
+		})
 	}
 	assert.Equal(t, map[string]string{"a": "left", "b": "newer", "b_1": "older", "c": "both"}, contents(t, in))
 }

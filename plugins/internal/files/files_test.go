@@ -96,8 +96,10 @@ func TestSyncOfADirectoryThatCannotBeSynced(t *testing.T) {
 	fsync := Fsync
 	defer func() { Fsync = fsync }()
 	for err, want := range map[error]error{nil: nil, syscall.EINVAL: nil, syscall.ENOTSUP: nil, syscall.EIO: syscall.EIO} {
-		Fsync = func(*os.File) error { return err }
-		require.ErrorIs(t, Sync(root), want)
+		t.Run(fmt.Sprint(err), func(t *testing.T) {
+			Fsync = func(*os.File) error { return err }
+			require.ErrorIs(t, Sync(root), want)
+		})
 	}
 }
 
@@ -122,8 +124,10 @@ func TestNumbered(t *testing.T) {
 	for name, want := range map[string]string{
 		"a.json": "a_3.json", "a": "a_3", "a.tar.gz": "a.tar_3.gz", ".profile": ".profile_3", "a.": "a_3.",
 	} {
-		assert.Equal(t, want, Numbered(name, 3))
-		assert.Equal(t, name, Numbered(name, 0))
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, want, Numbered(name, 3))
+			assert.Equal(t, name, Numbered(name, 0))
+		})
 	}
 }
 
@@ -132,7 +136,9 @@ func TestNumberedNamesFitTheFileSystem(t *testing.T) {
 	for name, want := range map[string]string{
 		long[:250] + ".json": long[:246] + "_12.json", long[:254]: long[:252] + "_12", "." + long[:254]: "." + long[:250] + "_12",
 	} {
-		assert.Equal(t, want, Numbered(name, 12))
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, want, Numbered(name, 12))
+		})
 	}
 	assert.Equal(t, "a", Shortened("a", 250))
 	assert.Len(t, Shortened(long[:254], 0), 254)
@@ -151,9 +157,11 @@ func TestRenamesNeverOverwrite(t *testing.T) {
 			require.NoError(t, rename(root, "from", "free"))
 			require.ErrorIs(t, rename(root, "from", "another"), fs.ErrNotExist)
 			for name, want := range map[string]string{"taken": "old", "free": "new"} {
-				content, err := root.ReadFile(name)
-				require.NoError(t, err)
-				assert.Equal(t, want, string(content))
+				t.Run(name, func(t *testing.T) {
+					content, err := root.ReadFile(name)
+					require.NoError(t, err)
+					assert.Equal(t, want, string(content))
+				})
 			}
 			assert.NoFileExists(t, filepath.Join(dir, "another"))
 			assert.NoFileExists(t, filepath.Join(dir, "from"))

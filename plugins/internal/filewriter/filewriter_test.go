@@ -95,9 +95,11 @@ func TestCheckName(t *testing.T) {
 	for name, want := range map[string]string{
 		"a.json": "a.json", "a//b": "a/b", "./a": "a", "a/./b": "a/b", "a/../b": "b", "...": "...", " ": " ", ".a": ".a", "..a": "..a",
 	} {
-		got, err := CheckName(name)
-		require.NoError(t, err, name)
-		assert.Equal(t, want, got)
+		t.Run(name, func(t *testing.T) {
+			got, err := CheckName(name)
+			require.NoError(t, err, name)
+			assert.Equal(t, want, got)
+		})
 	}
 	for _, name := range []string{"", ".", "..", "/", "/a", "../a", "a/../../b", "a/", "a/.", "a/..", "x\x00", "a.mfn-tmp"} {
 		_, err := CheckName(name)

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -195,16 +196,18 @@ func TestBearerTokenFileIsReadAgain(t *testing.T) {
 		requests := server.Requests()
 		assert.Equal(t, "Bearer "+token, requests[len(requests)-1].Header.Get("Authorization"))
 	}
-	for _, row := range []struct{ content, want string }{
-		{"", "holds no token"},
-		{" \n", "holds no token"},
-		{"s3cr3t\nv4lue", "may hold only visible ASCII"},
-		{"größe", "may hold only visible ASCII"},
+	for _, row := range []struct{ name, content, want string }{
+		{"empty", "", "holds no token"},
+		{"blank", " \n", "holds no token"},
+		{"two lines", "s3cr3t\nv4lue", "may hold only visible ASCII"},
+		{"not ASCII", "größe", "may hold only visible ASCII"},
 	} {
-		require.NoError(t, os.WriteFile(path, []byte(row.content), 0o600))
-		_, err := get(t, c, server.URL)
-		require.ErrorContains(t, err, row.want)
-		assert.NotContains(t, err.Error(), "v4lue")
+		t.Run(row.name, func(t *testing.T) {
+			require.NoError(t, os.WriteFile(path, []byte(row.content), 0o600))
+			_, err := get(t, c, server.URL)
+			require.ErrorContains(t, err, row.want)
+			assert.NotContains(t, err.Error(), "v4lue")
+		})
 	}
 	require.NoError(t, os.Remove(path))
 	require.NoError(t, os.Mkdir(path, 0o700))
@@ -212,12 +215,14 @@ func TestBearerTokenFileIsReadAgain(t *testing.T) {
 	require.ErrorContains(t, err, "auth.bearer_token_file: read "+path+": is a directory")
 	require.NoError(t, os.Remove(path))
 	for size, want := range map[int]string{64 << 10: "", 64<<10 + 1: path + " is larger than 65536 bytes"} {
-		require.NoError(t, os.WriteFile(path, append([]byte("token"), bytes.Repeat([]byte(" "), size-len("token"))...), 0o600))
-		if _, err := get(t, c, server.URL); want == "" {
-			require.NoError(t, err)
-		} else {
-			require.ErrorContains(t, err, want)
-		}
+		t.Run(strconv.Itoa(size), func(t *testing.T) {
+			require.NoError(t, os.WriteFile(path, append([]byte("token"), bytes.Repeat([]byte(" "), size-len("token"))...), 0o600))
+			if _, err := get(t, c, server.URL); want == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, want)
+			}
+		})
 	}
 }
 
@@ -228,7 +233,9 @@ func TestAuthRefusesWhatCannotWork(t *testing.T) {
 		"auth: { oauth2: { enabled: true, client_key: a, token_url: 'http://h', scopes: [ a ], endpoint_params: { scope: b } } }": "auth: oauth2.scopes and endpoint_params.scope must not both be set",
 		"auth: { bearer_token: a, bearer_token_file: b, oauth2: { enabled: true, client_key: a, token_url: 'http://h' } }":        "auth: bearer_token and bearer_token_file and oauth2 are in use, at most one may be",
 	} {
-		_, err := New(parse(t, yaml), service.MockResources(), Options{OK: Success})
-		assert.EqualError(t, err, want, yaml)
+		t.Run(yaml, func(t *testing.T) {
+			_, err := New(parse(t, yaml), service.MockResources(), Options{OK: Success})
+			assert.EqualError(t, err, want, yaml)
+		})
 	}
 }

@@ -74,26 +74,30 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		`retry_on_status: [ 99 ]`:                                "retry_on_status[0]: must be a whole number, 100 … 599, it is 99",
 		`tls: { enabled: true, root_cas_file: /does/not/exist }`: "tls: open /does/not/exist: no such file or directory",
 	} {
-		_, err := New(parse(t, yaml), service.MockResources(), Options{OK: Success})
-		assert.EqualError(t, err, want, yaml)
+		t.Run(yaml, func(t *testing.T) {
+			_, err := New(parse(t, yaml), service.MockResources(), Options{OK: Success})
+			assert.EqualError(t, err, want, yaml)
+		})
 	}
 }
 
 func TestRequestsAuthenticate(t *testing.T) {
 	server := streamtest.Serve(t, streamtest.Answer(200, "ok"))
 	withUser := strings.Replace(server.URL, "http://", "http://user:p%40ss@", 1)
-	for _, tc := range []struct{ yaml, address, want string }{
-		{`auth: { bearer_token: abc }`, server.URL, "Bearer abc"},
-		{`auth: { bearer_token: abc }`, withUser, "Bearer abc"},
-		{`auth: { basic_auth: { enabled: true, username: user, password: pass } }`, server.URL, "Basic dXNlcjpwYXNz"},
-		{`{}`, withUser, "Basic dXNlcjpwQHNz"},
-		{`headers: { authorization: Token xyz }`, withUser, "Token xyz"},
-		{`{}`, server.URL, ""},
+	for _, tc := range []struct{ name, yaml, address, want string }{
+		{"a token", `auth: { bearer_token: abc }`, server.URL, "Bearer abc"},
+		{"a token before a user", `auth: { bearer_token: abc }`, withUser, "Bearer abc"},
+		{"basic_auth", `auth: { basic_auth: { enabled: true, username: user, password: pass } }`, server.URL, "Basic dXNlcjpwYXNz"},
+		{"a user in the URL", `{}`, withUser, "Basic dXNlcjpwQHNz"},
+		{"a header before a user", `headers: { authorization: Token xyz }`, withUser, "Token xyz"},
+		{"nothing", `{}`, server.URL, ""},
 	} {
-		_, err := get(t, client(t, tc.yaml), tc.address)
-		require.NoError(t, err)
-		requests := server.Requests()
-		assert.Equal(t, tc.want, requests[len(requests)-1].Header.Get("Authorization"), tc.yaml)
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := get(t, client(t, tc.yaml), tc.address)
+			require.NoError(t, err)
+			requests := server.Requests()
+			assert.Equal(t, tc.want, requests[len(requests)-1].Header.Get("Authorization"))
+		})
 	}
 }
 
@@ -159,11 +163,13 @@ func TestStatuses(t *testing.T) {
 
 func TestRetryAfterOfAResponse(t *testing.T) {
 	for value, want := range map[string]time.Duration{"7": 7 * time.Second, "0": time.Millisecond, "soon": 0} {
-		server := streamtest.Serve(t, streamtest.Answer(429, "", "Retry-After", value))
-		_, err := get(t, client(t, `{}`), server.URL)
-		transient, ok := errors.AsType[*retry.Transient](err)
-		require.True(t, ok)
-		assert.Equal(t, want, transient.After, value)
+		t.Run(value, func(t *testing.T) {
+			server := streamtest.Serve(t, streamtest.Answer(429, "", "Retry-After", value))
+			_, err := get(t, client(t, `{}`), server.URL)
+			transient, ok := errors.AsType[*retry.Transient](err)
+			require.True(t, ok)
+			assert.Equal(t, want, transient.After, value)
+		})
 	}
 	server := streamtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		now := time.Now()
@@ -188,18 +194,22 @@ func TestExcerptOfABody(t *testing.T) {
 		strings.Repeat(" ", 5000) + "text": "server answered 400 Bad Request",
 		`{"error":"no \"grid_size\""}`:     `server answered 400 Bad Request: "{\"error\":\"no \\\"grid_size\\\"\"}"`,
 	} {
-		server := streamtest.Serve(t, streamtest.Answer(400, body))
-		_, err := get(t, client(t, `{}`), server.URL)
-		assert.EqualError(t, err, want)
+		t.Run(body, func(t *testing.T) {
+			server := streamtest.Serve(t, streamtest.Answer(400, body))
+			_, err := get(t, client(t, `{}`), server.URL)
+			assert.EqualError(t, err, want)
+		})
 	}
 }
 
 func TestRefusalDoesNotWaitForItsBody(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{"stalled": streamtest.Stall(401), "endless": streamtest.Endless(401)} {
-		server := streamtest.Serve(t, answer)
-		_, err := get(t, client(t, `{}`), server.URL)
-		require.ErrorContains(t, err, "server answered 401 Unauthorized", name)
-		assert.False(t, retry.IsTransient(err), name)
+		t.Run(name, func(t *testing.T) {
+			server := streamtest.Serve(t, answer)
+			_, err := get(t, client(t, `{}`), server.URL)
+			require.ErrorContains(t, err, "server answered 401 Unauthorized", name)
+			assert.False(t, retry.IsTransient(err), name)
+		})
 	}
 }
 
@@ -209,9 +219,11 @@ func TestConnectionErrorsMayPass(t *testing.T) {
 		"hangs up":       streamtest.Serve(t, streamtest.HangUp).URL,
 		"cut off":        streamtest.Serve(t, streamtest.CutOff).URL,
 	} {
-		_, err := get(t, client(t, `{}`), address)
-		require.Error(t, err, name)
-		assert.True(t, retry.IsTransient(err), "%v: %v", name, err)
+		t.Run(name, func(t *testing.T) {
+			_, err := get(t, client(t, `{}`), address)
+			require.Error(t, err, name)
+			assert.True(t, retry.IsTransient(err), "%v: %v", name, err)
+		})
 	}
 }
 
@@ -306,18 +318,20 @@ func TestHeadersAreBounded(t *testing.T) {
 		"many headers":    strings.Repeat("X-Short: x\r\n", 200_000),
 		"endless name":    strings.Repeat("x", 2<<20),
 	} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			conn, _, err := http.NewResponseController(w).Hijack()
-			if !assert.NoError(t, err) {
-				return
-			}
-			_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\n" + header + "Content-Length: 0\r\n\r\n")) // the client gives up
-			_ = conn.Close()
-		}))
-		_, err := get(t, client(t, `{}`), server.URL)
-		require.Error(t, err, name)
-		assert.Less(t, len(err.Error()), 500, name)
-		server.Close()
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if !assert.NoError(t, err) {
+					return
+				}
+				_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\n" + header + "Content-Length: 0\r\n\r\n")) // the client gives up
+				_ = conn.Close()
+			}))
+			_, err := get(t, client(t, `{}`), server.URL)
+			require.Error(t, err, name)
+			assert.Less(t, len(err.Error()), 500, name)
+			server.Close()
+		})
 	}
 }
 
@@ -328,20 +342,22 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 		streamtest.Print(w, r.Header, r.URL, " ", user, " ", password, " ", url.QueryEscape(r.Header.Get("X-Key")))
 	})
 	token, key, password := rand.Text(), rand.Text()+"/+ x", rand.Text()
-	for _, tc := range []struct{ yaml, user string }{
-		{`auth: { bearer_token: ` + token + ` }`, ""},
-		{`{}`, "user:" + password + "@"},
-		{`auth: { basic_auth: { enabled: true, username: admin, password: ` + password + ` } }`, ""},
-		{`headers: { x-key: "` + key + `" }`, ""},
+	for _, tc := range []struct{ name, yaml, user string }{
+		{"a token", `auth: { bearer_token: ` + token + ` }`, ""},
+		{"a user in the URL", `{}`, "user:" + password + "@"},
+		{"basic_auth", `auth: { basic_auth: { enabled: true, username: admin, password: ` + password + ` } }`, ""},
+		{"a header", `headers: { x-key: "` + key + `" }`, ""},
 	} {
-		for _, server := range []string{echo.URL, streamtest.Unreachable(t)} {
-			address := strings.Replace(server, "http://", "http://"+tc.user, 1) + "/path?api_key=" + url.QueryEscape(key)
-			_, err := get(t, client(t, tc.yaml), address)
-			require.Error(t, err)
-			for _, secret := range []string{token, key, password, url.QueryEscape(key)} {
-				assert.NotContains(t, err.Error(), secret)
+		t.Run(tc.name, func(t *testing.T) {
+			for _, server := range []string{echo.URL, streamtest.Unreachable(t)} {
+				address := strings.Replace(server, "http://", "http://"+tc.user, 1) + "/path?api_key=" + url.QueryEscape(key)
+				_, err := get(t, client(t, tc.yaml), address)
+				require.Error(t, err)
+				for _, secret := range []string{token, key, password, url.QueryEscape(key)} {
+					assert.NotContains(t, err.Error(), secret)
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -392,12 +408,14 @@ func TestDiscardLeavesALongOrSlowBody(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"endless": streamtest.Endless(200), "stalled": streamtest.Stall(200), "long": streamtest.Answer(200, strings.Repeat("x", 1<<20)),
 	} {
-		server := streamtest.Serve(t, answer)
-		u, err := url.Parse(server.URL)
-		require.NoError(t, err)
-		resp, err := client(t, `{}`).Do(t.Context(), Request{Method: http.MethodPost, URL: u})
-		require.NoError(t, err, name)
-		resp.Discard() // returns
-		resp.Close()
+		t.Run(name, func(t *testing.T) {
+			server := streamtest.Serve(t, answer)
+			u, err := url.Parse(server.URL)
+			require.NoError(t, err)
+			resp, err := client(t, `{}`).Do(t.Context(), Request{Method: http.MethodPost, URL: u})
+			require.NoError(t, err, name)
+			resp.Discard() // returns
+			resp.Close()
+		})
 	}
 }

@@ -25,37 +25,40 @@ import (
 func TestClassify(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	for _, c := range []struct {
+		name      string
 		err       error
 		transient bool
 		says      string
 	}{
-		{refused, true, "connection refused"},
-		{fmt.Errorf("unable to dial: %w", refused), true, "unable to dial"},
-		{io.EOF, true, "EOF"},
-		{&kgo.ErrFirstReadEOF{}, true, ""},
-		{context.DeadlineExceeded, true, ""},
-		{kgo.ErrRecordTimeout, true, ""},
-		{kerr.NotLeaderForPartition, true, "NOT_LEADER"},
-		{kerr.UnknownTopicOrPartition, true, "UNKNOWN_TOPIC"},
-		{kerr.NotEnoughReplicas, true, ""},
-		{kerr.RequestTimedOut, true, ""},
-		{kerr.MessageTooLarge, false, ""},
-		{fmt.Errorf("wrapped: %w", kerr.MessageTooLarge), false, "wrapped"},
-		{kerr.TopicAuthorizationFailed, false, ""},
-		{kerr.InvalidRecord, false, ""},
-		{kerr.SaslAuthenticationFailed, false, "check sasl"},
-		{kerr.UnsupportedSaslMechanism, false, "check sasl"},
-		{x509.UnknownAuthorityError{}, false, "check tls"},
-		{&tls.CertificateVerificationError{Err: errors.New("bad")}, false, "check tls"},
-		{tls.RecordHeaderError{Msg: "no TLS"}, false, "check tls"},
-		{kgo.ErrClientClosed, false, ""},
-		{context.Canceled, false, ""},
-		{errors.New("unheard of"), false, "unheard of"},
+		{"refused", refused, true, "connection refused"},
+		{"wrapped", fmt.Errorf("unable to dial: %w", refused), true, "unable to dial"},
+		{"EOF", io.EOF, true, "EOF"},
+		{"EOF at the first read", &kgo.ErrFirstReadEOF{}, true, ""},
+		{"deadline", context.DeadlineExceeded, true, ""},
+		{"record timeout", kgo.ErrRecordTimeout, true, ""},
+		{"another leader", kerr.NotLeaderForPartition, true, "NOT_LEADER"},
+		{"unknown topic", kerr.UnknownTopicOrPartition, true, "UNKNOWN_TOPIC"},
+		{"too few replicas", kerr.NotEnoughReplicas, true, ""},
+		{"request timeout", kerr.RequestTimedOut, true, ""},
+		{"too large", kerr.MessageTooLarge, false, ""},
+		{"too large, wrapped", fmt.Errorf("wrapped: %w", kerr.MessageTooLarge), false, "wrapped"},
+		{"no right to the topic", kerr.TopicAuthorizationFailed, false, ""},
+		{"invalid record", kerr.InvalidRecord, false, ""},
+		{"wrong password", kerr.SaslAuthenticationFailed, false, "check sasl"},
+		{"wrong mechanism", kerr.UnsupportedSaslMechanism, false, "check sasl"},
+		{"unknown authority", x509.UnknownAuthorityError{}, false, "check tls"},
+		{"bad certificate", &tls.CertificateVerificationError{Err: errors.New("bad")}, false, "check tls"},
+		{"no TLS", tls.RecordHeaderError{Msg: "no TLS"}, false, "check tls"},
+		{"client closed", kgo.ErrClientClosed, false, ""},
+		{"canceled", context.Canceled, false, ""},
+		{"unknown", errors.New("unheard of"), false, "unheard of"},
 	} {
-		err := Classify(c.err)
-		assert.Equal(t, c.transient, retry.IsTransient(err), "%v", c.err)
-		require.ErrorIs(t, err, c.err)
-		assert.Contains(t, err.Error(), c.says)
+		t.Run(c.name, func(t *testing.T) {
+			err := Classify(c.err)
+			assert.Equal(t, c.transient, retry.IsTransient(err))
+			require.ErrorIs(t, err, c.err)
+			assert.Contains(t, err.Error(), c.says)
+		})
 	}
 	assert.NoError(t, Classify(nil))
 }

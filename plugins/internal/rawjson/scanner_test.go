@@ -95,11 +95,13 @@ func TestSyntaxErrorsSayWhere(t *testing.T) {
 		``:                        `unexpected end at byte 0`,
 		"<a>":                     `unexpected '<' at byte 0`,
 	} {
-		err := EachMember([]byte(document), func(_, _ []byte) {})
-		assert.ErrorContains(t, err, says)
-		assert.ErrorContains(t, err, "not valid JSON, must be a JSON object")
-		var syntax *SyntaxError
-		assert.ErrorAs(t, err, &syntax)
+		t.Run(document, func(t *testing.T) {
+			err := EachMember([]byte(document), func(_, _ []byte) {})
+			assert.ErrorContains(t, err, says)
+			assert.ErrorContains(t, err, "not valid JSON, must be a JSON object")
+			var syntax *SyntaxError
+			assert.ErrorAs(t, err, &syntax)
+		})
 	}
 }
 

@@ -138,13 +138,15 @@ func TestAllAreDeliveredAgainIfTheErrorDoesNotTellWhich(t *testing.T) {
 			return service.NewBatchError(service.MessageBatch{b[0], service.NewMessage(nil)}, errDown).Failed(0, errDown).Failed(1, errDown)
 		},
 	} {
-		in := OnNack(newSource(3), endless)
-		_, batch, ack := read(t, in)
-		require.NoError(t, ack(t.Context(), rejection(batch)))
-		got, _, ack := read(t, in)
-		assert.Equal(t, []string{"0.0", "0.1", "0.2"}, got, name)
-		require.NoError(t, ack(t.Context(), nil))
-		require.NoError(t, in.Close(t.Context()))
+		t.Run(name, func(t *testing.T) {
+			in := OnNack(newSource(3), endless)
+			_, batch, ack := read(t, in)
+			require.NoError(t, ack(t.Context(), rejection(batch)))
+			got, _, ack := read(t, in)
+			assert.Equal(t, []string{"0.0", "0.1", "0.2"}, got, name)
+			require.NoError(t, ack(t.Context(), nil))
+			require.NoError(t, in.Close(t.Context()))
+		})
 	}
 }
 

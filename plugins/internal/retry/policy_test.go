@@ -47,8 +47,10 @@ func TestPolicyRefusesWhatHasNoMeaning(t *testing.T) {
 		`circuit_breaker: { failure_threshold: 0}`: "circuit_breaker.failure_threshold: must be a whole number of 1 or more, it is 0",
 		`circuit_breaker: { recovery_timeout: 0s}`: "circuit_breaker.recovery_timeout: must be a duration with a unit, such as 500ms, 30s or 5m, above 0s, it is 0s",
 	} {
-		_, err := parse(t, yaml)
-		assert.EqualError(t, err, want, yaml)
+		t.Run(yaml, func(t *testing.T) {
+			_, err := parse(t, yaml)
+			assert.EqualError(t, err, want, yaml)
+		})
 	}
 }
 
@@ -88,9 +90,11 @@ func TestDelays(t *testing.T) {
 		FixedDelay:         seconds(2, 2, 2, 2, 2),
 		NoRetry:            nil,
 	} {
-		p := base
-		p.Strategy = strategy
-		assert.Equal(t, want, delaysOf(p), strategy)
+		t.Run(string(strategy), func(t *testing.T) {
+			p := base
+			p.Strategy = strategy
+			assert.Equal(t, want, delaysOf(p), strategy)
+		})
 	}
 }
 

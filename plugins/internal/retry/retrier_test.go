@@ -60,17 +60,19 @@ func TestAttemptsComeAfterTheStrategysDelays(t *testing.T) {
 		FixedDelay:         {0, 1 * s, 2 * s, 3 * s, 4 * s},
 		NoRetry:            {0},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			r, _, metrics := retrier(t, Policy{Strategy: strategy, MaxRetries: 4, InitialDelay: s, MaxDelay: time.Minute})
-			times, err := timesOf(t.Context(), r, &Transient{Err: errBroken})
-			require.ErrorIs(t, err, errBroken)
-			assert.Equal(t, want, times, strategy)
+		t.Run(string(strategy), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, _, metrics := retrier(t, Policy{Strategy: strategy, MaxRetries: 4, InitialDelay: s, MaxDelay: time.Minute})
+				times, err := timesOf(t.Context(), r, &Transient{Err: errBroken})
+				require.ErrorIs(t, err, errBroken)
+				assert.Equal(t, want, times, strategy)
 
-			m := metrics()
-			assert.EqualValues(t, len(want), m.TotalRequests)
-			assert.EqualValues(t, 0, m.SuccessfulRequests)
-			assert.EqualValues(t, len(want)-1, m.TotalRetries)
-			assert.EqualValues(t, 1, m.FailedRequests)
+				m := metrics()
+				assert.EqualValues(t, len(want), m.TotalRequests)
+				assert.EqualValues(t, 0, m.SuccessfulRequests)
+				assert.EqualValues(t, len(want)-1, m.TotalRetries)
+				assert.EqualValues(t, 1, m.FailedRequests)
+			})
 		})
 	}
 }
@@ -169,14 +171,16 @@ func TestEndOfTheContextInterruptsAWaitAndAnAttempt(t *testing.T) {
 		"wait":    func(context.Context) (int64, error) { return 0, &Transient{Err: errBroken} },
 		"attempt": func(ctx context.Context) (int64, error) { <-ctx.Done(); return 0, ctx.Err() },
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			r, _, metrics := retrier(t, Policy{Strategy: FixedDelay, MaxRetries: 9, InitialDelay: time.Hour, MaxDelay: time.Hour})
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			begin := time.Now()
-			require.ErrorIs(t, r.Do(ctx, operation, attempt), context.DeadlineExceeded)
-			assert.Equal(t, time.Second, time.Since(begin), name)
-			assert.EqualValues(t, 0, metrics().FailedRequests, name)
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, _, metrics := retrier(t, Policy{Strategy: FixedDelay, MaxRetries: 9, InitialDelay: time.Hour, MaxDelay: time.Hour})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				begin := time.Now()
+				require.ErrorIs(t, r.Do(ctx, operation, attempt), context.DeadlineExceeded)
+				assert.Equal(t, time.Second, time.Since(begin), name)
+				assert.EqualValues(t, 0, metrics().FailedRequests, name)
+			})
 		})
 	}
 }

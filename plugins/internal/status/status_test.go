@@ -61,19 +61,21 @@ func TestJSONHasTheNamesOfEachRole(t *testing.T) {
 		Connector: `{"total_requests":1,"successful_requests":1,"failed_requests":0,"total_retries":0,"total_bytes_fetched":7,"last_fetch_timestamp":%s,"last_error":null,"last_error_timestamp":null,"success_rate":1}`,
 		Publisher: `{"total_publishes":1,"successful_publishes":1,"failed_publishes":0,"total_retries":0,"total_bytes_published":7,"last_publish_timestamp":%s,"last_error":null,"last_error_timestamp":null,"success_rate":1}`,
 	} {
-		c := New(service.MockResources(), "test_json_"+string(role), role)
-		t.Cleanup(c.Close)
-		c.AttemptSucceeded(7)
-		got, err := json.Marshal(reportOf(t, c.Type()).Metrics)
-		require.NoError(t, err)
+		t.Run(string(role), func(t *testing.T) {
+			c := New(service.MockResources(), "test_json_"+string(role), role)
+			t.Cleanup(c.Close)
+			c.AttemptSucceeded(7)
+			got, err := json.Marshal(reportOf(t, c.Type()).Metrics)
+			require.NoError(t, err)
 
-		var fields map[string]json.RawMessage
-		require.NoError(t, json.Unmarshal(got, &fields))
-		when := fields["last_fetch_timestamp"]
-		if role == Publisher {
-			when = fields["last_publish_timestamp"]
-		}
-		assert.Equal(t, fmt.Sprintf(want, when), string(got))
+			var fields map[string]json.RawMessage
+			require.NoError(t, json.Unmarshal(got, &fields))
+			when := fields["last_fetch_timestamp"]
+			if role == Publisher {
+				when = fields["last_publish_timestamp"]
+			}
+			assert.Equal(t, fmt.Sprintf(want, when), string(got))
+		})
 	}
 }
 
@@ -111,49 +113,51 @@ func TestLag(t *testing.T) {
 
 func TestStates(t *testing.T) {
 	for role, active := range map[Role]State{Connector: Fetching, Publisher: Publishing} {
-		c := New(service.MockResources(), "test_states_"+string(role), role)
-		state := func() State { return reportOf(t, c.Type()).Status }
-		assert.Equal(t, Idle, state())
-		c.Connecting()
-		c.Connected()
-		assert.Equal(t, Connected, state())
+		t.Run(string(role), func(t *testing.T) {
+			c := New(service.MockResources(), "test_states_"+string(role), role)
+			state := func() State { return reportOf(t, c.Type()).Status }
+			assert.Equal(t, Idle, state())
+			c.Connecting()
+			c.Connected()
+			assert.Equal(t, Connected, state())
 
-		first, second := c.Begin(), c.Begin()
-		assert.Equal(t, active, state())
-		first()
-		first() // the second call changes nothing
-		assert.Equal(t, active, state(), "another operation is under way")
-		second()
-		assert.Equal(t, Connected, state())
+			first, second := c.Begin(), c.Begin()
+			assert.Equal(t, active, state())
+			first()
+			first() // the second call changes nothing
+			assert.Equal(t, active, state(), "another operation is under way")
+			second()
+			assert.Equal(t, Connected, state())
 
-		end := c.Begin()
-		c.AttemptFailed(errors.New("broken"))
-		assert.Equal(t, Error, state(), "while its operation is under way")
-		c.OperationFailed(errors.New("broken"))
-		end()
-		assert.Equal(t, Error, state())
-		end = c.Begin()
-		assert.Equal(t, Error, state(), "until something succeeds")
-		c.Connecting()
-		assert.Equal(t, Error, state())
-		c.AttemptSucceeded(1)
-		assert.Equal(t, active, state())
-		end()
-		assert.Equal(t, Connected, state())
+			end := c.Begin()
+			c.AttemptFailed(errors.New("broken"))
+			assert.Equal(t, Error, state(), "while its operation is under way")
+			c.OperationFailed(errors.New("broken"))
+			end()
+			assert.Equal(t, Error, state())
+			end = c.Begin()
+			assert.Equal(t, Error, state(), "until something succeeds")
+			c.Connecting()
+			assert.Equal(t, Error, state())
+			c.AttemptSucceeded(1)
+			assert.Equal(t, active, state())
+			end()
+			assert.Equal(t, Connected, state())
 
-		c.Connecting()
-		c.Failed(errors.New("unreachable"))
-		assert.Equal(t, Error, state(), "it could not connect")
-		c.Connected()
-		assert.Equal(t, Connected, state())
+			c.Connecting()
+			c.Failed(errors.New("unreachable"))
+			assert.Equal(t, Error, state(), "it could not connect")
+			c.Connected()
+			assert.Equal(t, Connected, state())
 
-		c.Close()
-		c.Close()
-		assert.Equal(t, Disconnected, state())
-		c.Connected()
-		c.AttemptSucceeded(1)
-		c.Begin()()
-		assert.Equal(t, Disconnected, state(), "a component that has ended stays so")
+			c.Close()
+			c.Close()
+			assert.Equal(t, Disconnected, state())
+			c.Connected()
+			c.AttemptSucceeded(1)
+			c.Begin()()
+			assert.Equal(t, Disconnected, state(), "a component that has ended stays so")
+		})
 	}
 }
 

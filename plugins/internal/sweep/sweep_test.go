@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -71,7 +72,9 @@ func TestSeedShiftsSobolAndHalton(t *testing.T) {
 			}
 			assert.Len(t, cells, 16*9)
 			for cell, count := range cells {
-				assert.InDelta(t, 1<<12/(16*9), count, 3, cell)
+				t.Run(fmt.Sprint(cell), func(t *testing.T) {
+					assert.InDelta(t, 1<<12/(16*9), count, 3, cell)
+				})
 			}
 			assert.Greater(t, different, 4000)
 		})
