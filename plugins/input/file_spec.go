@@ -43,41 +43,49 @@ func fileSpec() *service.ConfigSpec {
 		Categories("Local").
 		Summary("Watches a directory and makes messages of the files that appear in it.").
 		Description(`
-The directory may be empty, and need not exist yet. Files that are there when the stream starts are taken first, in the order of their paths. Others follow as they appear, in the same order among those that are ready. On a local disk the system tells of changes at once. Where it does not, as on network mounts, the input looks at the directory each `+"`poll_interval`"+`, or less often if a look takes more than a tenth of that. Where the system tells of changes, a look that finds nothing to do doubles the time to the next, up to a minute: by then the input notices a change that the system does not tell of, such as one through mapped memory.
+The directory may be empty, and need not exist yet. Files that exist when the stream starts are taken first, in the order of their paths. Later ones follow as they appear; those that are ready at the same time are taken in the order of their paths.
+
+On a local disk, the operating system reports changes at once. Where it does not, as on network mounts, the input scans the directory each `+"`poll_interval`"+`, or less often if a scan takes more than a tenth of that. Where the system reports changes, each scan that finds nothing doubles the time to the next, up to a minute. By then the input notices a change that the system does not report, such as one through mapped memory.
 
 ### Delivery
 
-A file is done when every message that came of it has been delivered. Only then is it deleted, moved, or remembered as done. After a crash, files that were under way are read again: their messages are delivered at least once.
+A file is done when every message made from it has been delivered. Only then is it deleted, moved, or remembered as done. After a crash, files that were not done are read again: their messages are delivered at least once.
 
 A file has a hidden name while it is deleted or moved. If that fails, or the program is killed in the middle, the file gets its name back. If a new file has that name by then, it gets a number (`+"`a_1.json`"+`), and a warning is logged.
 
 A directory belongs to one process. Two processes with trackers of their own read the same files; two with the same tracker take turns.
 
-A file that has new content, a new modification time or a new size is a new file, also under the name of one that is done. One that changes or is replaced while its messages are under way is not deleted, moved or remembered: what it holds now is read in its turn.
+A file with new content, a new modification time or a new size is a new file, even if a file of that name is done. A file that changes or is replaced while its messages are in flight is not deleted, moved or remembered: its new content is read later.
 
 ### Half-written files
 
-A file is left alone until it has not changed for `+"`min_age`"+`. One that is there at the start is as old as its modification time says; one that appears or changes later is as old as it has been seen unchanged, whatever its time says. A file that changes while it is read is read again when it has come to rest. A writer that pauses for longer than `+"`min_age`"+` should write under a hidden name, and rename the file when it is complete, as the `+"`mfn_file`"+` output does.
+A file is not read until it has stayed unchanged for `+"`min_age`"+`. For a file that exists at the start, its modification time counts. For one that appears or changes later, the time for which the input has seen it unchanged counts. A file that changes while it is read is read again when it no longer changes. A writer that pauses for longer than `+"`min_age`"+` should write under a hidden name, and rename the file when it is complete, as the `+"`mfn_file`"+` output does.
 
-A byte-order mark at the start of a file (`+"`EF BB BF`"+`, as some programs write it before a text) is skipped, also of one that `+"`decompress`"+` reads.
+A byte-order mark at the start of a file (`+"`EF BB BF`"+`, which some programs write before a text) is skipped, also in a file that `+"`decompress`"+` reads.
 
 ### What is not taken
 
-Hidden files and directories (whose names begin with a full stop), unless the pattern names them; pipes, devices and directories; files that are being written by an `+"`mfn_file`"+` output; what lies in `+"`move_to`"+`. A symbolic link to a file within the directory is taken as that file, and it is the link that is deleted or moved; one that leads out of the directory is refused. Linked directories are not entered.
+Hidden files and directories (whose names begin with a full stop), unless the pattern names them; pipes, devices and directories; files that an `+"`mfn_file`"+` output is writing; files in `+"`move_to`"+`. A symbolic link to a file within the directory is read as that file, and the link is deleted or moved. A link that leads out of the directory is refused. Linked directories are not entered.
 
 ### Failures
 
-A file that cannot be read, after the retries, is logged, counted and left for later turns, at intervals that double up to `+"`retry.max_delay`"+`; others are not held up. It is logged again only when its error changes. A file that the scanner refuses, such as a CSV with a bad row, or that is too large for `+"`max_bytes`"+`, is logged, counted and left where it is, until it changes or the stream starts again; messages that came of it before the error are delivered.
+A file that cannot be read after the retries is logged and counted. It is tried again at intervals that double up to `+"`retry.max_delay`"+`, and does not hold up other files. It is logged again only when its error changes.
 
-With `+"`auto_replay_nacks: false`"+`, a file that had a message rejected is read again, whole, at a later turn.
+A file that the scanner refuses, such as a CSV with a bad row, or that is too large for `+"`max_bytes`"+`, is logged, counted and left where it is. It is read again when it changes or the stream starts again. Messages made from it before the error are delivered.
+
+With `+"`auto_replay_nacks: false`"+`, a file of which a message was rejected is later read again as a whole.
 
 ### The tracker
 
-What is done is remembered in a small file, by path, size, modification time, and checksum where the inode has changed. A file that no longer exists is forgotten. Two inputs cannot share a tracker: the second says so, and waits. A damaged tracker is set aside, with an error in the log, and a new one is begun; so is one that a loss of power has emptied, with a warning. What had been done is then done again. A tracker that is deleted while the stream runs is written again, with a warning. At the start, a line says how many files there are, how many of them the tracker knows as done, and where it is. With `+"`auto_delete`"+` or `+"`move_to`"+`, files that the tracker knows as done, as after a failure to delete them, are deleted or moved without being read again.
+The tracker is a small file that remembers which files are done: by path, size, modification time, and checksum where the inode has changed. Files that no longer exist are forgotten. Two inputs cannot share a tracker: the second says so, and waits. At the start, a line of the log says how many files there are, how many of them are done, and where the tracker is.
+
+A damaged tracker is set aside, with an error in the log, and a new one is begun. So is one that a loss of power has emptied, with a warning. Files that were done are then read again. A tracker that is deleted while the stream runs is written again, with a warning.
+
+With `+"`auto_delete`"+` or `+"`move_to`"+`, a file that is done but still there, as after a failure to delete it, is deleted or moved without being read again.
 
 ### Batch jobs
 
-With `+"`exit_when_empty: true`"+`, the stream ends when no file is left and every message is delivered. Files that failed in this run are left for the next. An output that collects batches then needs a `+"`period`"+`, since the last batch may never be full.
+With `+"`exit_when_empty: true`"+`, the stream ends when no file is left and every message is delivered. Files that failed are left for the next run. Give an output that collects batches a `+"`period`"+`: its last batch may never be full.
 
 ### Metadata
 
@@ -88,7 +96,7 @@ Each message has `+"`path`, `file_name`, `mod_time_unix`"+` (seconds) and `+"`si
 				Optional().
 				Example("/data/input"),
 			fileFieldPath.Field().
-				Description("A single file to read, in place of `directory` and `pattern`. It is read in each run: unless `tracker` is set, nothing is remembered. With `exit_when_empty`, a file that is not there is a failure of the job.").
+				Description("A single file to read, in place of `directory` and `pattern`. Each run reads it: nothing is remembered unless `tracker` is set. With `exit_when_empty`, the job fails if the file does not exist.").
 				Optional().
 				Example("parameters.jsonl"),
 			fileFieldPattern.Field().
@@ -102,27 +110,27 @@ Each message has `+"`path`, `file_name`, `mod_time_unix`"+` (seconds) and `+"`si
 				Description("Whether to delete each file when it is done.").
 				Default(false),
 			fileFieldMoveTo.Field().
-				Description("A directory to move each file to when it is done, made if it is missing; it may be on another disk. Files keep their path below `directory`. One whose name is taken there gets a number (`a_1.json`); nothing is overwritten.").
+				Description("A directory to move each file to when it is done. It is created if it is missing, and may be on another disk. Files keep their path below `directory`. A file whose name is taken there gets a number (`a_1.json`): nothing is overwritten.").
 				Default("").
 				Example("/data/done"),
 			fileFieldPollInterval.Field().
-				Description("The time from one look at the directory to the next, where the system does not tell of changes.").
+				Description("The time from one scan of the directory to the next, where the operating system does not report changes.").
 				Default("1s"),
 			fileFieldMinAge.Field().
-				Description("For how long a file must not have changed before it is taken. `0s` takes files at once, which suits directories into which complete files are renamed.").
+				Description("How long a file must stay unchanged before it is read: with too short a time, files are read half-written. `0s` reads files at once, which suits directories into which complete files are renamed.").
 				Default("1s"),
 			fileFieldMaxBytes.Field().
-				Description("How much of a file one message may take. A file that is larger, and that the scanner `to_the_end` would read whole, is refused before it is read. `lines`, `csv` and other scanners that read piece by piece take files of any size, as long as no piece is larger than this. What `decompress` makes of a file is bound by it, too.").
+				Description("How many bytes of a file one message may hold, which bounds memory. A larger file that the scanner `to_the_end` would read whole is refused before it is read. `lines`, `csv` and other scanners that read piece by piece take files of any size, as long as no piece is larger. The limit also applies to what `decompress` makes of a file.").
 				Default("256MiB"),
 			fileFieldTracker.Field().
-				Description("The file that remembers what is done, made if it is missing. Empty: one of its own for each directory and pattern, in `$XDG_STATE_HOME/mfn-connect` or `~/.local/state/mfn-connect`.").
+				Description("The file that remembers which files are done. It is created if it is missing. Empty: each directory and pattern has its own, in `$XDG_STATE_HOME/mfn-connect` or `~/.local/state/mfn-connect`.").
 				Default("").
 				Example("/var/lib/mfn-connect/input.db"),
 			fileFieldExitWhenEmpty.Field().
 				Description("Whether the stream ends when no file is left.").
 				Default(false),
 			fileFieldMaxInFlight.Field().
-				Description("How many files may be under way at once. An output that collects batches of more messages than that waits forever, if it has no `period`.").
+				Description("How many files may be in flight at once. An output without a `period` that collects batches of more messages than this waits forever.").
 				Default(1000).
 				Advanced(),
 		).

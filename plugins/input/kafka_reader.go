@@ -24,17 +24,17 @@ var (
 		func(s string) bool { return strings.TrimSpace(s) != "" }).
 		Schema(jsonschema.TextMatching(`\S`))
 	kafkaStartOffset = fields.Enum("start_offset", map[string]string{
-		"earliest":  "With the oldest record there is.",
-		"latest":    "With what is written from now on.",
-		"committed": "Not at all: the input ends with an error.",
+		"earliest":  "The oldest record.",
+		"latest":    "The next record that is written. What was written before is not read.",
+		"committed": "Nowhere: the input ends with an error.",
 	})
 	kafkaMaxMessages   = fields.Count("max_messages", 1)
 	kafkaTimeout       = fields.Positive("timeout")
 	kafkaGroupBalancer = fields.Enum("group_balancer", map[string]string{
-		"cooperative_sticky": "Only partitions that move are taken away; the others go on.",
-		"sticky":             "Partitions stay where they are as far as possible; all stop during a rebalance.",
-		"range":              "Neighbouring partitions of a topic to each member; all stop during a rebalance.",
-		"round_robin":        "Partitions in turn; all stop during a rebalance.",
+		"cooperative_sticky": "Partitions stay with their member where possible; those that do not move are read on during a rebalance.",
+		"sticky":             "Partitions stay with their member where possible; all members stop during a rebalance.",
+		"range":              "Each member gets neighbouring partitions of a topic; all members stop during a rebalance.",
+		"round_robin":        "Members get partitions in turn; all members stop during a rebalance.",
 	})
 	kafkaInstanceID       = fields.Text("instance_id")
 	kafkaSessionTimeout   = fields.Positive("session_timeout")
@@ -77,15 +77,15 @@ func kafkaReaderFields() []*service.ConfigField {
 	return []*service.ConfigField{
 		kafka.SeedBrokersField(),
 		kafkaTopics.Field().
-			Description("The topics to consume. An element may list several, separated by commas. A topic that does not exist yet is waited for.").
+			Description("The topics to consume. An element may list several, separated by commas. The input waits for a topic that does not exist yet.").
 			Example([]string{"mfn-input", "data-stream"}),
 		kafkaRegexpTopics.Field().
-			Description("Whether `topics` are regular expressions; what matches is consumed, also when it is created later.").
+			Description("Whether `topics` are regular expressions. Each topic that matches is consumed, also one that is created later.").
 			Default(false),
 		kafkaConsumerGroup.Field().
-			Description("The consumer group. Its members share the partitions, and it remembers what is done."),
+			Description("The consumer group. Its members share the partitions, and its offsets remember what is done."),
 		kafkaStartOffset.Field().
-			Description("Where to start a partition if the group has committed no offset for it, or one that does not exist any more.").
+			Description("Where to start in a partition for which the group has committed no offset, or one that no longer exists.").
 			Default("earliest"),
 		kafkaTimeout.Field().
 			Description("How long one poll waits for records.").
@@ -100,11 +100,11 @@ func kafkaReaderTuning() []*service.ConfigField {
 			Default("cooperative_sticky").
 			Advanced(),
 		kafkaInstanceID.Field().
-			Description("A name that no other member of the group has makes this one a static member: it does not leave the group when it closes, and a restart within `session_timeout` gets its partitions back without a rebalance.").
+			Description("A name that no other member of the group has. It makes this a static member, which does not leave the group when it closes: after a restart within `session_timeout` it gets its partitions back without a rebalance. Empty: no static member.").
 			Default("").
 			Advanced(),
 		kafkaSessionTimeout.Field().
-			Description("How long the group waits for a sign of life before it goes on without this member.").
+			Description("How long the group waits for a heartbeat of this member before it gives its partitions to others.").
 			Default("1m").
 			Advanced(),
 		kafkaRebalanceTimeout.Field().
@@ -112,19 +112,19 @@ func kafkaReaderTuning() []*service.ConfigField {
 			Default("45s").
 			Advanced(),
 		kafkaHeartbeat.Field().
-			Description("How often this member gives a sign of life; a third of `session_timeout` at most.").
+			Description("How often this member sends a heartbeat. At most a third of `session_timeout`.").
 			Default("3s").
 			Advanced(),
 		kafkaFetchMaxBytes.Field().
-			Description("The most bytes of one fetch from a broker, and about as many of all records may wait here together.").
+			Description("How many bytes one fetch from a broker returns at most. About as many bytes of records, of all partitions together, wait in memory at most.").
 			Default("50MiB").
 			Advanced(),
 		kafkaFetchMaxPart.Field().
-			Description("The most bytes of one partition in a fetch, and about as many of its records may wait here. A larger record still comes, alone.").
+			Description("How many bytes of one partition a fetch returns at most. About as many bytes of its records wait in memory at most. A larger record still comes, alone.").
 			Default("1MiB").
 			Advanced(),
 		kafkaMaxBatchBytes.Field().
-			Description("The most bytes that a batch of records, as its producer made it, may have when it is decompressed: a few kilobytes that a sender chooses can become a gigabyte. A larger batch holds up its partition, with an error that names its offset, until this is raised or the batch is deleted; nothing is skipped.").
+			Description("How large a batch of records, as its producer made it, may be when it is decompressed. Without a limit, a few kilobytes from a sender could become a gigabyte in memory. A larger batch holds up its partition, with an error that names its offset, until this limit is raised or the batch is deleted. Nothing is skipped.").
 			Default("64MiB").
 			Advanced(),
 		kafkaFetchMaxWait.Field().
@@ -132,7 +132,7 @@ func kafkaReaderTuning() []*service.ConfigField {
 			Default("500ms").
 			Advanced(),
 		kafkaMultiHeader.Field().
-			Description("Whether headers become lists, with every value of those that occur more than once.").
+			Description("Whether each header becomes a list of its values, so that one that occurs more than once keeps them all.").
 			Default(false).
 			Advanced(),
 	}

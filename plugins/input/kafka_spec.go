@@ -43,19 +43,22 @@ delivered but not yet committed is delivered again: at least once, never less.
 
 When the group takes partitions away, this input stops handing out their messages at once, waits up to `+"`revoke_timeout`"+`
 for those in flight, commits, and only then lets another member have them. It goes on with the partitions that it
-keeps. A partition that is processed slowly holds up no other, and no more is fetched than there is room for.
+keeps. A slow partition does not hold up
+the others. The input stops fetching while as much waits in memory as `+"`fetch_max_bytes`"+` says.
 
-A topic that is deleted and made again is read as a new one, from `+"`start_offset`"+`; no offset of the old one is committed to
-it. Brokers before Kafka 4.1 know offsets by the topic's name alone: stop the stream there before such a change.
+A topic that is deleted and created again is read as a new topic, from `+"`start_offset`"+`. No offset of the old topic is
+committed to the new one. Brokers before Kafka 4.1 know offsets by the topic's name alone: with them, stop the stream
+before you recreate a topic.
 
 Messages of one partition are handed out in order. Those in flight at the same time can overtake each other in a
 pipeline of several threads or when one is rejected and delivered again; set `+"`checkpoint_limit: 1`"+` where order matters.
 
-Each record is a message. Those of a partition that are there are handed out as one batch, but no more than are delivered
-in about `+"`batch_time`"+` and than a quarter of `+"`checkpoint_limit`"+`: many where messages are quick, so that the stream's own cost
-is shared, and single ones where each takes long. `+"`batching`"+` gathers batches by other rules; one of more messages than `+"`checkpoint_limit`"+` is handed out alone.
+Each record is a message. The fetched records of a partition are handed out in batches. A batch has about as many
+messages as are delivered in `+"`batch_time`"+`, and at most a quarter of `+"`checkpoint_limit`"+`. Fast messages thus share the
+cost of a batch, and slow ones come one by one. `+"`batching`"+` sets other rules; a batch of more messages than
+`+"`checkpoint_limit`"+` is handed out alone.
 
-`+"`retry` and `circuit_breaker`"+` are about connecting at the start; from then on the client reconnects by itself.
+`+"`retry`"+` and `+"`circuit_breaker`"+` apply to the first connection; after that the client reconnects by itself.
 
 ### Metadata
 
@@ -63,34 +66,34 @@ is shared, and single ones where each takes long. `+"`batching`"+` gathers batch
 
 ### Metrics
 
-`+"`mfn_kafka_lag`, with the labels `topic` and `partition`"+`, is the number of records between the first that is not delivered
-and the end of a partition, for those assigned to this input.`).
+`+"`mfn_kafka_lag`, with the labels `topic` and `partition`"+`, is the number of records from the first undelivered one to
+the end of the partition. It covers the partitions that are assigned to this input.`).
 		Fields(kafkaReaderFields()...).
 		Fields(kafkaMaxMessages.Field().
-			Description("The most records that one poll takes from what has been fetched.").
+			Description("How many fetched records one poll takes at most.").
 			Default(100)).
 		Fields(kafka.ConnectionFields()...).
 		Fields(kafkaReaderTuning()...).
 		Fields(
 			kafkaCheckpointLimit.Field().
-				Description("How many messages of a partition may lie between the oldest that is not delivered and the newest that was handed out. A message that is rejected again and again thus holds up its partition, and no more than this is delivered twice after a crash. 1 keeps the order of each partition.").
+				Description("How many messages may lie between the oldest undelivered message of a partition and the newest that was handed out. After a crash, no more than this is delivered twice. A message that is rejected again and again holds up its partition at this distance. 1 keeps the order of each partition.").
 				Default(1024),
 			kafkaCommitPeriod.Field().
-				Description("How often offsets are committed.").
+				Description("How often offsets are committed. What was delivered since the last commit is delivered again after a crash.").
 				Default("5s"),
 			kafkaIsolationLevel.Field().
 				Description("Which records of transactions are read.").
 				Default("read_uncommitted"),
 			kafkaRackID.Field().
-				Description("The rack this runs in, so that the nearest replica is read where the brokers allow it.").
+				Description("The rack that this process runs in. Where the brokers allow it, records are read from a replica in the same rack.").
 				Default("").
 				Advanced(),
 			kafkaRevokeTimeout.Field().
-				Description("How long messages in flight are awaited when their partition is taken away. It must be below `rebalance_timeout`: up to 10 seconds of that are kept for commits and heartbeats. What is not delivered by then is delivered again by the next owner.").
+				Description("How long to wait for messages in flight when the group takes their partition away. The next owner delivers again what is not delivered by then. It must be below `rebalance_timeout`, of which up to 10 seconds are reserved for commits and heartbeats.").
 				Default("30s").
 				Advanced(),
 			kafkaFetchMinBytes.Field().
-				Description("How many bytes a broker gathers, for `fetch_max_wait` at most, before it answers a fetch.").
+				Description("How many bytes a broker collects before it answers a fetch. It waits for `fetch_max_wait` at most.").
 				Default("1B").
 				Advanced(),
 			kafkaLagPeriod.Field().
@@ -98,11 +101,11 @@ and the end of a partition, for those assigned to this input.`).
 				Default("5s").
 				Advanced(),
 			kafkaBatchTime.Field().
-				Description("How long a batch of messages may take at the rate of the last moments. `0s` hands out each message by itself.").
+				Description("How long a batch should take: its size follows the recent rate of delivery. `0s` hands out each message alone.").
 				Default("10ms").
 				Advanced(),
 			fields.Foreign(service.NewBatchPolicyField(kafkaBatching).
-				Description("Gathers messages of a partition to batches, in place of `batch_time`.").
+				Description("Collects messages of a partition into batches, in place of `batch_time`.").
 				Advanced()),
 		).
 		Fields(retryFields...).

@@ -46,37 +46,37 @@ func kafkaTransactionSpec() *service.ConfigSpec {
 		Categories("Services").
 		Summary("Consumes Kafka topics so that each message has exactly one result: offsets and what `mfn_kafka_transaction` outputs write are committed in one transaction.").
 		Description(`
-Each transaction is one batch: as many of the records that are there as are done in about `+"`transaction_period`"+`. The next one
-begins when all of the batch has been delivered, and the offsets and the results are committed together. If a message is
+Each transaction is one batch: as many of the fetched records as the stream processes in about `+"`transaction_period`"+`.
+When the whole batch has been delivered, its offsets and results are committed together, and the next one begins. If a message is
 rejected, an instance fails or the group rebalances before that, the transaction is aborted: its results never become
-visible, and its messages are read again. What has been simulated is not simulated again for that. The pause before a
-message that was rejected is read again grows from `+"`retry.initial_delay` to `retry.max_delay`"+`.
+visible, and its messages are read again. Simulations that are done are not repeated for that. The pause before a
+rejected message is read again grows from `+"`retry.initial_delay` to `retry.max_delay`"+`.
 
 Exactly once holds under these conditions:
 
 - Every output of the stream is an `+"`mfn_kafka_transaction`"+` with the same `+"`transactional_id`"+`. Whatever else it does,
   such as a request to a server, may happen again.
-- Whoever reads the results reads with the isolation level `+"`read_committed`"+`.
+- Consumers of the results use the isolation level `+"`read_committed`"+`.
 - Each instance has a `+"`transactional_id`"+` of its own, and the same one after a restart, as the name of a host or of a
   stateful set's pod. An instance that starts with the id of another fences it: the other one's transaction is aborted,
   and it says so and connects again.
 
-Messages that the stream filters out are done with; send those that fail to an output for dead letters, which may be a
-second `+"`mfn_kafka_transaction`"+`, since a message that is rejected holds up those behind it. There must be no buffer in the
-stream: it confirms messages too early.
+Messages that the stream filters out count as done. A rejected message holds up those behind it: send messages that
+fail to an output for dead letters, such as a second `+"`mfn_kafka_transaction`"+`. Use no buffer in the stream: it confirms
+messages too early.
 
-A result that is too large, or that the brokers refuse for another reason that will not pass, is rejected alone: another
-output of a `+"`fallback`"+` can take it in the same transaction, or the same output with `+"`oversized: describe`"+`. An error that may
-pass aborts the transaction; after `+"`retry.max_retries`"+` of those in a row, the message is rejected alone, too.
+A result that is too large, or that the brokers refuse for another permanent reason, is rejected alone. Another output
+of a `+"`fallback`"+` can take it in the same transaction, or the same output with `+"`oversized: describe`"+`. A transient error
+aborts the transaction; after `+"`retry.max_retries`"+` of them in a row, the message is rejected alone, too.
 
-A topic that is deleted and made again is read from `+"`start_offset`"+`, and written to, again.
+A topic that is deleted and created again is read from `+"`start_offset`"+`, and written to, as a new topic.
 
-A transaction takes the brokers some milliseconds, whatever it holds. While a transaction is open, consumers with `+"`read_committed`"+` wait for it; one that a killed
-instance has left behind ends when the instance starts again, or after `+"`transaction_timeout`"+`.
+A transaction costs the brokers some milliseconds, however large it is. Consumers with `+"`read_committed`"+` wait while one
+is open. One that a killed instance has left open ends when the instance starts again, or after `+"`transaction_timeout`"+`.
 
 Messages of one partition are handed out in order. Only records of committed transactions are read.
 
-Otherwise `+"`retry` and `circuit_breaker`"+` are about connecting; from then on the client reconnects by itself.
+Otherwise `+"`retry`"+` and `+"`circuit_breaker`"+` apply to the first connection; after that the client reconnects by itself.
 
 ### Metadata
 
@@ -87,13 +87,13 @@ Otherwise `+"`retry` and `circuit_breaker`"+` are about connecting; from then on
 				Description("The name of this instance's transactions, which no other instance may have. It should stay the same when the instance starts again.").
 				Example("mfn-processor-${HOSTNAME}"),
 			kafkaMaxMessages.Field().
-				Description("The most records of a transaction.").
+				Description("How many records a transaction has at most.").
 				Default(10_000),
 			transactionPeriod.Field().
-				Description("How long a transaction should take. It gets as many records, up to `max_messages`, as are done in this time at the speed of those before, but at least one for each core. Whatever has been fetched is taken at once: no transaction waits for more records.").
+				Description("How long a transaction should take. Its size follows the recent speed: as many records as are processed in this time, at least one for each core and at most `max_messages`. It takes what has been fetched, and never waits for more records.").
 				Default("100ms"),
 			transactionTimeout.Field().
-				Description("How long a transaction may take before the brokers abort it; the brokers' `transaction.max.timeout.ms` is the most that they allow. A record that is not confirmed in this time is rejected.").
+				Description("How long a transaction may take before the brokers abort it. The brokers allow at most their `transaction.max.timeout.ms`. A record that is not confirmed in this time is rejected.").
 				Default("1m"),
 		).
 		Fields(kafka.ConnectionFields()...).

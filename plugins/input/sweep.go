@@ -136,7 +136,7 @@ Without Kafka, give each machine a `+"`shard`"+` of its own. With Kafka, run the
 				Default(map[string]any{}).
 				Examples(map[string]any{"grid_size": 128, "steps": 1000}),
 			sweepSeed.Field().
-				Description("The seed of the points' places. With 0, the points of `sobol` and `halton` are where they are usually; another shifts them all.").
+				Description("The seed of the sampling. With 0, `sobol` and `halton` give the points of the plain sequence; any other seed shifts them all.").
 				Default(0),
 			sweepName.Field().
 				Description("What the ids begin with: point 7 has the id `name-7`. Empty: `sweep-` and a hash of the sweep.").
@@ -146,7 +146,7 @@ Without Kafka, give each machine a `+"`shard`"+` of its own. With Kafka, run the
 				sweepShardCount.Field().Description("How many parts there are.").Default(1),
 			).Description("A part of the sweep. Parts are made of blocks of 256 points.").Advanced(),
 			sweepResume.Field().
-				Description("The file that remembers which points are done, made if it is missing. Each shard needs its own.").
+				Description("The file that remembers which points are done. It is created if it is missing. Each shard needs its own.").
 				Default("").Examples("sweep.state"),
 		).
 		Fields(replay.Fields()...).

@@ -36,29 +36,29 @@ func fileSpec() *service.ConfigSpec {
 		Categories("Local").
 		Summary("Writes messages to files of a directory.").
 		Description(`
-The directory is made if it is missing, and so are directories below it that a name asks for. Files and directories get the modes 0666 and 0777, less the umask of the process.
+The directory, and directories below it that a name asks for, are created if they are missing. Files and directories get the modes 0666 and 0777, less the umask of the process.
 
 ### A file a message
 
-Each message is written under a hidden name beside its place, and renamed when it is complete: a file that can be seen is never half there. What a crash leaves of such hidden files is removed in the background when a later run first writes to their directory, if it is ten minutes old by then.
+Each message is written under a hidden name beside its place, and renamed when it is complete: no visible file is half-written. Hidden files that a crash leaves behind are removed in the background when a later run first writes to their directory, if they are ten minutes old by then.
 
-A name that holds the time, by `+"`{timestamp}`"+` or by a function such as `+"`now()`"+`, never replaces a file: if the name is taken, the new file gets a number (`+"`output_…_1.json`"+`). A name without it, such as `+"`${! json(\"simulation_id\") }.json`"+`, belongs to what it names: a new message of that name replaces the file, at once and whole, so that a message which is delivered again leaves one file.
+A name that holds the time, by `+"`{timestamp}`"+` or by a function such as `+"`now()`"+`, never replaces a file: if the name is taken, the new file gets a number (`+"`output_…_1.json`"+`). A name without it, such as `+"`${! json(\"simulation_id\") }.json`"+`, identifies the result: a new message of that name replaces the whole file atomically. A message that is delivered again thus leaves one file.
 
 ### Lines at the end of a file
 
-With `+"`append_mode: true`"+`, each message, which must be JSON, becomes one line. All lines of a batch are written at once, or none: what a full disk prevents from being written whole is taken back. A line that a crash has left incomplete is cut off before anything is added; anything else that does not end with a line feed gets one. Other `+"`mfn_file`"+` outputs and processes may write to the same file: lines never mix. Lines are written into the file that has the name, also if it has other names (hard links), which then show them too. `+"`{timestamp}`"+` is the time when the file was begun, so that each run of the stream begins a new one.
+With `+"`append_mode: true`"+`, each message, which must be JSON, becomes one line. All lines of a batch are written, or none: if the disk is full, a partial write is undone. A line that a crash has left incomplete is cut off before anything is added; anything else that does not end with a line feed gets one. Other `+"`mfn_file`"+` outputs and processes may write to the same file: lines never mix. Lines of a file with hard links appear under all its names. `+"`{timestamp}`"+` is the time when the file was begun, so that each run of the stream begins a new one.
 
-With limits in `+"`rotation`"+`, a file that has reached one is ended, and a new one is begun, when the next batch is written. If the name has no `+"`{timestamp}`"+`, the file that is ended gets one (`+"`results_20251204T153001_123456789Z.jsonl`"+`).
+With `+"`rotation`"+`, the batch after a limit is reached begins a new file. If the name has no `+"`{timestamp}`"+`, the finished file gets one (`+"`results_20251204T153001_123456789Z.jsonl`"+`).
 
 ### Names
 
-A name is a path relative to the directory. One that is empty, absolute, too long, holds a zero byte, or leads out of the directory, by `+"`..`"+` or through a symbolic link, is an error of its message. The error says so, and nothing is written. So is an interpolation that is null or empty for the message, such as that of a field which it lacks: messages would share one file, and all but the last would be lost. The error names the interpolation; `+"`${! json(\"id\") | \"unnamed\" }-{timestamp}.json`"+` gives such messages names of their own.
+A name is a path relative to the directory. A message fails, and is not written, if its name is empty, absolute, too long, holds a zero byte, or leads out of the directory by `+"`..`"+` or through a symbolic link. It also fails if an interpolation is null or empty, as when the message lacks the field: otherwise such messages would share one file, and all but the last would be lost. The error names the interpolation; `+"`${! json(\"id\") | \"unnamed\" }-{timestamp}.json`"+` gives such messages names of their own.
 
-Messages that have failed before, as by `+"`mfn_simulate`"+`, are written like any other, under the name that the pattern gives them. The examples keep them apart by `+"`switch`"+`.
+Messages that failed earlier, such as in `+"`mfn_simulate`"+`, are written like any other. The examples keep them apart with `+"`switch`"+`.
 
 ### Failures
 
-A full disk, an input or output error, too many open files and the like are retried; a missing permission or a read-only disk fails at once, and so does a directory that cannot be made. Of a batch, only the messages that failed are rejected. With `+"`max_in_flight: 1`"+` messages are written in order.`).
+A full disk, an I/O error, too many open files and the like are retried. A missing permission, a read-only disk or a directory that cannot be created fails at once. Of a batch, only the messages that failed are rejected. With `+"`max_in_flight: 1`"+` messages are written in order.`).
 		Fields(
 			fileFieldDirectory.Field().
 				Description("The directory to write to.").
@@ -72,23 +72,23 @@ A full disk, an input or output error, too many open files and the like are retr
 				Default(false),
 			service.NewObjectField(fileFieldRotation,
 				fileFieldMaxBytes.Field().
-					Description("The size that a file may have, unless one batch alone has more. 0: any.").
+					Description("The largest size of a file; only a file of a single batch may be larger. 0: no limit.").
 					Default(0),
 				fileFieldMaxAge.Field().
-					Description("The time after which a file is ended. `0s`: never.").
+					Description("The age at which a new file is begun. `0s`: never.").
 					Default("0s"),
 				fileFieldMaxFiles.Field().
-					Description("How many files to keep, the current one included; the oldest are removed. Only files whose names this output has made are counted. 0: all.").
+					Description("How many files to keep, the current one included. The oldest are removed. Only files that this output has named count. 0: all.").
 					Default(0),
 			).
-				Description("When to end a file and begin a new one, with `append_mode: true`.").
+				Description("When to begin a new file, with `append_mode: true`.").
 				Advanced(),
 			fileFieldFsync.Field().
-				Description("Whether a message is confirmed only when its file would survive a loss of power. Without it, it survives a crash of the program.").
+				Description("Whether to wait until the file would survive a loss of power before the message is confirmed. Without that, it survives a crash of the program only.").
 				Default(true).
 				Advanced(),
 			fieldMaxInFlight.Field().
-				Description("How many batches are written at once, waiting retries included.").
+				Description("How many batches may be in flight at once, those that wait for a retry included.").
 				Default(64),
 			fields.Foreign(service.NewBatchPolicyField(fieldBatching)),
 		).

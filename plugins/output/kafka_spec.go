@@ -36,12 +36,12 @@ func kafkaSpec() *service.ConfigSpec {
 		Categories("Services").
 		Summary("Publishes messages to a Kafka topic and confirms each when the brokers have it.").
 		Description(`
-A message is confirmed when the replicas that are in sync have it (`+"`acks: all`"+`). What fails for a reason that may pass is
-tried again, those messages of a batch alone that are not there yet; what cannot succeed, such as a message that is too
-large, is rejected alone, and the rest of its batch is delivered. With `+"`oversized: describe`"+`, what is too large is published
-without its content instead.
+A message is confirmed when the replicas that are in sync have it (`+"`acks: all`"+`). After a transient error,
+the messages of a batch that the brokers have not confirmed are sent again, and no others. A message that cannot
+succeed, such as one that is too large, is rejected alone; the rest of its batch is delivered. With
+`+"`oversized: describe`"+`, a message that is too large is published without its content instead.
 
-A topic that is deleted and made again is published to again; what was on its way may be there twice.
+When a topic is deleted and created again, publishing goes on; messages that were in flight may be in it twice.
 
 The client reconnects and follows moving leaders by itself, without duplicates while `+"`idempotent_write`"+` is on. An attempt
 fails when the brokers have not confirmed it within `+"`timeout`"+`, and at once when none can be reached. When its retries are
@@ -52,7 +52,7 @@ each other; set `+"`max_in_flight: 1`"+` where order matters.`).
 		Field(kafka.SeedBrokersField()).
 		Fields(kafkaRecordFields()...).
 		Field(fieldMaxInFlight.Field().
-			Description("How many batches may be on their way at the same time.").
+			Description("How many batches may be in flight at once.").
 			Default(64)).
 		Fields(kafka.ConnectionFields()...).
 		Fields(kafka.ProducerFields()...).
@@ -72,7 +72,7 @@ each other; set `+"`max_in_flight: 1`"+` where order matters.`).
 		).
 		Fields(kafkaRecordTuning("The number of the partition, with the partitioner `manual`.")...).
 		Field(fields.Foreign(service.NewBatchPolicyField(fieldBatching).
-			Description("Gathers messages to batches that are published together."))).
+			Description("Collects messages into batches that are published together."))).
 		Fields(retry.Fields()...).
 		LintRule(`root = match {
   this.partitioner.or("") == "manual" && this.partition.or("") == "" => [ "partitioner manual needs the field partition" ]

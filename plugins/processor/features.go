@@ -53,11 +53,11 @@ with all 18 features of a plane of `+"`mfn`"+`, the potential unless `+"`feature
 			Optional().
 			Example("root = this.frames")).
 		Field(units.Field().
-			Description("What the numbers are, where they are of the potential.").Default(unitsVolts)).
+			Description("The unit of the numbers, if they are those of the potential.").Default(unitsVolts)).
 		Fields(featureFields()...).
 		Field(service.NewObjectField(fieldLimits,
 			limitHistoryBytes.Field().Default("512MiB").
-				Description("The largest history, at 8 bytes a number. As many messages as there are cores may take so much at once."),
+				Description("The largest history, at 8 bytes a number. As many messages as there are cores may each take this much memory at once."),
 		).Description("What a message may ask for. One that asks for more fails.").Advanced()).
 		LintRule(jsonschema.Note{Schema: jsonschema.Object{"not": jsonschema.Object{"required": []string{"field", "history"}}}}.
 			Before(`root = if this.exists("field") && this.exists("history") { [ "field and history cannot both be set" ] }`)).

@@ -25,9 +25,9 @@ var (
 	})
 	thresholdRule = fields.NumberOr("threshold", string(engine.Midrange), string(engine.AtMean), string(engine.Otsu))
 	wrap          = fields.Enum("wrap", map[string]string{
-		string(engine.WrapTrue):  "Clusters and shapes go on at the opposite edge.",
+		string(engine.WrapTrue):  "They always continue.",
 		string(engine.WrapFalse): "They end at the edge; the default of `mfn`.",
-		string(engine.WrapAuto):  "They go on where the boundary is periodic; the default of models of two species.",
+		string(engine.WrapAuto):  "They continue where the boundary is periodic; the default of models of two species.",
 	})
 	extra = fields.ListOf(fields.Enum("extra", groupNames()))
 )
@@ -61,9 +61,9 @@ func planeFields() []*service.ConfigField {
 		plane.Field().Optional().Example(string(engine.Activator)).
 			Description("The plane whose features are extracted."),
 		thresholdRule.Field().Optional().Example("midrange").Example("0.25").
-			Description("The level above which a cell is active: a number in the plane's unit (mV for the potential), `midrange` (halfway between the least and the greatest value), `mean`, or `otsu`. One that is set replaces the three levels in mV. Without it, those count for the potential, `midrange` for any other plane."),
+			Description("The level above which a cell is active: a number in the plane's unit (mV for the potential), `midrange` (halfway between the least and the greatest value), `mean`, or `otsu`. If set, it replaces the three levels in mV. If not, those levels apply to the potential, and `midrange` to any other plane."),
 		wrap.Field().Optional().Example(string(engine.WrapAuto)).
-			Description("Whether what reaches the edge of the grid goes on at the opposite one."),
+			Description("Whether clusters and shapes that reach an edge of the grid continue at the opposite edge."),
 		service.NewAnyField(boxSizes).Optional().Example("powers_of_two").Example([]any{1, 3, 9, 27, 81}).
 			Description("The sizes of boxes, in cells: `reference` (from `min_box_size`, `max_box_size` and `num_scales`; the default of `mfn`), `powers_of_two` (2, 4, 8, … up to half the grid; the default of models of two species), or a list of 2 to 20 sizes. Sizes that do not divide the grid leave out cells, and can take the dimension above 2; `extra: [ fit ]` says so.").
 			LintRule(jsonschema.Note{Schema: boxSizesSchema}.Before(`let sizes = if this.type() == "array" {

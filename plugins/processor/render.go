@@ -68,9 +68,9 @@ A message is a JSON object that holds a plane, as `+"`include`"+` of `+"`mfn_sim
 
 **Colours** go from `+"`min`"+` to `+"`max`"+`. Without them they go from the least value of the plane to its greatest. Values outside have the colour of the nearer end, and a plane of a single value has the lowest colour.
 
-**A contact sheet**, `+"`layout: sheet`"+`, shows the planes of a batch in one picture, in the order of the batch, in the colours of one range: without `+"`min` and `max`"+`, that of all its planes. Below each plane stand the parameters that differ within the batch, at most eight, or those of `+"`captions`"+`, fractions with six digits. The sheet takes the place of its messages and has the metadata of the first; those that failed follow it. How large a batch is, the input or its `+"`batching`"+` says.
+**A contact sheet**, `+"`layout: sheet`"+`, shows the planes of a batch in one picture, in the order of the batch. Their colours share one range: from `+"`min`"+` to `+"`max`"+`, or else from the least to the greatest value of all planes. Below each plane stand the parameters that differ within the batch, at most eight, or those of `+"`captions`"+`. Fractions have six digits. The sheet replaces its messages and has the metadata of the first; messages that failed follow it. The input or its `+"`batching`"+` sets the size of a batch.
 
-**An animation**, `+"`layout: animation`"+`, shows the `+"`snapshots`"+` of a result one after the other, for ever, in the colours of one range: without `+"`min` and `max`"+`, that of them all. It is a GIF.
+**An animation**, `+"`layout: animation`"+`, shows the `+"`snapshots`"+` of a result one after the other, in an endless loop. Their colours share one range: from `+"`min`"+` to `+"`max`"+`, or else from the least to the greatest value of all snapshots. It is a GIF.
 
 **Bad messages** are marked as failed and pass on with their content unchanged; the error names what is wrong and what is allowed. A message that has failed before passes on as it is.
 

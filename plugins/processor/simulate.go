@@ -40,13 +40,13 @@ with all 18 features and, in `+"`params`"+`, every parameter, defaults, a drawn 
 
 **Models.** `+"`model`"+` names another model than `+"`mfn`"+`: `+"`gray_scott`, `schnakenberg`, `brusselator`, `gierer_meinhardt`, `fitzhugh_nagumo` or `barkley`"+`, [two species each](model.md). Beside `+"`grid_size`, `steps` (to 1000000), `seed` and `boundary`"+` the message then has the model's own parameters, such as `+"`F`, `k`, `Du`, `Dv`"+` (case matters), `+"`dt`, `dx`, `integrator` (`euler`, `rk4`), `start`, `start_amplitude`, `start_count`, `initial_u` and `initial_v`"+`; of `+"`defaults`"+`, `+"`grid_size`, `seed` and `boundary`"+` count. A parameter of another model is an error. The result names the model, the plane of the features and its threshold, has 16 features (`+"`D_box`, `D_r2`, `min`, `max`, …"+`), `+"`u_mean`, `u_std`, `u_min`, `u_max`"+`, the same of v, and `+"`warnings`"+`.
 
-**Numbers** are taken exactly: a seed may have all its 64 bits, and whole numbers may be written as 64, 64.0 or 6.4e1. What decodes numbers as floats before, such as the scanner `+"`json_documents`"+`, cannot hand over a seed of 2⁵³ or more: such a message is refused. A string that holds exactly one number, or true or false, counts as that value, with or without blanks around it: the columns of a CSV file are strings. Of a key that comes twice, the last one counts.
+**Numbers** are taken exactly: a seed may have all its 64 bits, and whole numbers may be written as 64, 64.0 or 6.4e1. A component that decodes numbers as floats before this one, such as the scanner `+"`json_documents`"+`, loses digits of a seed of 2⁵³ or more: such a message is refused. A string that holds exactly one number, or true or false, counts as that value, with or without blanks around it: the columns of a CSV file are strings. If a key occurs twice, the last one counts.
 
 **Ids.** An id is a string of at most 1024 bytes, or a number, which is kept as it is written. Without one, or with an empty one, `+"`simulation_id`"+` is derived from the parameters that were asked for, so that a message that is delivered again gets the same one. Two messages with the same parameters get the same id, too, even if each draws its own seed: give such replicates an id or a seed.
 
 **Bad messages** are marked as failed and pass on with their content unchanged; the error names the parameter, its value and what is allowed. They can be handled with [`+"`catch`, `switch`, `reject_errored`"+`](https://docs.redpanda.com/connect/configuration/error_handling/) and the like.
 
-**Concurrency.** Messages of a batch run side by side, as do those of the pipeline's threads: together on as many cores as there are, however large the batches. `+"`threads`"+` is for few large grids.
+**Concurrency.** Messages of a batch, and of the pipeline's threads, run in parallel on all cores, however large the batches are. Set `+"`threads`"+` for few large grids.
 
 **Metadata.** `+"`mfn_elapsed_seconds`"+` holds how long the simulation took.
 
@@ -66,7 +66,7 @@ with all 18 features and, in `+"`params`"+`, every parameter, defaults, a drawn 
 		Fields(arrayFields()...).
 		Field(limitsField()).
 		Field(strict.Field().
-			Description("Whether a message with a member that no model knows fails. A misspelt parameter runs another simulation than the one that was meant.").
+			Description("Whether a message fails if it has a member that no model knows. Without this check, a misspelt parameter is ignored, and its default is simulated instead.").
 			Default(false).Advanced()).
 		Field(threads.Field().
 			Description("How many cores one simulation may use. It changes no result.").

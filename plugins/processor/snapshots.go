@@ -26,10 +26,10 @@ var enginePlanes = map[string]engine.Plane{
 func snapshotsField() *service.ConfigField {
 	return service.NewObjectField(fieldSnapshots,
 		snapshotEvery.Field().Default(100).
-			Description("Steps from one to the next. The first is that before step 1."),
+			Description("How many steps lie between two snapshots. The first snapshot is the state before step 1."),
 		snapshotPlanes.Field().Default([]any{}).Example([]string{planeV}).
 			Description("What is kept, as for `include`. Without any, there are no snapshots."),
-	).Description("Planes along the way. The result gets `snapshots`, an object of `steps`, their `times`, and for each plane a series of fields in the form of `array_format`: one array of three dimensions. They count for `limits.max_result_bytes`, and change nothing else in the result.").Advanced()
+	).Description("Planes recorded during the simulation. The result gets `snapshots`, an object of `steps`, their `times`, and for each plane a series of fields in the form of `array_format`: one array of three dimensions. They count for `limits.max_result_bytes`, and change nothing else in the result.").Advanced()
 }
 
 // snapshots are what is kept along the way.

@@ -53,8 +53,8 @@ its trace. A message of `+"`mfn_rest`, `mfn_kafka`, `mfn_kafka_transaction` or `
   for several messages is in the trace of the first, and linked to the others.
 - The other spans are those of Benthos, one for each processor and output.
 
-A collector that is down or slow holds up no message. Up to 16384 spans wait for it; what comes beyond is dropped, and
-a warning says so. When the program ends, the spans that wait have 1.5 seconds to leave.
+A collector that is down or slow holds up no message. Up to 16384 spans wait for it; further ones are dropped, with
+a warning. When the program ends, it takes up to 1.5 seconds to send the spans that wait.
 
 The name and the fields are those of Redpanda Connect. Headers that a collector asks for come from the environment variable
 `+"`OTEL_EXPORTER_OTLP_HEADERS`"+`.`).

@@ -12,8 +12,8 @@ import (
 	"fmt"
 	"log"
 
-	. "github.com/mmcloughlin/avo/build"   //nolint:revive // avo's own idiom
-	. "github.com/mmcloughlin/avo/operand" //nolint:revive // avo's own idiom
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 

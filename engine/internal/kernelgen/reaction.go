@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"go/token"
 
-	. "github.com/mmcloughlin/avo/build"   //nolint:revive // avo's own idiom
-	. "github.com/mmcloughlin/avo/operand" //nolint:revive // avo's own idiom
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 

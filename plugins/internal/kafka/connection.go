@@ -63,7 +63,7 @@ var (
 // SeedBrokersField returns the field that names the brokers to start from.
 func SeedBrokersField() *service.ConfigField {
 	return seedBrokers.Field().
-		Description("Addresses of brokers to connect to first, as `host:port`; the others are learnt from them. An element may list several, separated by commas.").
+		Description("Addresses of brokers to connect to first, as `host:port`; they name the others. An element may list several, separated by commas.").
 		Example([]string{"localhost:9092"}).
 		Example([]string{"kafka-1:9092", "kafka-2:9092"}).
 		Example([]string{"kafka-1:9092,kafka-2:9092"})
@@ -87,12 +87,12 @@ func ConnectionFields() []*service.ConfigField {
 				Description("The user's password.").
 				Default(""),
 		).
-			Description("How to authenticate, the preferred mechanism first. Brokers that expect none get none.").
+			Description("How to authenticate, the preferred mechanism first. Brokers that ask for no authentication get none.").
 			Example([]any{map[string]any{"mechanism": mechanismScramSHA512, "username": "mfn", "password": "${KAFKA_PASSWORD}"}}).
 			Optional().
 			Advanced(),
 		metadataMaxAge.Field().
-			Description("How often the client asks for the topics and partitions there are, and so how soon it finds new ones. Valid: at least 1s.").
+			Description("How often the client asks for topics and partitions: it finds new ones after this time at the latest. Valid: at least 1s.").
 			Default("1m").
 			Advanced(),
 	}

@@ -24,11 +24,11 @@ func ProducerFields() []*service.ConfigField {
 			Default("snappy").
 			Advanced(),
 		fieldMaxMessageBytes.Field().
-			Description("The largest message, and the largest batch of messages that is sent to a partition at once, before compression. The brokers' `message.max.bytes` and the topic's `max.message.bytes` should be no smaller.").
+			Description("How large a message, or a batch of messages for one partition, may be before compression. Let the brokers' `message.max.bytes` and the topic's `max.message.bytes` be no smaller: brokers refuse what is larger.").
 			Default("1MiB").
 			Advanced(),
 		fieldAutoTopic.Field().
-			Description("Whether a topic to write to that does not exist is created, if the brokers allow it.").
+			Description("Whether to create the topic of a message if it does not exist and the brokers allow it.").
 			Default(true).
 			Advanced(),
 	}

@@ -47,7 +47,7 @@ func Fields() []*service.ConfigField {
 			Description("Whether messages that the stream has rejected are delivered again, without end. Otherwise a rejected message is dropped, unless its source hands it out again.").
 			Default(true),
 		maxRejected.Field().
-			Description("How many messages that the stream has rejected may wait for their next delivery, or be under way to it. While there are more, the input takes nothing new. The pause before each delivery grows from `retry.initial_delay` to `retry.max_delay`.").
+			Description("How many rejected messages may wait for their next delivery or be in flight again. While there are more, the input takes nothing new. The pause before each delivery grows from `retry.initial_delay` to `retry.max_delay`.").
 			Default(1000).
 			Advanced(),
 	}
