@@ -43,7 +43,8 @@ func httpPathsField() *service.ConfigField {
 			Default([]any{}),
 	).Description("What is answered.").
 		LintRule(jsonschema.Note{Schema: jsonschema.Object{"minItems": 1}}.Before(`root = if this.type() == "array" && this.length() == 0 { [ "paths: must have at least one element" ] } else if this.type() == "array" && this.map_each(p -> p.path.string()).unique().length() < this.length() { [ "paths: must differ in their path" ] }`)).
-		Default([]any{map[string]any{"path": "/post"}})
+		// Benthos does not fill in the defaults of what is in a default.
+		Default([]any{map[string]any{"path": "/post", "allowed_verbs": []any{http.MethodPost}, "content_types": []any{}}})
 }
 
 func parseHTTPRoutes(conf *service.ParsedConfig) (routes []route, err error) {
