@@ -1,16 +1,20 @@
 // Command mutants puts small faults into the program, one at a time, as a careless
 // change might, and tells which of them the tests notice.
 //
-// A fault is put in through an overlay of the compiler: no file is changed. The
-// tests of its package run first, then those of the packages that use it, and the
-// whole program's last, until one fails. They run without the race detector. A test
-// has to fail twice. The tests may take three times as long as without a fault, and 20
-// seconds more: a fault that makes them take longer, twice, is listed as hung.
+// A fault is put in through an overlay of the compiler: no file is changed. Each test
+// runs alone first, without a fault, to learn which lines it reaches (kept in
+// bin/mutants). For a fault, those tests of its package run that reach its line, the
+// quickest first, then those of other packages, and the whole program's last, until one
+// fails. They run without the race detector. A test has to fail twice. The tests may
+// take three times as long as without a fault, and 20 seconds more: a fault that makes
+// them take longer, twice, is listed as hung.
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -19,19 +23,21 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
 func main() {
 	only := flag.String("only", "", "put faults into the files that match this regular expression")
 	base := flag.String("base", "", "put faults only into lines that have changed since this commit")
-	lines := flag.Int("lines", 120, "one fault for so many lines of a package, and one at least")
+	lines := flag.Int("lines", 180, "one fault for so many lines of a package, and one at least")
 	list := flag.Bool("list", false, "list the faults, and run nothing")
 	own := flag.Bool("own", false, "run only the tests of the fault's package, where it has some")
 	program := flag.Bool("program", true, "also run the tests of the whole program")
+	workers := flag.Int("workers", 2, "try so many faults at a time")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *only, *base, *lines, *list, runner{own: *own, program: *program, limits: map[string]time.Duration{}})
+	err := run(ctx, *only, *base, *lines, *list, *program, *workers, runner{own: *own})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
@@ -42,7 +48,7 @@ func main() {
 // wanted is the share of the faults that the tests must notice.
 const wanted = 0.95
 
-func run(ctx context.Context, only, base string, lines int, list bool, r runner) error {
+func run(ctx context.Context, only, base string, lines int, list, program bool, workers int, r runner) error {
 	pattern, err := regexp.Compile(only)
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
@@ -70,21 +76,41 @@ func run(ctx context.Context, only, base string, lines int, list bool, r runner)
 		faults = append(faults, found...)
 	}
 	fmt.Printf("%v faults\n", len(faults))
+	if list {
+		for _, f := range faults {
+			fmt.Println(f)
+		}
+		return nil
+	}
+	if r.suites, err = learnSuites(ctx, packages, 2*workers); err != nil {
+		return err
+	}
+	if program {
+		r.program = packages[slices.IndexFunc(packages, func(p *pkg) bool { return strings.HasSuffix(p.path, "/tests") })]
+	}
+	// In an order that has nothing to do with where they are, so that a run that is
+	// stopped has tried a fair sample.
+	slices.SortFunc(faults, func(a, b fault) int { return cmp.Compare(a.rank, b.rank) })
 	results := map[string]counts{}
 	var survivors []fault
-	for k, f := range faults {
+	var mu sync.Mutex
+	forEach(workers, faults, func(f fault) {
 		if ctx.Err() != nil {
-			break
-		}
-		if list {
-			fmt.Println(f)
-			continue
+			return
 		}
 		outcome, by, begin := equivalent, "", time.Now()
+		var failed error
 		if _, ok := known[f.key()]; !ok {
-			if outcome, by, err = r.try(ctx, packages, f); err != nil {
-				return err
-			}
+			outcome, by, failed = r.try(ctx, f)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if ctx.Err() != nil {
+			return
+		}
+		if failed != nil {
+			err = errors.Join(err, fmt.Errorf("%v: %w", f, failed))
+			return
 		}
 		if results[f.pkg.path] == nil {
 			results[f.pkg.path] = counts{}
@@ -93,12 +119,9 @@ func run(ctx context.Context, only, base string, lines int, list bool, r runner)
 		if outcome == survived {
 			survivors = append(survivors, f)
 		}
-		fmt.Printf("%4d %-10v %v (%v) %v\n", k+1, outcome, f, time.Since(begin).Round(time.Second), by)
-	}
-	if list {
-		return nil
-	}
-	return report(results, survivors)
+		fmt.Printf("%-10v %v (%v) %v\n", outcome, f, time.Since(begin).Round(time.Second), by)
+	})
+	return errors.Join(err, report(results, survivors))
 }
 
 // counts counts what became of faults.

@@ -19,13 +19,12 @@ type pkg struct {
 	path, dir string
 	files     []string
 	imports   []string // of it and of its tests
-	deps      []string // what these import, and so on
 	tests     bool
 }
 
 // load returns the packages of the module, but for what only tests and builds use.
 func load(ctx context.Context) ([]*pkg, error) {
-	out, err := exec.CommandContext(ctx, "go", "list", "-json=ImportPath,Dir,GoFiles,Imports,Deps,TestImports,XTestImports,TestGoFiles,XTestGoFiles", "./...").Output()
+	out, err := exec.CommandContext(ctx, "go", "list", "-json=ImportPath,Dir,GoFiles,Imports,TestImports,XTestImports,TestGoFiles,XTestGoFiles", "./...").Output()
 	if err != nil {
 		return nil, fmt.Errorf("listing the packages: %w", err)
 	}
@@ -33,8 +32,8 @@ func load(ctx context.Context) ([]*pkg, error) {
 	decoder := json.NewDecoder(strings.NewReader(string(out)))
 	for {
 		var p struct {
-			ImportPath, Dir                                                              string
-			GoFiles, Imports, Deps, TestImports, XTestImports, TestGoFiles, XTestGoFiles []string
+			ImportPath, Dir                                                        string
+			GoFiles, Imports, TestImports, XTestImports, TestGoFiles, XTestGoFiles []string
 		}
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
 			return all, nil
@@ -43,15 +42,15 @@ func load(ctx context.Context) ([]*pkg, error) {
 		}
 		all = append(all, &pkg{
 			path: p.ImportPath, dir: p.Dir, files: p.GoFiles,
-			imports: slices.Concat(p.Imports, p.TestImports, p.XTestImports), deps: p.Deps,
-			tests: len(p.TestGoFiles)+len(p.XTestGoFiles) > 0,
+			imports: slices.Concat(p.Imports, p.TestImports, p.XTestImports),
+			tests:   len(p.TestGoFiles)+len(p.XTestGoFiles) > 0,
 		})
 	}
 }
 
 // production says whether users run the package.
 func (p *pkg) production() bool {
-	for _, part := range []string{"/tests", "/docs/", "/internal/streamtest"} {
+	for _, part := range []string{"/tests", "/docs/", "/internal/streamtest/", "/internal/await/", "/schematest/"} {
 		if strings.Contains(p.path+"/", part) {
 			return false
 		}
@@ -59,32 +58,24 @@ func (p *pkg) production() bool {
 	return true
 }
 
-// users returns the packages whose tests could notice a fault in p: its own first,
-// then those that import it, those that depend on it, and the whole program's last.
-func (p *pkg) users(all []*pkg, r runner) []*pkg {
-	var own, near, far, last []*pkg
-	for _, other := range all {
+// users returns the suites that could notice a fault in p: its own first, then those
+// of packages that import it, and those that depend on it.
+func (p *pkg) users(all []suite, onlyOwn bool) []suite {
+	var own, near, far []suite
+	for _, s := range all {
 		switch {
-		case !other.tests:
-		case other == p:
-			own = append(own, p)
-		case strings.HasSuffix(other.path, "/tests"):
-			last = append(last, other)
-		case strings.Contains(other.path, "/tests/"):
-		case slices.Contains(other.imports, p.path):
-			near = append(near, other)
-		case slices.Contains(other.deps, p.path):
-			far = append(far, other)
+		case s.pkg == p:
+			own = append(own, s)
+		case slices.Contains(s.pkg.imports, p.path):
+			near = append(near, s)
+		default:
+			far = append(far, s)
 		}
 	}
-	if r.own && len(own) > 0 {
+	if onlyOwn && len(own) > 0 {
 		return own
 	}
-	users := slices.Concat(own, near, far)
-	if r.program {
-		users = append(users, last...)
-	}
-	return users
+	return slices.Concat(own, near, far)
 }
 
 var hunk = regexp.MustCompile(`^@@ -\S+ \+(\d+)(?:,(\d+))? @@`)
