@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"image/color"
 	"os"
 	"strings"
 	"testing"
@@ -24,6 +25,10 @@ func TestResultOnTerminal(t *testing.T) {
 	}{
 		{"256 colours", 80, nil, `\x1b\[38;5;\d+m\x1b\[48;5;\d+m▀`, 32, 64},
 		{"all colours", 80, map[string]string{"COLORTERM": "truecolor"}, `\x1b\[38;2;\d+;\d+;\d+m\x1b\[48;2;\d+;\d+;\d+m▀`, 32, 64},
+		{"all colours, by another name", 80, map[string]string{"COLORTERM": "24bit"}, `\x1b\[38;2;\d+;\d+;\d+m\x1b\[48;2;\d+;\d+;\d+m▀`, 32, 64},
+		{"just wide enough", 64, nil, `\x1b\[38;5;\d+m`, 32, 64},
+		{"of unknown width", 0, nil, `\x1b\[38;5;\d+m`, 32, 64},
+		{"of one column", 1, nil, `\x1b\[38;5;\d+m`, 1, 1},
 		{"narrow", 40, nil, `\x1b\[38;5;\d+m`, 16, 32},
 		{"an odd number of rows", 22, nil, `\x1b\[38;5;\d+m`, 11, 22},
 		{"NO_COLOR", 80, map[string]string{"NO_COLOR": "1"}, "", 0, 0},
@@ -48,6 +53,25 @@ func TestResultOnTerminal(t *testing.T) {
 				assert.Regexp(t, row.color, screen.String())
 			}
 		})
+	}
+}
+
+// A colour becomes the nearest that the terminal shows.
+func TestColorCodes(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		show colors
+		what int
+		c    color.Color
+		want string
+	}{
+		{"of 24 bits", allColors, 48, color.RGBA{255, 128, 1, 255}, "\x1b[48;2;255;128;1m"},
+		{"black", someColors, 38, color.Black, "\x1b[38;5;16m"},
+		{"white", someColors, 38, color.White, "\x1b[38;5;231m"},
+		{"each primary counts", someColors, 48, color.RGBA{255, 128, 51, 255}, "\x1b[48;5;215m"},
+		{"rounded to the nearest", someColors, 38, color.RGBA{26, 25, 76, 255}, "\x1b[38;5;53m"},
+	} {
+		t.Run(row.name, func(t *testing.T) { assert.Equal(t, row.want, row.show.code(row.c, row.what)) })
 	}
 }
 
