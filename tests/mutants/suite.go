@@ -38,20 +38,18 @@ func (t test) reaches(file string, line int) bool {
 	return slices.ContainsFunc(t.Reached[file], func(block [2]int) bool { return block[0] <= line && line <= block[1] })
 }
 
-// that returns the tests that reach a fault. No test reaches a constant: it is
-// left to those that reach something of its file.
+// that returns the tests that reach a fault. No test reaches a constant, or what runs
+// in a process of its own: in the fault's package, these are left to the tests that
+// reach something of its file, or to all.
 func (s suite) that(f fault) []test {
 	file := f.pkg.path + "/" + filepath.Base(f.file)
 	for _, line := range []int{f.line, 0} {
 		found := slices.DeleteFunc(slices.Clone(s.Tests), func(t test) bool { return !t.reaches(file, line) })
-		if len(found) > 0 {
+		if len(found) > 0 || s.pkg != f.pkg {
 			return found
 		}
-		if s.pkg != f.pkg {
-			break
-		}
 	}
-	return nil
+	return s.Tests
 }
 
 // cacheDir keeps what was learned, by a hash of the binary of a package's tests.
