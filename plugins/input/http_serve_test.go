@@ -43,8 +43,14 @@ rate_limit_resources:
 	return address.FindStringSubmatch(s.Logs.String())[1], s
 }
 
+// httpAnswer is the status and the headers of an answer.
+type httpAnswer struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // requestHTTP sends a request; the header Host is its host.
-func requestHTTP(t *testing.T, client *http.Client, method, url, body string, header ...string) (*http.Response, string) {
+func requestHTTP(t *testing.T, client *http.Client, method, url, body string, header ...string) (httpAnswer, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	require.NoError(t, err)
@@ -59,7 +65,7 @@ func requestHTTP(t *testing.T, client *http.Client, method, url, body string, he
 	text, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
-	return answer, string(text)
+	return httpAnswer{answer.StatusCode, answer.Header}, string(text)
 }
 
 // The stream answers requests, and the fields of the input decide which.

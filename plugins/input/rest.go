@@ -207,7 +207,6 @@ func (r *restInput) endPage() {
 	r.page = nil
 	switch {
 	case p.nextErr != nil:
-		r.validators.forget(p.url, p.validator)
 		r.endPoll((*service.Logger).Error, "Poll failed", r.poll.last, fmt.Errorf("%v: %w", restFieldNextPage, p.nextErr))
 	case p.following.none():
 		r.validators.keep(r.poll.urls)
