@@ -117,26 +117,28 @@ func (f Feature) String() string {
 	return fmt.Sprintf("Feature(%d)", int(f))
 }
 
-// The features of MFN.
+// The features of MFN, of the last field V in mV unless they name V(t), the field
+// after step t of T. A cell is active where V > FeatureConfig.ThresholdLowMV. Means and
+// deviations are of the population. The definitions are those of MyceliumFractalNet 4.1.
 const (
-	DBox Feature = iota
-	DR2
-	VMin
-	VMax
-	VMean
-	VStd
-	VSkew
-	VKurt
-	DVMean
-	DVMax
-	TStable
-	ETrend
-	FActive
-	NClustersLow
-	NClustersMed
-	NClustersHigh
-	MaxClusterSize
-	ClusterSizeStd
+	DBox           Feature = iota // least-squares slope of ln n(s) over ln(1/s), n(s) the boxes of s×s cells with an active one
+	DR2                           // R² of that fit, 0 … 1
+	VMin                          // least V, mV
+	VMax                          // greatest V, mV
+	VMean                         // mean μ of V, mV
+	VStd                          // deviation σ of V, mV
+	VSkew                         // mean of ((V−μ)/σ)³; 0 if σ ≤ 1e-10
+	VKurt                         // mean of ((V−μ)/σ)⁴, minus 3; 0 if σ ≤ 1e-10
+	DVMean                        // mean of |V(t)−V(t−1)| over all cells and steps, mV/step; 0 if T < 2
+	DVMax                         // greatest |V(t)−V(t−1)|, mV/step; 0 if T < 2
+	TStable                       // first step after which the field is stable for StabilityWindow steps; T if none, 0 if T < 2
+	ETrend                        // least-squares slope over t of ΣV(t)², mV²/step; 0 if T < 2
+	FActive                       // share of active cells, 0 … 1
+	NClustersLow                  // components of the active cells
+	NClustersMed                  // components above ThresholdMedMV
+	NClustersHigh                 // components above ThresholdHighMV
+	MaxClusterSize                // cells of the largest component of active cells
+	ClusterSizeStd                // deviation of their sizes, cells; 0 if there are fewer than two
 )
 
 // FeatureNames returns the names of the features, in their order.

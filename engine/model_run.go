@@ -110,12 +110,8 @@ func (s *Simulator) RunModel(ctx context.Context, p ModelParams, o Options) (*Mo
 	if err := s.chooseKernel(); err != nil {
 		return nil, err
 	}
-	if p.Seed == nil {
-		seed, err := RandomSeed()
-		if err != nil {
-			return nil, err
-		}
-		p.Seed = &seed
+	if err := drawSeed(&p.Seed); err != nil {
+		return nil, err
 	}
 	if s.model == nil {
 		s.model = &modelRun{}

@@ -202,3 +202,16 @@ func RandomSeed() (uint64, error) {
 	}
 	return binary.LittleEndian.Uint64(b[:]) >> 11, nil
 }
+
+// drawSeed draws a seed if there is none.
+func drawSeed(seed **uint64) error {
+	if *seed != nil {
+		return nil
+	}
+	drawn, err := RandomSeed()
+	if err != nil {
+		return err
+	}
+	*seed = &drawn
+	return nil
+}

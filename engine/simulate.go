@@ -108,12 +108,8 @@ func (s *Simulator) Run(ctx context.Context, p Params, o Options) (*Result, erro
 	if err := s.chooseKernel(); err != nil {
 		return nil, err
 	}
-	if p.Seed == nil {
-		seed, err := RandomSeed()
-		if err != nil {
-			return nil, err
-		}
-		p.Seed = &seed
+	if err := drawSeed(&p.Seed); err != nil {
+		return nil, err
 	}
 	s.result = Result{
 		Params: p,

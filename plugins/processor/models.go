@@ -165,9 +165,7 @@ func setModelParameter(p *engine.ModelParams, name string, raw []byte, lim limit
 	case "steps":
 		p.Steps, err = size(name, raw, 1, lim.steps)
 	case "seed":
-		var seed uint64
-		seed, err = whole(name, raw, 0, math.MaxUint64)
-		p.Seed = &seed
+		p.Seed, err = seedValue(name, raw)
 	case "boundary":
 		p.Boundary, err = boundary(name, raw)
 	case "dt":

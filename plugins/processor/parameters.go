@@ -93,9 +93,7 @@ func setParameter(p *engine.Params, name string, raw []byte, lim limits) (err er
 	case "jitter_var":
 		p.JitterVar, err = number(name, raw)
 	case "seed":
-		var seed uint64
-		seed, err = whole(name, raw, 0, math.MaxUint64)
-		p.Seed = &seed
+		p.Seed, err = seedValue(name, raw)
 	case "d_activator":
 		p.DActivator, err = number(name, raw)
 	case "d_inhibitor":
@@ -108,6 +106,11 @@ func setParameter(p *engine.Params, name string, raw []byte, lim limits) (err er
 		p.Boundary, err = boundary(name, raw)
 	}
 	return err
+}
+
+func seedValue(name string, raw []byte) (*uint64, error) {
+	seed, err := whole(name, raw, 0, math.MaxUint64)
+	return &seed, err
 }
 
 func size(name string, raw []byte, lo, hi int) (int, error) {
