@@ -58,6 +58,7 @@ func TestJobEndsWithASumAndAStatus(t *testing.T) {
 	const (
 		simulate = "pipeline: { processors: [ mfn_simulate: {} ] }\n"
 		files    = "input: { mfn_file: { directory: in, exit_when_empty: true, " + quickly + " } }\n"
+		sweep    = "input: { mfn_sweep: { count: 2, parameters: { alpha: { min: 0.1, max: 0.2 } }, resume: state } }\n"
 		written  = "output: { reject_errored: { mfn_file: { directory: out, filename_pattern: '${! json(\"simulation_id\") }.json', " + quickly + " } } }\n"
 	)
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -105,6 +106,15 @@ func TestJobEndsWithASumAndAStatus(t *testing.T) {
 		{name: "nobody listens", files: map[string]string{"in/a.json": tiny},
 			stream: files + simulate + fmt.Sprintf("output: { mfn_webhook: { url: 'http://%v/', %v } }\n", closed, quickly),
 			counts: "published=0 refused=0 simulated=1 taken=1", reason: "refused"},
+		{name: "a sweep that finds a directory in place of its file", files: map[string]string{"state/x": ""},
+			stream: sweep + simulate + written,
+			counts: "taken=0", reason: "resume: read state: is a directory"},
+		{name: "a sweep whose file is something else", files: map[string]string{"state": "hello"},
+			stream: sweep + simulate + written,
+			counts: "taken=0", reason: "resume: state: it is not a file of mfn_sweep"},
+		{name: "a sweep whose file is another's", files: map[string]string{"state": "mfn_sweep 1 sweep-00000000\n"},
+			stream: sweep + simulate + written,
+			counts: "taken=0", reason: "it is of another sweep"},
 		{name: "one poll", stream: poll("/good") + simulate + written,
 			counts: "published=1 refused=0 simulated=1 taken=1 undelivered=0"},
 		{name: "one poll that is not allowed", stream: poll("/unauthorized") + simulate + written,

@@ -13,6 +13,8 @@ import (
 
 	"github.com/mfn-connect/mfn-connect/internal/jsonschema"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/fields"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/files"
+	"github.com/mfn-connect/mfn-connect/plugins/internal/ledger"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/logs"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/replay"
 	"github.com/mfn-connect/mfn-connect/plugins/internal/retry"
@@ -26,6 +28,10 @@ const (
 
 	sweepFieldParameters = "parameters"
 	sweepFieldShard      = "shard"
+
+	// sweepID is the member of a message that the sweep sets itself.
+	sweepID       = "id"
+	sweepGivesIDs = "the sweep gives each point its id: set name instead"
 
 	// shardBlock is how many points in a row belong to one shard: as many as a
 	// chunk of a dataset holds, so that two shards never write the same chunk.
@@ -70,6 +76,9 @@ const sweepLint = `root = match {
   this.sampling.or("sobol") == "sobol" && this.parameters.length() > 21 => [ "parameters: sobol takes up to 21 of them" ]
   this.sampling == "halton" && this.parameters.length() > 32 => [ "parameters: halton takes up to 32 of them" ]
   this.fixed.or({}).keys().any(name -> this.parameters.exists(name.replace_all(".", "~1"))) => [ "fixed: a parameter of it is among those that change, too" ]
+  this.fixed.or({}).exists("id") => [ "fixed.id: ` + sweepGivesIDs + `" ]
+  this.parameters.exists("id") => [ "parameters.id: ` + sweepGivesIDs + `" ]
+  this.sampling == "grid" && this.parameters.values().map_each(p -> if p.values.or([]) != [] { p.values.length() } else { p.steps.or(1) }).fold(1.0, item -> item.tally * item.value).catch(1) > 4294967296 => [ "parameters: the grid has more than 2³² points" ]
   this.shard.index.or(0) >= this.shard.count.or(1) => [ "shard.index: must be below shard.count" ]
   _ => this.parameters.key_values().map_each(p -> match {
     p.value.type() != "object" => deleted()
@@ -78,6 +87,7 @@ const sweepLint = `root = match {
     p.value.values.or([]) != [] => deleted()
     !p.value.exists("min") || !p.value.exists("max") => "parameters.%v: needs min and max, or values".format(p.key)
     p.value.min > p.value.max => "parameters.%v: min is %v, above max, which is %v".format(p.key, p.value.min, p.value.max)
+    (p.value.max - p.value.min) > "1.7976931348623157e308".number() => "parameters.%v: min and max are too far apart: their difference must be at most 1.7976931348623157e+308".format(p.key)
     p.value.scale.or("linear") == "log" && p.value.min <= 0 => "parameters.%v: min is %v, and a logarithmic scale has only what is above 0".format(p.key, p.value.min)
     this.sampling == "grid" && p.value.steps.or(0) < 1 => "parameters.%v.steps: a grid needs how many steps the range has, at least 1, or a list of values".format(p.key)
     this.sampling != "grid" && p.value.steps.or(0) > 0 => "parameters.%v.steps: only a grid has steps".format(p.key)
@@ -199,6 +209,7 @@ type sweepInput struct {
 
 	mu       sync.Mutex
 	progress *sweep.Progress
+	unusable bool // the file of what is done
 	next     int64
 }
 
@@ -233,7 +244,13 @@ func newSweepInput(conf *service.ParsedConfig, res *service.Resources) (*sweepIn
 	if in.sweep, err = sweep.New(sweep.Sampling(sampling), parameters, int64(count), uint64(seed)); err != nil {
 		return nil, err
 	}
+	if _, given := in.fixed[sweepID]; given {
+		return nil, fmt.Errorf("fixed.%v: %v", sweepID, sweepGivesIDs)
+	}
 	for _, p := range in.sweep.Parameters {
+		if p.Name == sweepID {
+			return nil, fmt.Errorf("%v.%v: %v", sweepFieldParameters, sweepID, sweepGivesIDs)
+		}
 		if _, twice := in.fixed[p.Name]; twice {
 			return nil, fmt.Errorf("fixed.%v: is among the parameters that change, too", p.Name)
 		}
@@ -286,14 +303,12 @@ func parseSweepParameters(conf *service.ParsedConfig) (parameters []sweep.Parame
 func (in *sweepInput) Connect(context.Context) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.progress != nil {
+	if in.progress != nil || in.unusable {
 		return nil
 	}
 	progress, err := sweep.OpenProgress(in.resume, in.id)
 	if err != nil {
-		err = fmt.Errorf("resume: %w", err)
-		in.status.Failed(err)
-		return err
+		return in.cannotResume(files.Classify(fmt.Errorf("resume: %w", err)))
 	}
 	in.progress = progress
 	in.status.Connected()
@@ -301,6 +316,19 @@ func (in *sweepInput) Connect(context.Context) error {
 	in.status.Expect("points", in.pointsOfShard())
 	logs.With(in.log, "name", in.name, "points", in.sweep.Count, "done", in.progress.Count(), "shard", in.shardIndex, "shards", in.shardCount).
 		Info("Sweep begins")
+	return nil
+}
+
+// cannotResume tells of a file of what is done that cannot be read or made. If that
+// does not pass by itself, the input ends, and its work counts as undone.
+func (in *sweepInput) cannotResume(err error) error {
+	in.status.Failed(err)
+	if retry.IsTransient(err) {
+		return err
+	}
+	in.unusable = true
+	ledger.Process.Fail(err)
+	logs.With(in.log, "name", in.name, "error", err.Error()).Error("Sweep cannot begin")
 	return nil
 }
 
@@ -318,7 +346,7 @@ func (in *sweepInput) pointsOfShard() int64 {
 func (in *sweepInput) ReadBatch(context.Context) (service.MessageBatch, service.AckFunc, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for in.next < in.sweep.Count {
+	for in.next < in.sweep.Count && !in.unusable {
 		block := in.next / shardBlock
 		end := min(in.sweep.Count, (block+1)*shardBlock)
 		if block%in.shardCount != in.shardIndex {
@@ -355,7 +383,7 @@ func (in *sweepInput) message(i int64) (*service.Message, error) {
 	for d, value := range in.sweep.Point(i) {
 		content[in.sweep.Parameters[d].Name] = value
 	}
-	content["id"] = in.name + "-" + strconv.FormatInt(i, 10)
+	content[sweepID] = in.name + "-" + strconv.FormatInt(i, 10)
 	text, err := json.Marshal(content)
 	if err != nil {
 		return nil, fmt.Errorf("writing point %v: %w", i, err)

@@ -72,6 +72,37 @@ func TestSweepIsDividedIntoShards(t *testing.T) {
 	assert.Len(t, all, 1000)
 }
 
+// What package sweep refuses, and what it cannot know, lint finds first.
+func TestSweepLint(t *testing.T) {
+	linter := service.GlobalEnvironment().NewComponentConfigLinter()
+	for name, row := range map[string]struct{ fields, want string }{
+		"an id that changes":                {"count: 1, parameters: { id: { values: [ a ] } }", "parameters.id: the sweep gives each point its id: set name instead"},
+		"an id that stays":                  {"count: 1, parameters: { a: { values: [ 1 ] } }, fixed: { id: a }", "fixed.id: the sweep gives each point its id: set name instead"},
+		"a range whose length is no number": {"count: 1, parameters: { a: { min: -1e308, max: 1e308 } }", "parameters.a: min and max are too far apart"},
+		"a grid without an end":             {"sampling: grid, parameters: { a: { min: 0, max: 1, steps: 4294967296 }, b: { values: [ 1, 2 ] } }", "parameters: the grid has more than 2³² points"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			yaml := "mfn_sweep: { " + row.fields + " }"
+			lints, err := linter.LintInputYAML([]byte(yaml))
+			require.NoError(t, err)
+			require.NotEmpty(t, lints)
+			assert.Contains(t, lints[0].What, row.want)
+
+			b := service.NewStreamBuilder()
+			b.DisableLinting()
+			require.NoError(t, b.SetLoggerYAML("level: 'OFF'"))
+			require.NoError(t, b.AddInputYAML(yaml))
+			require.NoError(t, b.AddOutputYAML("drop: {}"))
+			stream, err := b.Build()
+			require.NoError(t, err)
+			require.ErrorContains(t, stream.Run(t.Context()), row.want)
+		})
+	}
+	lints, err := linter.LintInputYAML([]byte("mfn_sweep: { sampling: grid, parameters: { a: { min: 0, max: 1, steps: 65536 }, b: { min: -8e307, max: 8e307, steps: 65536 } } }"))
+	require.NoError(t, err)
+	assert.Empty(t, lints, "2³² points, and a range that is long")
+}
+
 // What is not delivered is not done, and comes in the next run.
 func TestSweepResumesWithWhatIsNotDone(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "sweep.state")

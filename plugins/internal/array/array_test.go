@@ -146,7 +146,7 @@ var badFields = []struct{ name, raw, says string }{
 	{"one dimension", pack("<f8", "[4]", 1, 2, 3, 4), "v.shape: [4] is not allowed, must be [N, N]"},
 	{"three dimensions", pack("<f8", "[1,2,2]", 1, 2, 3, 4), "v.shape: [1,2,2] is not allowed, must be [N, N]"},
 	{"no dimensions", pack("<f8", "[]"), "v.shape: [] is not allowed"},
-	{"not square", pack("<f8", "[1,4]", 1, 2, 3, 4), "v.shape: [1 4] is not allowed, must be [N, N]"},
+	{"not square", pack("<f8", "[1,4]", 1, 2, 3, 4), "v.shape: [1, 4] is not allowed, must be [N, N]"},
 	{"nothing", pack("<f8", "[0,0]"), "v.shape: [0,0] is not allowed"},
 	{"below nothing", pack("<f8", "[-2,-2]", 1, 2, 3, 4), "v.shape: [-2,-2] is not allowed"},
 	{"fractions", pack("<f8", "[1.5,1.5]", 1), "v.shape: [1.5,1.5] is not allowed"},
@@ -181,7 +181,7 @@ func TestBadFieldsAreNamed(t *testing.T) {
 	}
 	t.Run("another size than the grid's", func(t *testing.T) {
 		_, _, err := ReadField("initial_field", []byte(pack("<f8", "[2,2]", 1, 2, 3, 4)), 4, 1024)
-		require.EqualError(t, err, "initial_field.shape: [2 2] is not allowed, must be [4, 4]")
+		require.EqualError(t, err, "initial_field.shape: [2, 2] is not allowed, must be [4, 4]")
 		_, _, err = ReadField("initial_field", []byte(pack("<f8", "[5,5]", ramp(25)...)), 4, 1024)
 		require.EqualError(t, err, "initial_field.shape: [5,5] is not allowed, must be [4, 4]")
 	})
@@ -193,7 +193,7 @@ func TestBadSeriesAreNamed(t *testing.T) {
 		{"a number", `1`, "history: 1 is not allowed, must be an array of fields, or an object with dtype, shape and data: it is a number"},
 		{"no fields", `[]`, "history: [] is not allowed, must be at least one field"},
 		{"two dimensions", pack("<f8", "[2,2]", 1, 2, 3, 4), "history.shape: [2,2] is not allowed, must be [fields, N, N], with 1 … 3 fields and N a whole number, 1 … 4"},
-		{"not square", pack("<f8", "[1,1,2]", 1, 2), "history.shape: [1 1 2] is not allowed"},
+		{"not square", pack("<f8", "[1,1,2]", 1, 2), "history.shape: [1, 1, 2] is not allowed"},
 		{"too many fields", pack("<f8", "[4,1,1]", 1, 2, 3, 4), "history.shape: [4,1,1] is not allowed"},
 		{"too many rows", `[[[1]],[[1]],[[1]],[[1]]]`, "history: an array of more fields is not allowed, must be 1 … 3 fields"},
 		{"too many cells", pack("<f8", "[3,2,2]", ramp(12)...), "history: more than 2 fields of 2 × 2 numbers is not allowed, must be at most 8 numbers: limits.max_history_bytes is 64"},

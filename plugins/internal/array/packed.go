@@ -166,8 +166,13 @@ func readPackedField(name string, raw []byte, n, maxSize int) (cells []float64, 
 	case err != nil:
 		return nil, 0, err
 	case n > 0 && p.shape[0] != n || p.shape[0] != p.shape[1]:
-		return nil, 0, invalid.Text(name+"."+memberShape, fmt.Sprint(p.shape), allowed, "")
+		return nil, 0, invalid.Text(name+"."+memberShape, shapeText(p.shape), allowed, "")
 	}
 	cells, err = p.decode()
 	return cells, p.shape[0], err
+}
+
+// shapeText writes a shape as JSON does.
+func shapeText(shape []int) string {
+	return strings.ReplaceAll(fmt.Sprint(shape), " ", ", ")
 }

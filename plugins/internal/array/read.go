@@ -86,7 +86,7 @@ func readPackedSeries(name string, raw []byte, b Bounds) (frames [][]float64, n 
 	}
 	count, n := p.shape[0], p.shape[1]
 	if p.shape[2] != n {
-		return nil, 0, invalid.Text(name+"."+memberShape, fmt.Sprint(p.shape), allowed, "")
+		return nil, 0, invalid.Text(name+"."+memberShape, shapeText(p.shape), allowed, "")
 	}
 	if err := b.check(name, count, n); err != nil {
 		return nil, 0, err

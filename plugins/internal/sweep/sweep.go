@@ -148,6 +148,8 @@ func (p *Parameter) prepare(sampling Sampling) error {
 		return wrong("", "min and max must be finite")
 	case p.Min > p.Max:
 		return wrong("", "min is %v, above max, which is %v", p.Min, p.Max)
+	case math.IsInf(p.Max-p.Min, 0):
+		return wrong("", "min and max are too far apart: their difference must be at most %v", math.MaxFloat64)
 	case p.Scale != Linear && p.Scale != Log:
 		return wrong(".scale", "%q is neither linear nor log", p.Scale)
 	case p.Scale == Log && p.Min <= 0:

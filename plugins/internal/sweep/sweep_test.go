@@ -184,6 +184,7 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"values and a range", Random, []Parameter{{Name: "F", Values: []any{1}, Max: 1}}, 1, "parameters.F: has values, and cannot have a range beside them"},
 		{"parts of whole numbers", Random, []Parameter{{Name: "n", Max: 1.5, Integer: true}}, 1, "parameters.n: min and max must be whole numbers, as integer asks for them"},
 		{"a grid without an end", Grid, []Parameter{{Name: "a", Steps: 1 << 20}, {Name: "b", Steps: 1 << 20}}, 0, "parameters: the grid has more than 2³² points"},
+		{"a range whose length is no number", Random, []Parameter{{Name: "a", Min: -1e308, Max: 1e308}}, 1, "parameters.a: min and max are too far apart: their difference must be at most 1.7976931348623157e+308"},
 		{"no number", Random, []Parameter{{Name: "a", Min: math.NaN()}}, 1, "parameters.a: min and max must be finite"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
