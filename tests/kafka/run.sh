@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs the Kafka tests against a real Apache Kafka, which it fetches, starts and
-# stops, leaving nothing behind but the jars in the user's cache. Arguments go to
-# go test, as in: tests/kafka/run.sh -run TestJoin -v
+# Runs the Kafka tests, and the services of deploy/compose, against a real Apache Kafka,
+# which it fetches, starts and stops, leaving nothing behind but the jars in the user's
+# cache. Arguments go to go test, and leave out the services, as in:
+# tests/kafka/run.sh -run TestJoin -v
 # Needs Go, Java 17 and Maven.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -30,9 +31,15 @@ if command -v gcc >/dev/null 2>&1; then
 	race=-race
 fi
 set -m # the tests get a process group, which ends as a whole
-MFN_KAFKA_JARS=$jars MFN_KAFKA_DIR=$dir go test $race -count=1 -timeout 15m ./tests/kafka "$@" &
-tests=$!
+export MFN_KAFKA_JARS=$jars MFN_KAFKA_DIR=$dir
 status=0
+go test $race -count=1 -timeout 15m ./tests/kafka "$@" &
+tests=$!
 wait "$tests" || status=$?
+if [ $# = 0 ]; then # what the compose file starts, too
+	go test -count=1 -timeout 5m -run '^TestComposeServicesRunTogether$' ./tests &
+	tests=$!
+	wait "$tests" || status=$?
+fi
 tests=
 exit "$status"
