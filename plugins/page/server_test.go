@@ -153,6 +153,22 @@ func TestATabThatDoesNotRead(t *testing.T) {
 	assert.NotEqual(t, large.Version, other.Version)
 }
 
+// A client that never ends its headers is dropped.
+func TestHeadersHaveALimitOfTime(t *testing.T) {
+	s := newTestServer(t)
+	assert.Equal(t, 5*time.Second, s.server.ReadHeaderTimeout)
+	s.server.ReadHeaderTimeout = 50 * time.Millisecond
+	serve(t, s)
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.server.Addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() }) // the server has closed it
+	_, err = fmt.Fprint(c, "GET / HTTP/1.1\r\nHost:")
+	require.NoError(t, err)
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(await.Patience)))
+	_, err = io.ReadAll(c)
+	require.NoError(t, err, "the server closes the connection")
+}
+
 func TestTheEnd(t *testing.T) {
 	for name, row := range map[string]struct {
 		err  error

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestPace(t *testing.T) {
+func TestBatchSizer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newBatchSizer(10 * time.Millisecond)
 		assert.Equal(t, 1, p.batchSize())
@@ -33,7 +33,7 @@ func TestPace(t *testing.T) {
 	})
 }
 
-func TestNoPace(t *testing.T) {
+func TestBatchSizerOfOneRecord(t *testing.T) {
 	p := newBatchSizer(0)
 	for range 1000 {
 		p.confirmed(1000)

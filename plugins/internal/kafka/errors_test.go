@@ -111,7 +111,7 @@ func TestSplitList(t *testing.T) {
 	assert.Empty(t, SplitList([]string{"", ","}))
 }
 
-func TestReach(t *testing.T) {
+func TestConnHook(t *testing.T) {
 	var says []string
 	r := &ConnHook{
 		OnDown: func(err error) { says = append(says, err.Error()) },
