@@ -96,6 +96,15 @@ func TestHalvesOfADrawWait(t *testing.T) {
 	assert.Equal(t, uint32(third), r.uint32())
 }
 
+// Where the range does not divide 2³², some draws are drawn again: a quarter of them
+// for the largest multiple of 2³⁰. The figures are NumPy's: default_rng(7).integers(0, 3<<30).
+func TestIntegersAreThoseOfNumPy(t *testing.T) {
+	r := newStream(7)
+	for _, want := range []int{3043751912, 2013573438, 2203897839, 1862810377, 2498658503, 2685377905, 725443136, 178879731, 966903282, 2813912609, 16960732, 1609925925} {
+		assert.Equal(t, want, r.integer(3<<30))
+	}
+}
+
 func TestIntegersAreInRangeAndEven(t *testing.T) {
 	r := newStream(1)
 	for _, n := range []uint32{4, 5, 1000, 1024} {

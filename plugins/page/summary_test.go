@@ -150,6 +150,7 @@ func TestRates(t *testing.T) {
 	var s series
 	begin := time.Unix(0, 0)
 	for k := range 4 * window * maxRates {
+		require.Len(t, s.Rates, min(max(k-1, 0)/window, maxRates), "one rate is kept for each window")
 		s.add(begin.Add(time.Duration(k)*period), int64(7*k))
 		require.LessOrEqual(t, len(s.Rates), maxRates)
 		require.LessOrEqual(t, cap(s.counts), 2*(window+1), "it does not grow")

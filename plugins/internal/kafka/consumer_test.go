@@ -532,22 +532,6 @@ func TestFetchErrors(t *testing.T) {
 	assert.True(t, found)
 }
 
-// A poll that brings nothing but an error is followed by a pause.
-func TestFetchErrorsDoNotSpin(t *testing.T) {
-	c := newCluster(t, 1)
-	fill(t, c, 1, 1, "")
-	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.TopicAuthorizationFailed, Count: -1})
-	began := time.Now()
-	join(t, c, nil)
-	const polls = 6
-	await.Until(t, func() bool {
-		components := status.Snapshot().Components
-		m, ok := components[len(components)-1].Metrics.(status.ConnectorMetrics)
-		return ok && m.FailedRequests >= polls
-	}, "errors")
-	assert.GreaterOrEqual(t, time.Since(began), (polls-1)*100*time.Millisecond)
-}
-
 // An outage is in the status for as long as it lasts, though nothing is read before or
 // after it.
 func TestAnOutageIsInTheStatus(t *testing.T) {
