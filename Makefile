@@ -65,7 +65,7 @@ test-scale: build
 test-faults:
 	MFN_KAFKA_JARS="$$(tests/kafka/broker/fetch.sh)" go run ./tests/faults
 
-## mutants: put small faults into the program and see which the tests notice; hours. MUTANTS='-base main' for what has changed
+## mutants: put small faults into the program and see which the tests notice; more than an hour. MUTANTS='-base main' for what has changed
 mutants:
 	go run ./tests/mutants $(MUTANTS)
 
@@ -111,9 +111,10 @@ vet-arm64:
 vulnerabilities:
 	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
 
-## bench: the engine against the C loop and NumPy, and the whole program
+## bench: the engine against the C loop and NumPy, the whole program, and what it costs to write results
 bench:
 	go run ./tests/bench
+	go run ./tests/bench/datasets
 
 ## fuzz: each fuzz target for FUZZTIME inputs
 fuzz:
