@@ -230,6 +230,18 @@ func TestZarrTriesAgainOnAFullDisk(t *testing.T) {
 	}
 }
 
+// A whole number belongs into an array of numbers.
+func TestZarrTakesAWholeSeedWhereSeedsAreNumbers(t *testing.T) {
+	const seed = "18446744073709551615"
+	dir := t.TempDir()
+	r := runZarr(t, dir, "")
+	require.NoError(t, r.publishAll(resultOf(1, seed, "1.5")))
+	require.NoError(t, r.publishAll(resultOf(2, seed, "7")))
+	r.Stop(t)
+	_, arrays := layoutOf(t, dir)
+	assert.Equal(t, zarr.Float64, arrays["seed"].Kind)
+}
+
 // What a crash has left is removed, from each directory in which files are made.
 func TestZarrRemovesLeftovers(t *testing.T) {
 	dir := t.TempDir()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -190,6 +191,14 @@ func TestTransactionCommits(t *testing.T) {
 	answerAll(t, s, 10-len(tx.ids))
 	requireEachOnce(t, c, 2, 5)
 	require.NoError(t, s.Err())
+}
+
+func TestTheFirstCauseOfAnAbortCounts(t *testing.T) {
+	var tr Transaction
+	require.NoError(t, tr.cause())
+	tr.abort(io.EOF)
+	tr.abort(io.ErrClosedPipe)
+	require.ErrorIs(t, tr.cause(), io.EOF)
 }
 
 // A transaction leaves nothing behind if one of its messages is rejected; its messages

@@ -119,6 +119,19 @@ func TestMetadataAreThoseOfTheFormat(t *testing.T) {
 	}
 }
 
+// One write is enough for a reader, in a group without fields, too.
+func TestOneWriteHasAllMetadata(t *testing.T) {
+	g := NewGroup(t.TempDir(), false)
+	l := sample(3)
+	l.Arrays = l.Arrays[:4] // without v
+	only := row(1)
+	only.Values = only.Values[:4]
+	require.NoError(t, g.Write(t.Context(), l, []Row{only}))
+	for _, a := range l.Arrays {
+		assert.FileExists(t, filepath.Join(g.Path, a.Name, metadataFile))
+	}
+}
+
 func TestValuesAreMergedIntoChunks(t *testing.T) {
 	g := NewGroup(t.TempDir(), false)
 	require.NoError(t, g.Write(t.Context(), sample(600), []Row{row(0), row(255), row(256)}))
