@@ -130,7 +130,7 @@ func TestInitialFieldsInBase64(t *testing.T) {
 			assert.Equal(t, out[0].content, through(t, "mfn_simulate: { array_format: base64, array_dtype: float32 }", string(again))[0].content)
 
 			bad := through(t, "mfn_simulate: {}", fmt.Sprintf(row.message, packedCells("<f8", 4, cells[:16]...)))[0]
-			assert.Equal(t, row.name+".shape: [4,4] is not allowed, must be [5, 5]", strings.Replace(bad.failure, "[4 4]", "[4,4]", 1))
+			assert.Equal(t, row.name+".shape: [4, 4] is not allowed, must be [5, 5]", bad.failure)
 			bad = through(t, "mfn_simulate: {}", fmt.Sprintf(row.message, packedCells(">f8", 5, cells...)))[0]
 			assert.Contains(t, bad.failure, row.name+`.dtype: ">f8" is not allowed`)
 		})
