@@ -179,7 +179,6 @@ func testPrometheus(t *testing.T, compose *composeFile, workers []string) {
 		return len(answer.Data.Result), ok
 	}
 	await.Until(t, func() bool { n, _ := values(`up{job="mfn-connect"} == 1`); return n == len(workers) }, "both workers are up")
-	await.Until(t, func() bool { n, _ := values(`rate(mfn_simulations_total[1m])`); return n > 0 }, "two scrapes")
 
 	var rules struct {
 		Data struct {
@@ -199,12 +198,12 @@ func testPrometheus(t *testing.T, compose *composeFile, workers []string) {
 	board, err := os.ReadFile(deployed(t, "grafana", "dashboard.json"))
 	require.NoError(t, err)
 	for _, expr := range panelQueries(t, board) {
-		n, ok := values(expr)
-		assert.True(t, ok, expr)
 		if strings.Contains(expr, "mfn_source_") || strings.Contains(expr, "mfn_circuit_state") {
+			_, ok := values(expr)
+			assert.True(t, ok, expr)
 			continue // a topic has no end, and the stream no circuit breaker
 		}
-		assert.NotZero(t, n, "no data for %v", expr)
+		await.Until(t, func() bool { n, _ := values(expr); return n > 0 }, expr)
 	}
 }
 
